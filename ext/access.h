@@ -1,0 +1,32 @@
+/* access.h: what an access is, and that its line is in the log before anything is released.
+ * Owns: the session's pending lines and the counting of repetitions.  Never: the log's layout (log.h), a right. */
+#ifndef ACCESS_H
+#define ACCESS_H
+#include "grant.h"
+
+/* ---- reads: written at once, in one block ---- */
+/* One batch of lines for the patients (each with an opened grant) whose items are about to be released. */
+struct access { struct log_line *line; size_t n, cap; };
+/* Adds a `list` line unless this login logged one for this patient today. */
+int  access_list(struct session *s, struct access *a, const struct patient *p);
+/* Adds a line about one object; a repetition within five minutes only counts. */
+int  access_object(struct session *s, struct access *a, const struct patient *p, enum log_action what, int64_t object);
+/* An attempt refused: in the pairwise log of the patient when the asker has a grant (p), else in the asker's own chain. */
+int  access_refused(struct session *s, struct access *a, const struct patient *p, int64_t patient, int64_t object);
+/* Writes what was added (nothing: no block). After an error nothing may be released. */
+int  access_flush(struct session *s, struct access *a);
+void access_free(struct access *a);
+
+/* ---- writes: kept until the transaction commits ---- */
+int  access_pend(struct session *s, const struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason);
+int  access_note_row(struct session *s, uint16_t table, int64_t row, const uint8_t *box, size_t n);
+int  access_intent(struct session *s);                /* before the commit: its failure aborts the commit */
+void access_outcome(struct session *s, int committed);
+int  access_note_file(struct session *s, const char *path);   /* a file made by this transaction: removed if it is undone */
+struct access_mark access_mark(const struct session *s);
+void access_back_to(struct session *s, struct access_mark m);
+/* Writes the counts of repetitions that are still in memory. */
+int  access_counts(struct session *s);
+/* The key of the asker's own chain, where lines without a patient's grant go. */
+void access_own_key(const struct session *s, uint8_t key[32]);
+#endif

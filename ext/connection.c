@@ -1,0 +1,56 @@
+/* connection.c: records of a connection; errors as SQLite says them (see connection.h). */
+#include "connection.h"
+#include "login.h"
+#include <stdlib.h>
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+#define ERROR_ROW(number, name, rc, text) { number, SQLITE_##rc, text },
+static const struct { int number, rc; const char *text; } ERRORS[] = { DMP_ERRORS(ERROR_ROW) };
+
+int connection_new(sqlite3 *db, struct connection **out) {
+  *out = calloc(1, sizeof **out);
+  if (*out == NULL) return DMP_E_NOMEM;
+  (*out)->db = db;
+  return DMP_OK;
+}
+
+void connection_free(struct connection *c) {
+  if (c == NULL) return;
+  for (size_t i = 0; i < c->n; i++) {
+    login_close(c->r[i]);
+    record_free(c->r[i]);
+  }
+  free(c->r);
+  free(c);
+}
+
+int connection_record(struct connection *c, const char *schema, struct record **out) {
+  for (size_t i = 0; i < c->n; i++)
+    if (sqlite3_stricmp(c->r[i]->schema, schema) == 0) {
+      *out = c->r[i];
+      return DMP_OK;
+    }
+  struct record **r = realloc(c->r, (c->n + 1) * sizeof *r);
+  if (r == NULL) return DMP_E_NOMEM;
+  c->r = r;
+  int e = record_new(c->db, schema, out);
+  if (e == DMP_OK) c->r[c->n++] = *out;
+  return e;
+}
+
+char *connection_error(struct record *r, sqlite3 *db, int e, int *rc) {
+  if (e == DMP_E_SQL && r) {
+    *rc = r->fault.sql_rc;
+    return sqlite3_mprintf("%s", sqlite3_errmsg(db));
+  }
+  for (size_t i = 0; i < sizeof ERRORS / sizeof *ERRORS; i++) {
+    if (ERRORS[i].number != e) continue;
+    *rc = ERRORS[i].rc;
+    if (r && r->fault.table && (*rc == SQLITE_CORRUPT))
+      return sqlite3_mprintf("dmp-E%03d: %s (%s row %lld)", e, ERRORS[i].text, r->fault.table, r->fault.row);
+    return sqlite3_mprintf("dmp-E%03d: %s", e, ERRORS[i].text);
+  }
+  *rc = SQLITE_ERROR;
+  return sqlite3_mprintf("dmp-E000: unexpected error");
+}

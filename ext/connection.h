@@ -1,0 +1,14 @@
+/* connection.h: what the extension keeps for one SQLite connection: its records, one per schema that holds one.
+ * Owns: the records, until the connection closes.  Also turns an error into SQLite's code and sentence. */
+#ifndef CONNECTION_H
+#define CONNECTION_H
+#include "session.h"
+
+struct connection { sqlite3 *db; struct record **r; size_t n; };
+int  connection_new(sqlite3 *db, struct connection **out);
+void connection_free(struct connection *c);
+/* The record handle of a schema, made when new. */
+int  connection_record(struct connection *c, const char *schema, struct record **out);
+/* The sentence of an error ("dmp-E017: …", the row named where one is known), sqlite3_malloc'ed, and its SQLite code. */
+char *connection_error(struct record *r, sqlite3 *db, int e, int *rc);
+#endif

@@ -1,0 +1,31 @@
+/* dmp.c: the entry point of the loadable extension.
+ * Owns: the check of the SQLite that loads it, and what is registered on a connection.  Never: anything else. */
+#include "sqlite3ext.h"
+SQLITE_EXTENSION_INIT1
+#include "connection.h"
+#include "functions.h"
+#include "table.h"
+#include "verify.h"
+
+enum { SQLITE_TESTED = 3040000 };                     /* xShadowName, vtab_in, DIRECTONLY, total_changes64 as tested */
+
+__attribute__((visibility("default"))) int sqlite3_dmp_init(sqlite3 *db, char **err, const sqlite3_api_routines *api);
+
+int sqlite3_dmp_init(sqlite3 *db, char **err, const sqlite3_api_routines *api) {
+  SQLITE_EXTENSION_INIT2(api)
+  struct connection *c;
+  int rc;
+  if (sqlite3_libversion_number() < SQLITE_TESTED) {
+    *err = connection_error(NULL, db, DMP_E_SQLITE_OLD, &rc);
+    return rc;
+  }
+  int e = suite_start();
+  if (e == DMP_OK) e = connection_new(db, &c);
+  if (e != DMP_OK) {
+    *err = connection_error(NULL, db, e, &rc);
+    return rc;
+  }
+  rc = table_register(c);                             /* the module owns c from here, also when registering fails */
+  if (rc == SQLITE_OK) rc = verify_register(c);
+  return rc == SQLITE_OK ? functions_register(c) : rc;
+}

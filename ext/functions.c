@@ -1,0 +1,198 @@
+/* functions.c: the SQL functions (see functions.h). */
+#include "functions.h"
+#include "filename.h"
+#include "login.h"
+#include "reader.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+static void function_error(sqlite3_context *ctx, struct record *r, int e) {
+  int rc;
+  char *text = connection_error(r, sqlite3_context_db_handle(ctx), e, &rc);
+  sqlite3_result_error(ctx, text ? text : "out of memory", -1);
+  sqlite3_result_error_code(ctx, rc);                 /* after the text: the other order loses the code */
+  sqlite3_free(text);
+}
+
+static const char *text_arg(int argc, sqlite3_value **argv, int i) {
+  return i < argc && sqlite3_value_type(argv[i]) == SQLITE_TEXT ? (const char *)sqlite3_value_text(argv[i]) : NULL;
+}
+
+/* A PIN is text; bytes with NUL would be cut by programs that type it. */
+static int pin_arg(int argc, sqlite3_value **argv, int i, struct pin *out) {
+  out->p = text_arg(argc, argv, i);
+  out->n = out->p ? (size_t)sqlite3_value_bytes(argv[i]) : 0;
+  return out->p && strlen(out->p) == out->n ? DMP_OK : DMP_E_ARGUMENT;
+}
+
+static int record_arg(sqlite3_context *ctx, int argc, sqlite3_value **argv, int i, struct record **r) {
+  const char *schema = text_arg(argc, argv, i);
+  return connection_record(sqlite3_user_data(ctx), schema ? schema : "main", r);
+}
+
+/* Statements of a record stay prepared only while a table of it is connected: else the connection could not be closed. */
+static void done_with(struct record *r) {
+  if (r && r->users == 0) record_finalize(r);
+}
+
+/* ---- options: "suite=xchacha20,kdf=1x8" ---- */
+
+struct options { int suite; struct kdf_cost cost; };
+
+static int option_take(struct options *o, const char *p, size_t n) {
+  unsigned ops, mem;
+  char text[32];
+  if (n >= sizeof text) return DMP_E_OPTION;
+  memcpy(text, p, n);
+  text[n] = 0;
+  if (strcmp(text, "suite=xchacha20") == 0) o->suite = SUITE_XCHACHA;
+  else if (strcmp(text, "suite=aes256gcm") == 0) o->suite = SUITE_AES;
+  else if (sscanf(text, "kdf=%ux%u", &ops, &mem) == 2 && ops >= 1 && ops <= 10 && mem >= 8 && mem <= 1024) o->cost = (struct kdf_cost){ ops, mem };
+  else return DMP_E_OPTION;
+  return o->suite == SUITE_AES && !suite_has_aes() ? DMP_E_CPU : DMP_OK;
+}
+
+static int options_take(struct options *o, const char *p) {
+  int e = DMP_OK;
+  while (e == DMP_OK && p && *p) {
+    size_t n = strcspn(p, ",");
+    e = option_take(o, p, n);
+    p += n + (p[n] == ',');
+  }
+  return e;
+}
+
+static struct options options_default(void) {
+  return (struct options){ suite_has_aes() ? SUITE_AES : SUITE_XCHACHA, KDF_COST_DEFAULT };
+}
+
+/* ---- functions ---- */
+
+static void fn_create(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct options o = options_default();
+  struct record *r = NULL;
+  struct pin pin;
+  char fingerprint[FINGERPRINT_TEXT];
+  const char *path = text_arg(argc, argv, 0);
+  int e = argc < 2 || argc > 4 || path == NULL ? DMP_E_ARGUMENT : pin_arg(argc, argv, 1, &pin);
+  if (e == DMP_OK) e = options_take(&o, text_arg(argc, argv, 3));
+  if (e == DMP_OK && !sqlite3_get_autocommit(sqlite3_context_db_handle(ctx))) e = DMP_E_IN_FROM;
+  if (e == DMP_OK) e = record_arg(ctx, argc, argv, 2, &r);
+  if (e == DMP_OK) e = login_create(r, path, pin, o.suite, o.cost, fingerprint);
+  if (e == DMP_OK) sqlite3_result_text(ctx, fingerprint, -1, SQLITE_TRANSIENT);
+  else function_error(ctx, r, e);
+  done_with(r);
+}
+
+static void fn_keygen(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct options o = options_default();
+  struct pin pin;
+  char *request = NULL;
+  const char *path = text_arg(argc, argv, 0);
+  int e = argc < 2 || argc > 3 || path == NULL ? DMP_E_ARGUMENT : pin_arg(argc, argv, 1, &pin);
+  if (e == DMP_OK) e = options_take(&o, text_arg(argc, argv, 2));
+  if (e == DMP_OK) e = login_keygen(path, pin, o.cost, &request);
+  if (e == DMP_OK) sqlite3_result_text(ctx, request, -1, sqlite3_free);
+  else function_error(ctx, NULL, e);
+}
+
+/* $DMP_ASKPASS prints the PIN on its first line. */
+static int pin_ask(char out[DMP_PIN_MAX + 2], struct pin *pin) {
+  const char *program = secure_getenv("DMP_ASKPASS");
+  char stdio[DMP_PIN_MAX + 2];
+  FILE *f = program && *program ? popen(program, "re") : NULL;
+  if (f == NULL) return DMP_E_ARGUMENT;
+  setvbuf(f, stdio, _IOFBF, sizeof stdio);            /* so that the PIN stays in memory that is wiped */
+  int good = fgets(out, DMP_PIN_MAX + 2, f) != NULL;
+  pclose(f);
+  bytes_wipe(stdio, sizeof stdio);
+  if (!good) return DMP_E_KEY_PIN;
+  out[strcspn(out, "\r\n")] = 0;
+  *pin = (struct pin){ out, strlen(out) };
+  return DMP_OK;
+}
+
+static void fn_login(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct pin pin;
+  char asked[DMP_PIN_MAX + 2] = { 0 };
+  const char *path = text_arg(argc, argv, 0);
+  int given = argc > 1 && sqlite3_value_type(argv[1]) != SQLITE_NULL;
+  int e = argc < 1 || argc > 5 || path == NULL ? DMP_E_ARGUMENT : given ? pin_arg(argc, argv, 1, &pin) : pin_ask(asked, &pin);
+  if (e == DMP_OK) e = record_arg(ctx, argc, argv, 2, &r);
+  if (e == DMP_OK) e = login_open(r, path, pin, text_arg(argc, argv, 3), text_arg(argc, argv, 4));
+  if (e == DMP_OK) sqlite3_result_int64(ctx, r->session->principal);
+  else function_error(ctx, r, e);
+  bytes_wipe(asked, sizeof asked);
+  done_with(r);
+}
+
+static void fn_logout(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  int e = argc > 1 ? DMP_E_ARGUMENT : record_arg(ctx, argc, argv, 0, &r);
+  /* keys of a transaction that is still open would leave it without its lines in the log */
+  if (e == DMP_OK && r->session && (r->session->pending.lines || r->session->pending.rows)) e = DMP_E_IN_FROM;
+  if (e == DMP_OK) login_close(r);
+  else function_error(ctx, r, e);
+  done_with(r);
+}
+
+static void fn_change_pin(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct pin old, new;
+  const char *path = text_arg(argc, argv, 0);
+  int e = path == NULL ? DMP_E_ARGUMENT : pin_arg(argc, argv, 1, &old);
+  if (e == DMP_OK) e = pin_arg(argc, argv, 2, &new);
+  if (e == DMP_OK) e = credential_change_pin(path, old.p, old.n, new.p, new.n);
+  if (e != DMP_OK) function_error(ctx, NULL, e);
+}
+
+static int whole_arg(sqlite3_value *v, int64_t *out) {
+  *out = sqlite3_value_int64(v);
+  return sqlite3_value_numeric_type(v) == SQLITE_INTEGER ? DMP_OK : DMP_E_TYPE;
+}
+
+static void fn_read(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  struct buf b = { 0 };
+  int64_t id, offset, size;
+  int e = argc < 3 || argc > 4 ? DMP_E_ARGUMENT : whole_arg(argv[0], &id);
+  if (e == DMP_OK) e = whole_arg(argv[1], &offset);
+  if (e == DMP_OK) e = whole_arg(argv[2], &size);
+  if (e == DMP_OK && (offset < 0 || size < 0)) e = DMP_E_ARGUMENT;
+  if (e == DMP_OK) e = record_arg(ctx, argc, argv, 3, &r);
+  if (e == DMP_OK && r->session == NULL) e = DMP_E_NO_SESSION;
+  if (e == DMP_OK) e = record_hold(r);
+  if (e == DMP_OK) e = session_use(r, &s);
+  if (e == DMP_OK) e = reader_read(s, id, (uint64_t)offset, (uint64_t)size, 0, &b);
+  if (r) record_release(r);
+  if (e == DMP_OK) sqlite3_result_blob64(ctx, b.n ? (const void *)b.p : "", b.n, SQLITE_TRANSIENT);
+  else function_error(ctx, r, e);
+  buf_free(&b);
+  done_with(r);
+}
+
+static void fn_filename(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  char out[DMP_NAME_MAX + 1];
+  (void)argc;
+  if (sqlite3_value_type(argv[0]) == SQLITE_NULL) return;
+  const char *text = (const char *)sqlite3_value_text(argv[0]);
+  int e = text ? filename_safe(text, (size_t)sqlite3_value_bytes(argv[0]), out) : DMP_E_NOMEM;
+  if (e == DMP_OK) sqlite3_result_text(ctx, out, -1, SQLITE_TRANSIENT);
+  else function_error(ctx, NULL, e);
+}
+
+static const struct { const char *name; int args; void (*fn)(sqlite3_context *, int, sqlite3_value **); } FUNCTIONS[] = {
+  { "dmp_create", -1, fn_create }, { "dmp_keygen", -1, fn_keygen }, { "dmp_login", -1, fn_login }, { "dmp_logout", -1, fn_logout },
+  { "dmp_change_pin", 3, fn_change_pin }, { "dmp_read", -1, fn_read }, { "dmp_filename", 1, fn_filename },
+};
+
+int functions_register(struct connection *c) {
+  int rc = SQLITE_OK;
+  for (size_t i = 0; rc == SQLITE_OK && i < sizeof FUNCTIONS / sizeof *FUNCTIONS; i++)
+    rc = sqlite3_create_function_v2(c->db, FUNCTIONS[i].name, FUNCTIONS[i].args, SQLITE_UTF8 | SQLITE_DIRECTONLY, c, FUNCTIONS[i].fn, NULL,
+                                    NULL, NULL);
+  return rc;
+}

@@ -1,0 +1,620 @@
+/* grant.c: grants, packets, adoption and the keys of a patient (see grant.h). */
+#include "grant.h"
+#include "anchor.h"
+#include "random.h"
+#include <stdlib.h>
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+static const char PROOF_LABEL[] = "dmp-grant-1";
+enum { PROOF_BYTES = 32 + 32 + 4 + SUITE_SIG };
+
+/* ---- derivations ---- */
+
+void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]) {
+  suite_kdf2(y, 32, anchor, 32, "public", 6, yk);
+}
+
+void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out) {
+  uint8_t half[32], prf[16], state[32];
+  suite_kdf_text(key, l & 1 ? "hidden" : "visible", half);
+  suite_kdf2(half, 32, anchor, 32, "leaf", 4, out->key);
+  suite_prf_key(out->key, prf);
+  suite_prf_with(prf, "object", 6, out->object_loc);
+  suite_prf_with(prf, "state", 5, out->state_loc);
+  suite_kdf_text(out->key, "state", state);
+  suite_prf_key(state, out->state_prf);
+  out->held = 1;
+  out->deposit_ready = 0;
+  bytes_wipe(half, sizeof half);
+  bytes_wipe(prf, sizeof prf);
+  bytes_wipe(state, sizeof state);
+}
+
+void leaf_deposit_pair(struct leaf *l) {
+  if (l->deposit_ready) return;
+  suite_kdf_text(l->key, "deposit", l->deposit_sk);
+  suite_box_pair(l->deposit_sk, l->deposit_pk);
+  l->deposit_ready = 1;
+}
+
+int patient_pairwise(struct session *s, const uint8_t anchor[32], const uint8_t log_pk[32], uint8_t out[32]) {
+  uint8_t shared[32];
+  int e = suite_x25519(s->cred->box_sk, log_pk, shared);
+  if (e == DMP_OK) suite_kdf2(shared, 32, anchor, 32, "log", 3, out);
+  bytes_wipe(shared, sizeof shared);
+  return e;
+}
+
+static void own_grant_loc(const struct credential *c, uint8_t loc[16]) { suite_prf(c->loc, "grant", 5, loc); }
+
+static void inbox_loc(const uint8_t d[32], const uint8_t principal[16], uint8_t loc[16]) {
+  uint8_t k[32];
+  suite_kdf_text(d, "inbox", k);
+  suite_prf(k, principal, 16, loc);
+  bytes_wipe(k, sizeof k);
+}
+
+const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which) {
+  if (patient_expired(p)) return NULL;
+  for (size_t i = 0; i < p->g.count; i++)
+    if (p->g.entry[i].cls == cls && p->g.entry[i].which == which) return p->g.entry[i].key;
+  return NULL;
+}
+
+int patient_expired(const struct patient *p) { return p->g.until != 0 && record_now() > p->g.until; }
+
+struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l) {
+  size_t i = 0;
+  while (i < p->helds && p->held[i].cls != cls) i++;
+  if (i == p->helds) {
+    if (p->helds == CLASSES_MAX) abort();             /* the map has fewer: keyset_parse and rights_data are bounded by it */
+    p->held[p->helds++] = (struct held){ .cls = cls };
+  }
+  struct held *h = &p->held[i];
+  if (!h->derived) {
+    for (int k = 0; k < LEAVES; k++) {
+      const uint8_t *key = patient_key(p, cls, k < 2 ? WHICH_P : WHICH_M);
+      if (key) leaf_derive(key, p->anchor, k, &h->leaf[k]);
+      else h->leaf[k].held = 0;
+    }
+    h->derived = 1;
+  }
+  if (patient_expired(p)) h->leaf[l].held = 0;
+  return &h->leaf[l];
+}
+
+/* ---- layout ---- */
+
+/* Everything up to the proof's signature: what the granter signs, and what is sealed. */
+static void grant_write(const struct grant *g, struct buf *b) {
+  buf_u64(b, (uint64_t)g->patient);
+  buf_u64(b, (uint64_t)g->id);
+  buf_u64(b, (uint64_t)g->slot);
+  buf_put(b, g->y, 32);
+  buf_put(b, g->mail, 16);
+  buf_put(b, g->pair, 32);
+  buf_put(b, g->patient_cert, 32);
+  buf_u64(b, g->seq);
+  buf_put(b, g->keyset_hash, 32);
+  buf_u64(b, (uint64_t)g->since);
+  buf_u64(b, (uint64_t)g->until);
+  buf_u8(b, g->kind);
+  buf_u8(b, g->basis);
+  buf_u16(b, g->count);
+  for (size_t i = 0; i < g->count; i++) {
+    buf_u16(b, g->entry[i].cls);
+    buf_u8(b, g->entry[i].which);
+    buf_u8(b, 0);
+    buf_put(b, g->entry[i].key, 32);
+  }
+  buf_put(b, g->grantee_cert, 32);
+  buf_put(b, g->granter_cert, 32);
+  buf_u32(b, RIGHTS_MAP_VERSION);
+}
+
+static void take(uint8_t *to, struct rd *r, size_t n) {
+  const uint8_t *p = rd_bytes(r, n);
+  if (p) memcpy(to, p, n);
+}
+
+/* *sig points at the signature inside p. */
+static int grant_parse(const uint8_t *p, size_t n, struct grant *g, const uint8_t **sig) {
+  struct rd r = { p, n, 0 };
+  g->patient = (int64_t)rd_u64(&r);
+  g->id = (int64_t)rd_u64(&r);
+  g->slot = (int64_t)rd_u64(&r);
+  take(g->y, &r, 32);
+  take(g->mail, &r, 16);
+  take(g->pair, &r, 32);
+  take(g->patient_cert, &r, 32);
+  g->seq = rd_u64(&r);
+  take(g->keyset_hash, &r, 32);
+  g->since = (int64_t)rd_u64(&r);
+  g->until = (int64_t)rd_u64(&r);
+  g->kind = rd_u8(&r);
+  g->basis = rd_u8(&r);
+  g->count = rd_u16(&r);
+  if (r.bad || g->count > ENTRIES_MAX) return DMP_E_GRANT_BAD;
+  for (size_t i = 0; i < g->count; i++) {
+    g->entry[i].cls = rd_u16(&r);
+    g->entry[i].which = rd_u8(&r);
+    if (rd_u8(&r) != 0 || (g->entry[i].which != WHICH_P && g->entry[i].which != WHICH_M)) return DMP_E_LATER;
+    take(g->entry[i].key, &r, 32);
+  }
+  take(g->grantee_cert, &r, 32);
+  take(g->granter_cert, &r, 32);
+  uint32_t map = rd_u32(&r);
+  *sig = rd_bytes(&r, SUITE_SIG);
+  if (!rd_done(&r) || (g->kind != GRANT_ACTIVE && g->kind != GRANT_WITHDRAWN)) return DMP_E_GRANT_BAD;
+  return map == RIGHTS_MAP_VERSION ? DMP_OK : DMP_E_LATER;
+}
+
+/* Label ‖ record ‖ grantee ‖ granter ‖ payload as sent (grantee and granter stand in it by certificate hash). */
+static int grant_signed_bytes(const struct session *s, const struct grant *g, struct buf *b) {
+  buf_put(b, PROOF_LABEL, sizeof PROOF_LABEL - 1);
+  buf_put(b, s->r->id, 16);
+  buf_put(b, g->grantee_cert, 32);
+  buf_put(b, g->granter_cert, 32);
+  grant_write(g, b);
+  return b->bad ? DMP_E_NOMEM : DMP_OK;
+}
+
+static struct box_ad grant_ad(const struct session *s, int64_t row, const uint8_t *loc) {
+  return (struct box_ad){ .record = s->r->id, .kind = BOX_GRANT, .table = IN_GRANT, .id = row, .loc = loc };
+}
+
+/* ---- the list of own grants ---- */
+
+static int own_add(struct session *s, int64_t patient, int64_t row, int inbox) {
+  for (size_t i = 0; i < s->owns; i++)
+    if (s->own[i].row == row) return DMP_OK;
+  if (s->owns == s->own_cap) {
+    size_t cap = s->own_cap ? 2 * s->own_cap : 64;
+    struct own_grant *p = realloc(s->own, cap * sizeof *p);
+    if (p == NULL) return DMP_E_NOMEM;
+    s->own = p;
+    s->own_cap = cap;
+  }
+  s->own[s->owns++] = (struct own_grant){ patient, row, inbox };
+  return DMP_OK;
+}
+
+static int by_row(const void *a, const void *b) {
+  const struct own_grant *x = a, *y = b;
+  return (x->row > y->row) - (x->row < y->row);
+}
+
+static int by_patient(const void *a, const void *b) {
+  const struct own_grant *x = a, *y = b;
+  return x->patient != y->patient ? (x->patient > y->patient) - (x->patient < y->patient) : x->inbox - y->inbox;
+}
+
+/* Row ids at a locator, in memory: the statement is free again while their boxes are opened. */
+static int grant_ids(struct session *s, const uint8_t loc[16], int64_t limit, int64_t **ids, size_t *n) {
+  size_t cap = 0;
+  *ids = NULL;
+  *n = 0;
+  sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_IDS);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
+  sqlite3_bind_int64(st, 2, limit);
+  int rc, e = DMP_OK;
+  while (e == DMP_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+    if (*n == cap) {
+      cap = cap ? 2 * cap : 64;
+      int64_t *p = realloc(*ids, cap * sizeof *p);
+      if (p == NULL) e = DMP_E_NOMEM;
+      else *ids = p;
+    }
+    if (e == DMP_OK) (*ids)[(*n)++] = sqlite3_column_int64(st, 0);
+  }
+  if (e == DMP_OK && rc != SQLITE_DONE) e = record_sql_fault(s->r);
+  sqlite3_reset(st);
+  return e;
+}
+
+/* Opens a grant row, own (under the wrap key) or as sent (to the X25519 key). *sig: see grant_parse; NULL allowed. */
+static int grant_open(struct session *s, int64_t row, int sent, struct grant *g, const uint8_t **sig) {
+  const uint8_t *p, *ignored;
+  size_t n;
+  sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_BY_ID);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_int64(st, 1, row);
+  int rc = sqlite3_step(st), e = DMP_E_NOT_FOUND;
+  if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == 16) {
+    struct box_ad ad = grant_ad(s, row, sqlite3_column_blob(st, 0));
+    const void *box = sqlite3_column_blob(st, 1);
+    size_t len = (size_t)sqlite3_column_bytes(st, 1);
+    s->boxes_opened++;
+    e = sent ? box_open_from(s->cred->box_sk, s->cred->box_pk, NULL, &ad, box, len, &s->scratch, &p, &n)
+             : box_open(s->cred->wrap, &ad, box, len, &s->scratch, &p, &n);
+    if (e == DMP_OK) e = grant_parse(p, n, g, sig ? sig : &ignored);
+  } else if (rc != SQLITE_DONE) {
+    e = record_sql_fault(s->r);
+  }
+  sqlite3_reset(st);
+  return e == DMP_OK ? e : record_fault(s->r, e, "dmp_grant", row);
+}
+
+/* The file's rows at the own locator against the list: new ones are opened, vanished ones dropped. */
+static int own_sync(struct session *s, const uint8_t loc[16], int inbox, struct grant *g) {
+  int64_t *ids;
+  size_t n, kept = 0, known = s->owns;
+  int e = grant_ids(s, loc, inbox ? INBOX_TRIES : INT64_MAX, &ids, &n);
+  if (known > 1) qsort(s->own, known, sizeof *s->own, by_row);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) {
+    struct own_grant key = { .row = ids[i] };
+    struct own_grant *have = known ? bsearch(&key, s->own, known, sizeof *s->own, by_row) : NULL;
+    if (have) {
+      have->inbox = inbox | 2;                        /* seen in this pass */
+      continue;
+    }
+    e = grant_open(s, ids[i], inbox, g, NULL);
+    if (e != DMP_OK && inbox) {                       /* anyone may throw paper into an inbox */
+      s->inbox_refused++;
+      e = DMP_OK;
+      continue;
+    }
+    if (e == DMP_OK) e = own_add(s, g->patient, ids[i], inbox | 2);
+  }
+  for (size_t i = 0; i < s->owns; i++) {
+    if ((s->own[i].inbox & 1) == inbox && !(s->own[i].inbox & 2)) continue;
+    s->own[kept] = s->own[i];
+    s->own[kept++].inbox &= 1;
+  }
+  if (e == DMP_OK) s->owns = kept;
+  free(ids);
+  return e;
+}
+
+int patient_own(struct session *s) {
+  if (s->owns_generation == s->generation) return DMP_OK;
+  uint8_t own[16], inbox[16];
+  struct grant *g = &s->cache[0].g;                   /* locked room that nobody uses while the generation changes */
+  s->cache[0].generation = 0;
+  own_grant_loc(s->cred, own);
+  inbox_loc(s->cred->directory, s->cred->principal, inbox);
+  int e = own_sync(s, own, 0, g);
+  if (e == DMP_OK) e = own_sync(s, inbox, 1, g);
+  bytes_wipe(g, sizeof *g);
+  if (s->owns > 1) qsort(s->own, s->owns, sizeof *s->own, by_patient);
+  if (e == DMP_OK) s->owns_generation = s->generation;
+  return e;
+}
+
+/* ---- certificates and keysets of a patient ---- */
+
+static struct box_ad cert_ad(const struct session *s, int64_t patient, const uint8_t *loc) {
+  return (struct box_ad){ .record = s->r->id, .kind = BOX_CERTIFICATE, .table = IN_CERTIFICATE, .id = patient, .loc = loc };
+}
+
+int patient_certificate(struct session *s, struct patient *p, const struct certificate **out) {
+  const uint8_t *plain;
+  size_t n;
+  uint8_t loc[16];
+  *out = &p->certificate;
+  if (p->certificate_read) return DMP_OK;
+  suite_prf(p->yk, "certificate", 11, loc);
+  sqlite3_stmt *st = record_stmt(s->r, STMT_CERT_BY_LOC);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
+  int rc = sqlite3_step(st), e = DMP_E_CERT_BAD;
+  if (rc == SQLITE_ROW) {
+    struct box_ad ad = cert_ad(s, p->id, loc);
+    int64_t row = sqlite3_column_int64(st, 0);
+    e = session_open_box(s, p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &plain, &n);
+    if (e == DMP_OK) e = certificate_verify_patient(&s->dir, plain, n, &p->certificate);
+    if (e == DMP_OK && (memcmp(p->certificate.hash, p->g.patient_cert, 32) != 0 || id_from_field(p->certificate.principal) != p->id))
+      e = DMP_E_CERT_BAD;
+    if (e != DMP_OK) record_fault(s->r, e, "dmp_certificate", row);
+  }
+  sqlite3_reset(st);
+  p->certificate_read = e == DMP_OK;
+  return e;
+}
+
+const struct certificate *patient_who(struct session *s, struct patient *p, const uint8_t principal[16]) {
+  const struct certificate *c;
+  if (id_from_field(principal) == p->id) return patient_certificate(s, p, &c) == DMP_OK ? c : NULL;
+  return session_who(s, principal);
+}
+
+const struct certificate *patient_who_hash(struct session *s, struct patient *p, const uint8_t hash[32]) {
+  const struct certificate *c;
+  if (memcmp(hash, p->g.patient_cert, 32) == 0) return patient_certificate(s, p, &c) == DMP_OK ? c : NULL;
+  return directory_by_hash(&s->dir, hash);
+}
+
+int patient_keyset(struct session *s, struct patient *p, struct keyset **out) {
+  int e = DMP_OK;
+  if (!p->keyset_read) {
+    e = keyset_get(s, p->id, p->yk, p->g.seq, &p->keyset, NULL);
+    if (e == DMP_E_NOT_FOUND) e = DMP_E_KEYSET_OLD;
+    if (e == DMP_OK && memcmp(p->keyset.hash, p->g.keyset_hash, 32) != 0) e = DMP_E_KEYSET_OLD;
+    p->keyset_read = e == DMP_OK;
+  }
+  *out = &p->keyset;
+  return e;
+}
+
+/* Walks the chain from k (or from nothing) to seq `to`, each step verified. signer[i] of the last step is in k->signer. */
+static int keyset_walk(struct session *s, struct patient *p, struct keyset *k, int from_nothing, uint64_t to,
+                       int (*step)(void *ctx, const struct keyset *k), void *ctx) {
+  struct buf raw = { 0 };
+  const struct certificate *pc;
+  struct keyset next;
+  int e = patient_certificate(s, p, &pc);
+  uint64_t seq = from_nothing ? 0 : k->seq + 1;
+  for (; e == DMP_OK && seq <= to; seq++) {
+    e = keyset_get(s, p->id, p->yk, seq, &next, &raw);
+    if (e == DMP_E_NOT_FOUND) e = to == UINT64_MAX ? -1 : DMP_E_KEYSET_OLD;   /* -1: the chain's end, asked for */
+    if (e == DMP_OK) e = keyset_follows(s, p->id, pc, seq == 0 ? NULL : k, &next, &raw);
+    if (e == DMP_OK) *k = next;
+    if (e == DMP_OK && step) e = step(ctx, k);
+  }
+  buf_free(&raw);
+  return e == -1 ? DMP_OK : e;
+}
+
+/* ---- packets ---- */
+
+struct packets { struct session *s; struct patient *p; int64_t *ids; size_t n; struct grant *g; };
+
+/* The proof of a grant or packet: addressed to this login, signed by the signer of the keyset that it pins. */
+static int grant_proven(struct session *s, struct patient *p, const struct grant *g, const struct keyset *k, const uint8_t sig[SUITE_SIG]) {
+  struct buf over = { 0 };
+  int e = DMP_E_GRANT_BAD;
+  const struct certificate *granter = patient_who_hash(s, p, g->granter_cert);
+  const uint8_t *mine = p->id == s->principal ? p->g.patient_cert : s->me.hash;
+  if (granter != NULL && memcmp(g->granter_cert, k->signer, 32) == 0 && g->seq == k->seq && memcmp(g->keyset_hash, k->hash, 32) == 0 &&
+      memcmp(g->grantee_cert, mine, 32) == 0) {
+    e = grant_signed_bytes(s, g, &over);
+    if (e == DMP_OK && suite_verify(granter->sign_pk, over.p, over.n, sig) != DMP_OK) e = DMP_E_GRANT_BAD;
+  }
+  bytes_wipe(over.p, over.n);
+  buf_free(&over);
+  return e;
+}
+
+static void entry_set(struct grant *g, const struct entry *n) {
+  for (size_t i = 0; i < g->count; i++)
+    if (g->entry[i].cls == n->cls && g->entry[i].which == n->which) {
+      g->entry[i] = *n;
+      return;
+    }
+  if (g->count < ENTRIES_MAX) g->entry[g->count++] = *n;
+}
+
+/* For keyset k there must be one packet: merged in order. Without it the keys held would answer for rows they don't open. */
+static int packet_for(void *ctx, const struct keyset *k) {
+  struct packets *q = ctx;
+  struct patient *p = q->p;
+  for (size_t i = 0; i < q->n; i++) {
+    const uint8_t *sig;
+    int e = grant_open(q->s, q->ids[i], 1, q->g, &sig);
+    if (e != DMP_OK || q->g->seq != k->seq || q->g->patient != p->id) continue;
+    uint8_t proof[SUITE_SIG];
+    memcpy(proof, sig, SUITE_SIG);                    /* the scratch is reused while the proof is checked */
+    if (grant_proven(q->s, p, q->g, k, proof) != DMP_OK) continue;
+    if (q->g->kind == GRANT_WITHDRAWN) p->g.count = 0;
+    for (size_t j = 0; j < q->g->count; j++) entry_set(&p->g, &q->g->entry[j]);
+    p->g.kind = q->g->kind;
+    p->g.basis = q->g->basis;
+    p->g.until = q->g->until;
+    p->g.seq = k->seq;
+    memcpy(p->g.keyset_hash, k->hash, 32);
+    p->merged = 1;
+    return DMP_OK;
+  }
+  return DMP_E_GRANT_STALE;
+}
+
+/* An entry is kept only while it is the live key of the newest keyset. */
+static void entries_match(struct patient *p, struct keyset *k) {
+  uint8_t kid[16];
+  size_t kept = 0;
+  for (size_t i = 0; i < p->g.count; i++) {
+    struct keyset_class *c = keyset_class(k, p->g.entry[i].cls);
+    keyset_kid(p->g.entry[i].key, kid);
+    if (c && memcmp(kid, p->g.entry[i].which == WHICH_P ? c->kid_p : c->kid_m, 16) == 0) p->g.entry[kept++] = p->g.entry[i];
+  }
+  p->g.count = (uint16_t)kept;
+}
+
+static int patient_merge(struct session *s, struct patient *p) {
+  int more;
+  int e = keyset_exists(s, p->yk, p->g.seq + 1, &more);
+  if (e != DMP_OK || !more) return e;
+  struct keyset *k;
+  struct packets q = { .s = s, .p = p };
+  if ((e = patient_keyset(s, p, &k)) != DMP_OK) return e;
+  if ((e = grant_ids(s, p->g.mail, INBOX_TRIES, &q.ids, &q.n)) != DMP_OK) return e;
+  q.g = calloc(1, sizeof *q.g);
+  e = q.g ? keyset_walk(s, p, k, 0, UINT64_MAX, packet_for, &q) : DMP_E_NOMEM;
+  if (e == DMP_OK) {
+    entries_match(p, k);
+    e = patient_pairwise(s, p->anchor, k->log_pk[0], p->g.pair);
+  }
+  if (q.g) bytes_wipe(q.g, sizeof *q.g);
+  free(q.g);
+  free(q.ids);
+  return e;
+}
+
+/* A grant as sent: the whole chain of keysets is walked once, from the one that the patient signed first. */
+static int patient_prove(struct session *s, struct patient *p, const uint8_t sig[SUITE_SIG]) {
+  int e = keyset_walk(s, p, &p->keyset, 1, p->g.seq, NULL, NULL);
+  if (e != DMP_OK) return e;
+  p->keyset_read = 1;
+  e = grant_proven(s, p, &p->g, &p->keyset, sig);
+  if (e == DMP_OK) entries_match(p, &p->keyset);
+  if (e == DMP_OK) e = patient_pairwise(s, p->anchor, p->keyset.log_pk[0], p->g.pair);
+  return e;
+}
+
+static struct patient *cache_slot(struct session *s) {
+  struct patient *p = &s->cache[0];
+  for (int i = 0; i < PATIENT_CACHE; i++) {
+    if (s->cache[i].generation != s->generation) return &s->cache[i];
+    if (s->cache[i].tick < p->tick) p = &s->cache[i];
+  }
+  return p;
+}
+
+static int patient_open(struct session *s, const struct own_grant *own, struct patient *p) {
+  const uint8_t *sig;
+  uint8_t proof[SUITE_SIG], x[3 + 8], prf[16];
+  memset(p, 0, sizeof *p);
+  p->id = own->patient;
+  p->row = own->row;
+  p->inbox = own->inbox;
+  int e = grant_open(s, own->row, own->inbox, &p->g, &sig);
+  if (e == DMP_OK && p->g.patient != p->id) e = DMP_E_GRANT_BAD;
+  if (e != DMP_OK) return e;
+  memcpy(proof, sig, SUITE_SIG);
+  if ((e = anchor_get(s->r, p->g.slot, p->anchor)) != DMP_OK) return e;
+  patient_yk(p->g.y, p->anchor, p->yk);
+  memcpy(x, "own", 3);
+  le_put64(x + 3, (uint64_t)p->id);
+  suite_kdf2(s->cred->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf);
+  suite_prf(p->own_leaf, "wrap", 4, p->own_loc);
+  suite_prf_key(p->yk, prf);
+  suite_prf_with(prf, "deposit", 7, p->deposit_loc);
+  if (p->inbox) e = patient_prove(s, p, proof);
+  return e == DMP_OK ? patient_merge(s, p) : e;
+}
+
+int patient_get(struct session *s, int64_t id, struct patient **out) {
+  *out = NULL;
+  int e = patient_own(s);
+  if (e != DMP_OK) return e;
+  for (int i = 0; i < PATIENT_CACHE; i++)
+    if (s->cache[i].id == id && s->cache[i].generation == s->generation) {
+      *out = &s->cache[i];
+      s->cache[i].tick = ++s->cache_tick;
+      return DMP_OK;
+    }
+  struct own_grant key = { .patient = id };
+  size_t lo = 0, hi = s->owns;
+  while (lo < hi) {
+    size_t mid = lo + (hi - lo) / 2;
+    if (s->own[mid].patient < key.patient) lo = mid + 1;
+    else hi = mid;
+  }
+  e = DMP_E_NO_PATIENT;
+  /* An adopted row comes first; after it whatever lies in the inbox: a forged one must not hide the true one. */
+  for (size_t i = lo; i < s->owns && s->own[i].patient == id && e != DMP_OK; i++) {
+    struct patient *p = cache_slot(s);
+    e = patient_open(s, &s->own[i], p);
+    p->generation = e == DMP_OK ? s->generation : 0;
+    p->tick = ++s->cache_tick;
+    if (e == DMP_OK) *out = p;
+    else if (!s->own[i].inbox) break;                 /* one's own row must open */
+    else e = DMP_E_NO_PATIENT;
+  }
+  return e;
+}
+
+/* ---- writing ---- */
+
+static int grant_seal(struct session *s, const struct grant *g, const uint8_t sig[SUITE_SIG], const struct credential *own,
+                      const uint8_t *to_pk, const uint8_t loc[16], int64_t row, struct buf *box) {
+  struct buf plain = { 0 };
+  struct box_ad ad = grant_ad(s, row, loc);
+  grant_write(g, &plain);
+  buf_put(&plain, sig, SUITE_SIG);
+  int e = plain.bad ? DMP_E_NOMEM : DMP_OK;
+  if (e == DMP_OK)
+    e = own ? box_seal(SUITE_XCHACHA, own->wrap, &ad, plain.p, plain.n, GRANT_BYTES, NULL, box)
+            : box_seal_to(to_pk, NULL, &ad, plain.p, plain.n, GRANT_BYTES, box);
+  buf_free(&plain);
+  return e;
+}
+
+int grant_put_own(struct session *s, const struct credential *who, const struct grant *g, int64_t row, int64_t *out_row) {
+  static const uint8_t none[SUITE_SIG];               /* the wrap key proves it from now on */
+  uint8_t loc[16];
+  struct buf box = { 0 };
+  int e = DMP_OK, fresh = row == 0;
+  own_grant_loc(who, loc);
+  if (fresh) e = record_random_id(&row);
+  if (e == DMP_OK) e = grant_seal(s, g, none, who, NULL, loc, row, &box);
+  if (e == DMP_OK) e = record_put(s->r, fresh ? STMT_GRANT_PUT : STMT_GRANT_SET, loc, &box, row);
+  if (out_row) *out_row = row;
+  buf_free(&box);
+  return e;
+}
+
+int grant_send(struct session *s, struct grant *g, int first, const struct certificate *grantee, const uint8_t granter_sk[64],
+               const uint8_t granter_hash[32]) {
+  struct buf over = { 0 }, box = { 0 };
+  uint8_t loc[16], sig[SUITE_SIG];
+  int64_t row;
+  memset(g->pair, 0, 32);
+  memcpy(g->grantee_cert, grantee->hash, 32);
+  memcpy(g->granter_cert, granter_hash, 32);
+  if (first) inbox_loc(s->cred->directory, grantee->principal, loc);
+  else memcpy(loc, g->mail, 16);
+  int e = grant_signed_bytes(s, g, &over);
+  if (e == DMP_OK) suite_sign(granter_sk, over.p, over.n, sig);
+  if (e == DMP_OK) e = record_random_id(&row);
+  if (e == DMP_OK) e = grant_seal(s, g, sig, NULL, grantee->box_pk, loc, row, &box);
+  if (e == DMP_OK) e = record_put(s->r, STMT_GRANT_PUT, loc, &box, row);
+  buf_free(&over);
+  buf_free(&box);
+  return e;
+}
+
+static int grant_drop(struct session *s, int64_t row) {
+  sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_DROP);
+  if (st) sqlite3_bind_int64(st, 1, row);
+  return record_run(s->r, st);
+}
+
+int grant_adopt_packets(struct session *s, struct patient *p) {
+  int64_t *ids = NULL;
+  size_t n = 0;
+  if (!p->inbox && !p->merged) return DMP_OK;
+  int e = grant_put_own(s, s->cred, &p->g, p->row, NULL);
+  if (e == DMP_OK) e = grant_ids(s, p->g.mail, INT64_MAX, &ids, &n);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) e = grant_drop(s, ids[i]);   /* merged, older, or never proven */
+  if (e == DMP_OK) {
+    p->inbox = p->merged = 0;
+    for (size_t i = 0; i < s->owns; i++)
+      if (s->own[i].row == p->row) s->own[i].inbox = 0;
+  }
+  free(ids);
+  return e;
+}
+
+int grant_adopt_inbox(struct session *s) {
+  uint8_t loc[16];
+  int64_t *ids;
+  size_t n;
+  int e = patient_own(s);
+  if (e != DMP_OK) return e;
+  inbox_loc(s->cred->directory, s->cred->principal, loc);
+  e = grant_ids(s, loc, INBOX_TRIES, &ids, &n);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) {
+    struct own_grant *own = NULL;
+    for (size_t j = 0; j < s->owns; j++)
+      if (s->own[j].row == ids[i]) own = &s->own[j];
+    struct patient *p = NULL;
+    struct patient *slot = cache_slot(s);
+    int good = own != NULL && patient_open(s, own, slot) == DMP_OK;
+    slot->generation = 0;
+    /* A second first grant for a patient already held would take the place of the pinned one. */
+    for (size_t j = 0; good && j < s->owns; j++)
+      if (s->own[j].patient == own->patient && !s->own[j].inbox) good = 0;
+    if (good) p = slot;
+    if (p) e = grant_adopt_packets(s, p);
+    else {
+      s->inbox_refused++;
+      e = grant_drop(s, ids[i]);
+    }
+  }
+  free(ids);
+  session_stale(s);
+  return e;
+}

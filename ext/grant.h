@@ -1,0 +1,83 @@
+/* grant.h: what a grant opens: one patient's keys, as far as this login holds them.
+ * Owns: the grant's layout, adoption and packets, the derivation of leaves, the session's cache of opened patients.
+ * Never: decides who is given what (rights.h, holder.h); opens an item (object.h).
+ * Payload (FORMAT "Grant row"): patient 8 · grant 8 · anchor slot 8 · Y 32 · mail 16 · pairwise log key 32 · hash of the patient's
+ * certificate 32 · keyset seq 8 · keyset hash 32 · since 8 · until 8 · kind 1 · basis 1 · count 2 · entries of 36 · hash of the grantee's
+ * certificate 32 · of the granter's 32 · map version 4 · signature 64; padded to 3,072. */
+#ifndef GRANT_H
+#define GRANT_H
+#include "keyset.h"
+
+enum { WHICH_P = 1, WHICH_M = 2 };                    /* P0, M0 and circles come with representatives: refused here */
+enum { GRANT_ACTIVE = 1, GRANT_WITHDRAWN = 2 };       /* kind: a withdrawn grant keeps Y and the mail, no key */
+enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT };
+enum { GRANT_BYTES = 3072, ENTRIES_MAX = 2 * CLASSES_MAX, INBOX_TRIES = 1000 };
+
+struct entry { uint16_t cls; uint8_t which; uint8_t key[32]; };
+struct grant {                                        /* secret: locked memory only */
+  int64_t patient, id, slot;
+  uint8_t y[32], mail[16], pair[32], patient_cert[32];
+  uint64_t seq;
+  uint8_t keyset_hash[32];
+  int64_t since, until;
+  uint8_t kind, basis;
+  uint16_t count;
+  struct entry entry[ENTRIES_MAX];
+  uint8_t grantee_cert[32], granter_cert[32];
+};
+
+/* One leaf of one class: the key, and where its items and its state lie. */
+struct leaf {
+  int held;
+  uint8_t key[32], object_loc[16], state_loc[16], state_prf[16];
+  int deposit_ready;
+  uint8_t deposit_sk[32], deposit_pk[32];
+};
+struct held { uint16_t cls; int derived; struct leaf leaf[LEAVES]; };
+
+/* A patient as this login holds him. Lives in the session's locked cache; a pointer is good until PATIENT_CACHE other patients
+ * have been opened, or the session goes stale. */
+struct patient {
+  int64_t id, row;                                    /* row of the own grant */
+  int inbox;                                          /* the own row is still as sent */
+  int merged;                                         /* packets were merged that the file still has */
+  unsigned generation, tick;
+  struct grant g;
+  uint8_t anchor[32], yk[32], own_leaf[32], own_loc[16], deposit_loc[16];
+  struct held held[CLASSES_MAX];
+  size_t helds;
+  int keyset_read, certificate_read;
+  struct keyset keyset;                               /* the newest, verified */
+  struct certificate certificate;                     /* the patient's, verified */
+};
+
+/* ---- reading ---- */
+int patient_own(struct session *s);                   /* makes s->own true for this generation */
+/* Opens the patient; DMP_E_NO_PATIENT when this login has no grant. Merges packets in memory. */
+int patient_get(struct session *s, int64_t id, struct patient **out);
+int patient_keyset(struct session *s, struct patient *p, struct keyset **out);
+int patient_certificate(struct session *s, struct patient *p, const struct certificate **out);
+/* The certificate of a depositor or grantee: the patient's own or one of the directory. NULL: unknown. */
+const struct certificate *patient_who(struct session *s, struct patient *p, const uint8_t principal[16]);
+const struct certificate *patient_who_hash(struct session *s, struct patient *p, const uint8_t hash[32]);
+/* The leaf, derived at its first use; ->held is 0 when this login has no key for it. */
+struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l);
+const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which);   /* P or M; NULL: not held */
+void leaf_deposit_pair(struct leaf *l);               /* fills deposit_sk, deposit_pk */
+int patient_expired(const struct patient *p);         /* a date rule, not a key */
+/* Derives a leaf from P or M. l: 0, 1 from P; 2, 3 from M. */
+void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out);
+int  patient_pairwise(struct session *s, const uint8_t anchor[32], const uint8_t log_pk[32], uint8_t out[32]);
+void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]);
+
+/* ---- writing: inside the application's transaction ---- */
+/* Adopts first grants from the inbox: proof verified, moved under the own wrap key. */
+int grant_adopt_inbox(struct session *s);
+/* Makes the own row of p true: merged packets written and deleted. */
+int grant_adopt_packets(struct session *s, struct patient *p);
+/* Writes a grant as own row under a credential's wrap key (the session's, or a patient's being made). */
+int grant_put_own(struct session *s, const struct credential *who, const struct grant *g, int64_t row, int64_t *out_row);
+/* Signs g by the granter and seals it to the grantee at the inbox (first) or at its mail (packet). */
+int grant_send(struct session *s, struct grant *g, int first, const struct certificate *grantee, const uint8_t granter_sk[64],
+               const uint8_t granter_hash[32]);
+#endif

@@ -1,0 +1,64 @@
+/* item.h: the bytes of a sealed item: its signed content, its header, its wrapped keys, its amendments.
+ * Owns: those layouts and the depositor's signature over them.  Never: SQL; finds or stores a row (object.h).
+ * Header plaintext: length of the content u32 · content · signature 64 · folded amendments (count u16, each action 1 · at 8 ·
+ * signature 64). Wrap: header key 32 · body key 32 · target id 8 · minimum version 8, unpadded. */
+#ifndef ITEM_H
+#define ITEM_H
+#include "grant.h"
+#include "row.h"
+
+/* What an item is: the table it is a row of. Part of the signed content; append only. */
+enum item_table { ITEM_DOCUMENT = 1, ITEM_PATIENT, ITEM_IDENTITY, ITEM_CONSENT, ITEM_MASK, ITEM_GRANTEES, ITEM_LOG_SECRETS };
+enum { ITEM_MASKED = 1, ITEM_HIDDEN = 2, ITEM_DIVERTED = 4 };   /* flags: what the depositor meant; diverted = masked only because due */
+enum { AMEND_DELETE = 1 };
+enum via { VIA_LEAF = 1, VIA_DEPOSIT, VIA_OWN };
+
+/* The signed content of an item. */
+struct content {
+  uint16_t table;
+  uint8_t flags;
+  uint32_t version;                                   /* content version: 1 */
+  int64_t patient;
+  uint8_t depositor[16], depositor_cert[32];
+  int64_t wrap_row;                                   /* the depositor's row in dmp_wrap; 0: none (system items) */
+  uint8_t wrap_loc[16];
+  uint64_t body_size;                                 /* bytes before padding */
+  uint8_t body_root[32];
+  const uint8_t *row;                                 /* row.h bytes */
+  size_t row_len;
+};
+
+/* An opened item. Its bytes live until item_close(). Keys: wiped there too. */
+struct item {
+  int64_t id;
+  uint64_t version;                                   /* of the row: changes when the header is sealed again */
+  uint16_t cls;                                       /* where it lies; VIA_OWN: 0 */
+  uint8_t leaf;                                       /* 0…3; VIA_OWN: 0 */
+  enum via via;
+  int64_t own_row;                                    /* VIA_OWN: the dmp_wrap row */
+  uint8_t header_key[32], body_key[32];
+  uint64_t minimum;
+  struct content c;
+  const uint8_t *signature;
+  const uint8_t *folds; size_t fold_len;              /* folded amendments as stored: count u16, then 1+8+64 each */
+  struct buf amend;                                   /* the amend box as stored; empty: none */
+  uint8_t tag[16];                                    /* of the header box */
+  int deleted;                                        /* by a lawful amendment, folded or not */
+  struct buf plain;                                   /* owned: the header's plaintext */
+};
+void item_close(struct item *it);
+
+/* Serialises and signs: appends the header's plaintext (no amendment). Label "dmp-object-1". */
+int  item_write(const uint8_t record[16], int64_t object, const struct content *c, const uint8_t signer_sk[64], struct buf *out);
+int  item_parse(struct item *it);                     /* it->plain -> it->c, signature, folds; DMP_E_ROW_FORMAT */
+int  item_signed(const uint8_t record[16], const struct item *it, const uint8_t signer_pk[32]);   /* 0, or DMP_E_SIGNATURE */
+/* An amendment's plaintext: action 1 · at 8 · content version 4 · signature 64. Label "dmp-amend-1". */
+void item_amend_write(const uint8_t record[16], const struct item *it, uint8_t action, int64_t at, const uint8_t signer_sk[64], struct buf *out);
+int  item_amend_lawful(const uint8_t record[16], const struct item *it, uint8_t action, int64_t at, const uint8_t *sig,
+                       const uint8_t signer_pk[32]);
+/* Appends one more folded amendment to header bytes. */
+void item_fold(const struct item *it, uint8_t action, int64_t at, const uint8_t sig[SUITE_SIG], struct buf *out);
+enum { WRAP_BYTES = 32 + 32 + 8 + 8, FOLD_BYTES = 1 + 8 + SUITE_SIG, AMEND_BYTES = 1 + 8 + 4 + SUITE_SIG };
+void item_wrap_write(const struct item *it, uint8_t out[WRAP_BYTES]);
+int  item_wrap_parse(const uint8_t *p, size_t n, struct item *it);      /* keys, id, minimum */
+#endif

@@ -1,0 +1,66 @@
+/* log.h: the access log of one record: an SQLite file of its own in its own folder, a chain of signed blocks.
+ * Owns: its own connection, the block layout, the chain, the index of lines.  Never: decides what an access is or who
+ * may read a line (the caller brings pairwise keys); never touches the record's database.
+ *
+ * File: RECORD-log/access.db, WAL, synchronous NORMAL, busy timeout 5 s, application id "DMPL".  Tables: meta(record), one
+ * row; block(id INTEGER PRIMARY KEY, body BLOB), ids without a gap from 1; and, derived, so that log_verify compares them
+ * with the blocks: line(loc BLOB, block, n, PRIMARY KEY(loc, block, n)) and head(tag BLOB PRIMARY KEY, block), each
+ * writer's last block, both WITHOUT ROWID.
+ * Block: magic 4 ("DLG" and the kind's letter) · length u32 · record id 16 · writer tag 16 · seq u64 (per writer, from 0) ·
+ * hash of this writer's previous block 32 (zeros at first) · m u32 · m × (table u16, id u64, hash 16) · hash of the block
+ * that precedes in the file, whoever wrote it, 32 (zeros at first: this is the "other writers' heads" of the format in
+ * one value) · n u32 · n lines of 192 · Ed25519 over "dmp-log-1" ‖ everything before, 64. Block hashes: BLAKE2b-256 of the whole.
+ * Line: loc 16 = PRF(KDF(key, "loc"), ISO year × 100 + ISO week as u32) · XChaCha box under KDF(key, "line"), unpadded (kind BOX_LOG,
+ * table IN_LOG, id = patient id, loc) of 98 bytes: at u64 (unix ms), action u8, mode u8, count u16, person 16, patient 16, object 16,
+ * login 16, reason 22 (zero padded). */
+#ifndef LOG_H
+#define LOG_H
+#include <stdint.h>
+#include <stddef.h>
+#include "sqlite3ext.h"
+
+enum log_kind { LOG_ACCESS = 'A', LOG_INTENT = 'I', LOG_DONE = 'C', LOG_UNDONE = 'X' };
+/* Append only; texts in log_action_text(). */
+enum log_action { LOG_LOGIN = 1, LOG_LIST, LOG_READ, LOG_REFUSED, LOG_DEPOSIT, LOG_DELETE, LOG_MASK, LOG_UNMASK, LOG_CONSENT,
+                  LOG_WITHDRAW, LOG_TREATING, LOG_CREATE, LOG_REGISTER, LOG_ADOPT, LOG_ROTATE, LOG_IDENTITY };
+enum log_mode { LOG_NORMAL = 1 };
+
+struct log_line {
+  uint8_t key[32];                                    /* pairwise key: says who will find and read the line */
+  int64_t at;                                         /* unix milliseconds */
+  uint8_t action, mode;
+  uint16_t count;
+  uint8_t person[16], patient[16], object[16], login[16];   /* id fields; zeros = none */
+  char reason[22];                                    /* not NUL-terminated when full */
+};
+struct log_row { uint16_t table; int64_t id; uint8_t hash[16]; };   /* a state or keyset row as written (BLAKE2b-128 of its box) */
+struct log_writer { uint8_t tag[16]; const uint8_t *sign_sk; /* 64, borrowed */ };
+
+struct log;
+/* Opens (create: makes the folder, mode 0700, and the file) the log of the record whose database file is record_path, with
+ * that connection's VFS name. On error *out is NULL. DMP_E_LOG_OPEN, DMP_E_LOG_FORMAT (another record's). */
+int  log_open(const char *record_path, const char *vfs, const uint8_t record[16], int create, struct log **out);
+void log_close(struct log *l);
+/* One block, one signature, one commit (BEGIN IMMEDIATE … COMMIT), durable against a kill of this process when it returns
+ * 0. DMP_E_LOG_WRITE otherwise: the caller releases nothing. */
+int  log_append(struct log *l, const struct log_writer *w, enum log_kind kind, const struct log_row *rows, size_t m,
+                const struct log_line *lines, size_t n);
+/* Calls each(ctx, line, block id) for every line under this pairwise key whose patient id field is patient's, in the weeks that cover
+ * [from_ms, to_ms], oldest first. A line that doesn't open is DMP_E_LOG_FORMAT. each returns nonzero to stop. */
+int  log_read(struct log *l, const uint8_t key[32], int64_t patient, int64_t from_ms, int64_t to_ms,
+              int (*each)(void *ctx, const struct log_line *line, int64_t block), void *ctx);
+/* Walks the whole log. key_of: the Ed25519 key of a writer tag, or NULL when this login knows no such writer (then only
+ * hashes are checked). fault: one call per block found altered, missing or out of order, what = one sentence without data;
+ * row: each (table, id, hash) of the sound blocks in order, with what became of its block: of an intent, LOG_DONE or
+ * LOG_UNDONE when that is what its writer logged next (accesses aside), else LOG_INTENT: the writer died between; of a
+ * block LOG_UNDONE, that; of the others LOG_DONE. 0 when the walk reached the end, whatever it met. */
+struct log_check {
+  const uint8_t *(*key_of)(void *ctx, const uint8_t tag[16]);
+  void (*fault)(void *ctx, int64_t block, const char *what);
+  void (*row)(void *ctx, const struct log_row *row, enum log_kind outcome);
+  void *ctx;
+};
+int  log_verify(struct log *l, const struct log_check *c);
+const char *log_action_text(unsigned action);         /* "read", "list", …; "unknown" */
+const char *log_mode_text(unsigned mode);             /* "normal" */
+#endif

@@ -1,0 +1,330 @@
+/* login.c: records, credentials and sessions come to be (see login.h). */
+#include "login.h"
+#include "access.h"
+#include "anchor.h"
+#include "memory.h"
+#include "random.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+SQLITE_EXTENSION_INIT3
+
+static const char WELCOME_LABEL[] = "dmp-welcome-1";
+
+/* ---- creation ---- */
+
+static int create_certificate(struct record *r, struct credential *c) {
+  struct directory dir = { 0 };
+  struct certificate cert = { .kind = KIND_AUTHORITY, .rights = RIGHT_REGISTER_PATIENTS, .flags = FLAG_OWN_KEY, .not_before = record_now(),
+                              .name = "Autorité d'enregistrement" };
+  memcpy(cert.principal, c->principal, 16);
+  memcpy(cert.sign_pk, c->sign_pk, 32);
+  memcpy(cert.box_pk, c->box_pk, 32);
+  int e = directory_add(r, c->directory, &dir, &cert, c->sign_sk);
+  directory_free(&dir);
+  return e;
+}
+
+static int fresh_credential(struct credential *c) {
+  uint32_t bits = 0;
+  int e = random_bytes("seed", c->seed, 32);
+  if (e == DMP_OK) e = random_bytes("principal", &bits, sizeof bits);
+  id_field(c->principal, id_make(record_now(), bits & 0x1FFFFF));
+  credential_derive(c);
+  return e;
+}
+
+static int create_all(struct record *r, const char *key_path, struct pin pin, struct kdf_cost cost, struct credential *c) {
+  int e = random_bytes("record", r->id, 16);
+  if (e == DMP_OK) e = fresh_credential(c);
+  if (e == DMP_OK) e = random_bytes("directory", c->directory, 32);
+  memcpy(c->record, r->id, 16);
+  memcpy(c->authority, c->sign_pk, 32);
+  memcpy(r->authority, c->sign_pk, 32);
+  if (e == DMP_OK) e = record_make(r);
+  if (e == DMP_OK) e = create_certificate(r, c);
+  if (e == DMP_OK) e = anchor_create(r);
+  if (e == DMP_OK) e = log_open(r->path, NULL, r->id, 1, &r->log);
+  return e == DMP_OK ? credential_create(key_path, pin.p, pin.n, cost, c) : e;
+}
+
+static int savepoint(struct record *r, const char *verb) {
+  char sql[64];
+  sqlite3_snprintf(sizeof sql, sql, "%s dmp_login", verb);
+  return sqlite3_exec(r->db, sql, NULL, NULL, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(r);
+}
+
+int login_create(struct record *r, const char *key_path, struct pin pin, int suite, struct kdf_cost cost, char fingerprint[FINGERPRINT_TEXT]) {
+  struct credential *c = memory_new(sizeof *c);
+  if (c == NULL) return DMP_E_LOCK;
+  r->suite = suite;
+  int e = access(key_path, F_OK) == 0 ? DMP_E_KEY_EXISTS : savepoint(r, "SAVEPOINT");
+  if (e == DMP_OK) {
+    e = create_all(r, key_path, pin, cost, c);
+    if (e != DMP_OK) {
+      int rc = r->fault.sql_rc;
+      savepoint(r, "ROLLBACK TO");
+      savepoint(r, "RELEASE");
+      r->fault.sql_rc = rc;
+    } else if ((e = savepoint(r, "RELEASE")) != DMP_OK) {
+      unlink(key_path);
+    }
+  }
+  if (e == DMP_OK) certificate_fingerprint(c->sign_pk, fingerprint);
+  memory_free(c);
+  return e;
+}
+
+int login_keygen(const char *key_path, struct pin pin, struct kdf_cost cost, char **request) {
+  struct credential *c = memory_new(sizeof *c);
+  *request = NULL;
+  if (c == NULL) return DMP_E_LOCK;
+  int e = fresh_credential(c);
+  if (e == DMP_OK) e = credential_create(key_path, pin.p, pin.n, cost, c);
+  if (e == DMP_OK) e = certificate_request(c->principal, c->sign_pk, c->sign_sk, c->box_pk, request);
+  memory_free(c);
+  return e;
+}
+
+/* ---- the first login: a box sealed to the newcomer brings the record, the authority and D ---- */
+
+static void welcome_loc(const uint8_t box_pk[32], uint8_t loc[16]) {
+  uint8_t k[32];
+  suite_kdf_text(box_pk, "welcome", k);
+  suite_prf(k, "welcome", 7, loc);
+}
+
+/* Plaintext: record 16 · authority 32 · D 32 · signature 64 over label ‖ record ‖ principal ‖ D. */
+enum { WELCOME_BYTES = 16 + 32 + 32 + SUITE_SIG, WELCOME_OVER = sizeof WELCOME_LABEL - 1 + 16 + 16 + 32 };
+static void welcome_over(const uint8_t record[16], const uint8_t principal[16], const uint8_t d[32], uint8_t out[WELCOME_OVER]) {
+  memcpy(out, WELCOME_LABEL, sizeof WELCOME_LABEL - 1);
+  memcpy(out + sizeof WELCOME_LABEL - 1, record, 16);
+  memcpy(out + sizeof WELCOME_LABEL - 1 + 16, principal, 16);
+  memcpy(out + sizeof WELCOME_LABEL - 1 + 32, d, 32);
+}
+
+static struct box_ad welcome_ad(const struct record *r, int64_t row, const uint8_t *loc) {
+  return (struct box_ad){ .record = r->id, .kind = BOX_WELCOME, .table = IN_CERTIFICATE, .id = row, .loc = loc };
+}
+
+static int welcome_write(struct session *s, const uint8_t principal[16], const uint8_t box_pk[32]) {
+  uint8_t loc[16], over[WELCOME_OVER], sig[SUITE_SIG];
+  struct buf plain = { 0 }, box = { 0 };
+  int64_t row;
+  welcome_loc(box_pk, loc);
+  welcome_over(s->r->id, principal, s->cred->directory, over);
+  suite_sign(s->cred->sign_sk, over, sizeof over, sig);
+  buf_put(&plain, s->r->id, 16);
+  buf_put(&plain, s->cred->authority, 32);
+  buf_put(&plain, s->cred->directory, 32);
+  buf_put(&plain, sig, SUITE_SIG);
+  int e = plain.bad ? DMP_E_NOMEM : record_random_id(&row);
+  struct box_ad ad = welcome_ad(s->r, row, loc);
+  if (e == DMP_OK) e = box_seal_to(box_pk, NULL, &ad, plain.p, plain.n, PAD_NONE, &box);
+  if (e == DMP_OK) e = record_put(s->r, STMT_CERT_PUT, loc, &box, row);
+  buf_free(&plain);
+  buf_free(&box);
+  return e;
+}
+
+static int welcome_take(struct record *r, struct credential *c, const uint8_t *p, size_t n) {
+  uint8_t over[WELCOME_OVER];
+  if (n != WELCOME_BYTES || memcmp(p, r->id, 16) != 0 || memcmp(p + 16, r->authority, 32) != 0) return DMP_E_NOT_CERTIFIED;
+  welcome_over(r->id, c->principal, p + 48, over);
+  if (suite_verify(r->authority, over, sizeof over, p + 80) != DMP_OK) return DMP_E_NOT_CERTIFIED;
+  memcpy(c->record, p, 16);
+  memcpy(c->authority, p + 16, 32);
+  memcpy(c->directory, p + 48, 32);
+  return DMP_OK;
+}
+
+static int first_login(struct record *r, struct credential *c, const char *fingerprint) {
+  struct buf scratch = { 0 };
+  const uint8_t *p;
+  uint8_t loc[16];
+  size_t n;
+  if (fingerprint == NULL || !certificate_fingerprint_matches(r->authority, fingerprint)) return DMP_E_FINGERPRINT;
+  welcome_loc(c->box_pk, loc);
+  sqlite3_stmt *st = record_stmt(r, STMT_CERT_BY_LOC);
+  if (st == NULL) return record_sql_fault(r);
+  sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
+  int rc, e = DMP_E_NOT_CERTIFIED;
+  while (e == DMP_E_NOT_CERTIFIED && (rc = sqlite3_step(st)) == SQLITE_ROW) {   /* anyone may plant one: the signed one counts */
+    struct box_ad ad = welcome_ad(r, sqlite3_column_int64(st, 0), loc);
+    if (box_open_from(c->box_sk, c->box_pk, NULL, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &scratch, &p, &n) == DMP_OK)
+      e = welcome_take(r, c, p, n);
+  }
+  sqlite3_reset(st);
+  buf_free(&scratch);
+  return e;
+}
+
+/* ---- sessions ---- */
+
+static int session_alloc(struct record *r, struct session **out) {
+  struct session *s = calloc(1, sizeof *s);
+  *out = s;
+  if (s == NULL) return DMP_E_NOMEM;
+  s->r = r;
+  s->pid = getpid();
+  s->generation = 1;
+  s->cred = memory_new(sizeof *s->cred);
+  s->cache = memory_new(PATIENT_CACHE * sizeof *s->cache);
+  return s->cred && s->cache ? DMP_OK : DMP_E_LOCK;
+}
+
+/* Who am I? A professional stands in the directory; a patient's certificate comes with the own grant. */
+static int session_identify(struct session *s) {
+  s->principal = id_from_field(s->cred->principal);
+  const struct certificate *me = session_who(s, s->cred->principal);
+  if (me == NULL) {
+    struct patient *p;
+    int e = patient_get(s, s->principal, &p);
+    if (e == DMP_E_NO_PATIENT) return DMP_E_NOT_CERTIFIED;
+    if (e == DMP_OK) e = patient_certificate(s, p, &me);
+    if (e != DMP_OK) return e;
+  }
+  if (memcmp(me->sign_pk, s->cred->sign_pk, 32) != 0 || memcmp(me->box_pk, s->cred->box_pk, 32) != 0) return DMP_E_NOT_CERTIFIED;
+  s->me = *me;
+  s->me.raw = (struct buf){ 0 };                      /* the directory's */
+  return DMP_OK;
+}
+
+static int session_tags(struct session *s) {
+  uint8_t k[32];
+  uint32_t bits = 0;
+  suite_kdf_text(s->cred->directory, "writer", k);
+  suite_prf(k, s->cred->principal, 16, s->writer_tag);
+  bytes_wipe(k, sizeof k);
+  int e = random_bytes("login", &bits, sizeof bits);
+  id_field(s->login_id, id_make(record_now(), bits & 0x1FFFFF));
+  return e;
+}
+
+/* The duties of a login, in a transaction of their own: first grants adopted; a patient's classes that are due rotated. Inside
+ * an application's transaction nothing is written: reading merges in memory, the next login or write does the rest. */
+static int login_duties(struct session *s) {
+  unsigned due = 0;
+  struct patient *p = NULL;
+  int e = patient_own(s), inbox = 0;
+  for (size_t i = 0; i < s->owns; i++) inbox |= s->own[i].inbox;
+  if (e == DMP_OK && s->me.kind == KIND_PATIENT) {
+    e = patient_get(s, s->principal, &p);
+    if (e == DMP_OK) e = holder_owed(s, p, &due);
+  }
+  if (e != DMP_OK || (!inbox && !due) || !sqlite3_get_autocommit(s->r->db)) return e;
+  if (sqlite3_db_readonly(s->r->db, s->r->schema) == 1) return e;
+  e = sqlite3_exec(s->r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(s->r);
+  if (e != DMP_OK) return (s->r->fault.sql_rc & 0xff) == SQLITE_BUSY ? DMP_OK : e;   /* another login does it */
+  if (inbox) e = grant_adopt_inbox(s);
+  if (e == DMP_OK && inbox) e = access_pend(s, NULL, LOG_ADOPT, 0, 0, NULL);
+  if (e == DMP_OK && due) e = holder_begin(s, s->principal, &p);
+  if (e == DMP_OK && due) e = holder_due(s, p);
+  if (e == DMP_OK) e = access_intent(s);
+  if (e == DMP_OK && sqlite3_exec(s->r->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) e = record_sql_fault(s->r);
+  if (e != DMP_OK) {
+    struct fault f = s->r->fault;
+    sqlite3_exec(s->r->db, "ROLLBACK", NULL, NULL, NULL);
+    s->r->fault = f;
+  }
+  access_outcome(s, e == DMP_OK);
+  session_stale(s);
+  return e;
+}
+
+static int login_line(struct session *s) {
+  struct access a = { 0 };
+  struct log_line l = { .action = LOG_LOGIN, .mode = LOG_NORMAL, .count = 1, .at = record_now() };
+  access_own_key(s, l.key);
+  id_field(l.person, s->principal);
+  memcpy(l.login, s->login_id, 16);
+  a.line = &l;
+  a.n = 1;
+  int e = access_flush(s, &a);
+  bytes_wipe(&l, sizeof l);
+  return e;
+}
+
+static int login_credential(struct session *s, const char *path, struct pin pin, const char *fingerprint) {
+  struct record *r = s->r;
+  struct credential *c = s->cred;
+  int e = credential_open(path, pin.p, pin.n, c, &s->cost), first = 0;
+  if (e == DMP_OK && suite_is_zero(c->record, 16)) {
+    first = 1;
+    e = first_login(r, c, fingerprint);
+  }
+  if (e == DMP_OK && (memcmp(c->record, r->id, 16) != 0 || memcmp(c->authority, r->authority, 32) != 0)) e = DMP_E_OTHER_RECORD;
+  if (e == DMP_OK) e = directory_load(r, c->directory, c->authority, &s->dir);
+  if (e == DMP_OK) e = session_identify(s);
+  return e == DMP_OK && first ? credential_update(path, pin.p, pin.n, c) : e;
+}
+
+static int login_run(struct record *r, struct session *s, const char *path, struct pin pin, const char *on_behalf, const char *fingerprint) {
+  int e = record_check_temp(r);
+  r->schema_version = -1;
+  if (e == DMP_OK) e = record_check_schema(r);
+  if (e == DMP_OK) e = login_credential(s, path, pin, fingerprint);
+  if (e == DMP_OK && r->log == NULL) e = log_open(r->path, NULL, r->id, 0, &r->log);
+  if (e == DMP_OK && on_behalf && (s->on_behalf = strdup(on_behalf)) == NULL) e = DMP_E_NOMEM;
+  if (e == DMP_OK) e = session_tags(s);
+  if (e == DMP_OK) e = login_line(s);
+  return e;
+}
+
+int login_open(struct record *r, const char *key_path, struct pin pin, const char *on_behalf, const char *fingerprint) {
+  struct session *s = NULL;
+  login_close(r);
+  int e = record_open(r);
+  if (e == DMP_OK) e = session_alloc(r, &s);
+  if (e == DMP_OK) {
+    e = record_hold(r);
+    if (e == DMP_OK) record_changed(r);
+    if (e == DMP_OK) e = login_run(r, s, key_path, pin, on_behalf, fingerprint);
+    record_release(r);
+  }
+  if (e == DMP_OK) e = login_duties(s);
+  if (e == DMP_OK) r->session = s;
+  else session_free(s);
+  return e;
+}
+
+void login_close(struct record *r) {
+  struct session *s = r->session;
+  if (s == NULL) return;
+  if (s->pid == getpid()) {
+    access_counts(s);                                 /* the lines themselves are written already; only their counts wait */
+    access_outcome(s, 0);
+  }
+  r->session = NULL;
+  session_free(s);
+}
+
+/* ---- people ---- */
+
+static int text_fits(char to[CERT_TEXT], const char *from) {
+  if (from == NULL) return DMP_OK;
+  if (strlen(from) >= CERT_TEXT) return DMP_E_TOO_BIG;
+  memcpy(to, from, strlen(from) + 1);
+  return DMP_OK;
+}
+
+int login_register(struct session *s, struct registration *reg) {
+  struct certificate c = { .kind = (uint8_t)reg->kind, .profession = reg->profession, .flags = FLAG_OWN_KEY, .not_before = record_now() };
+  if (s->me.kind != KIND_AUTHORITY) return DMP_E_NOT_ALLOWED;
+  if (reg->kind != KIND_PROFESSIONAL) return DMP_E_KIND;
+  int e = certificate_read_request(reg->request, c.principal, c.sign_pk, c.box_pk);
+  if (e == DMP_OK) e = text_fits(c.identifier, reg->identifier);
+  if (e == DMP_OK) e = text_fits(c.name, reg->name);
+  if (e == DMP_OK) e = text_fits(c.specialty, reg->specialty);
+  if (e == DMP_OK) e = text_fits(c.facility, reg->facility);
+  if (e == DMP_OK && session_who(s, c.principal)) e = DMP_E_DUPLICATE;
+  if (e != DMP_OK) return e;
+  c.rights = reg->registrar ? RIGHT_REGISTER_PATIENTS : 0;
+  memcpy(c.issuer, s->me.hash, 32);
+  reg->id = id_from_field(c.principal);
+  e = directory_add(s->r, s->cred->directory, &s->dir, &c, s->cred->sign_sk);
+  if (e == DMP_OK) e = welcome_write(s, c.principal, c.box_pk);
+  if (e == DMP_OK) e = access_pend(s, NULL, LOG_REGISTER, 0, reg->id, NULL);
+  if (e == DMP_OK) e = directory_refresh(s->r, s->cred->directory, &s->dir);
+  return e;
+}

@@ -1,0 +1,20 @@
+/* login.h: how a record, a credential and a session come to be.
+ * Owns: creation of a record, credentials, first login, registration of people.  Never: reads an item. */
+#ifndef LOGIN_H
+#define LOGIN_H
+#include "holder.h"
+
+struct pin { const void *p; size_t n; };
+/* Makes the record in r's (empty of records) schema, the authority's credential, the log and the anchor file.
+ * fingerprint: what invitations carry. */
+int login_create(struct record *r, const char *key_path, struct pin pin, int suite, struct kdf_cost cost, char fingerprint[FINGERPRINT_TEXT]);
+/* Makes a credential without a record; *request is sqlite3_malloc'ed. */
+int login_keygen(const char *key_path, struct pin pin, struct kdf_cost cost, char **request);
+/* Opens a session on r. fingerprint: NULL except at the first login of a credential made by login_keygen. */
+int login_open(struct record *r, const char *key_path, struct pin pin, const char *on_behalf, const char *fingerprint);
+/* Writes the counts still in memory, wipes, forgets. Harmless without a session. */
+void login_close(struct record *r);
+/* Registers somebody by a certificate request: the authority's session only. */
+struct registration { int kind; const char *identifier, *name, *specialty, *facility, *request; uint16_t profession; int registrar; int64_t id; };
+int login_register(struct session *s, struct registration *reg);
+#endif

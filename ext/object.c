@@ -1,0 +1,744 @@
+/* object.c: items in their rows (see object.h). */
+#include "object.h"
+#include "access.h"
+#include "random.h"
+#include <stdlib.h>
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+/* A row as read, before any box of it is opened. Bytes lie in the arena of the list. */
+struct raw { int64_t id; uint64_t version; uint16_t cls; uint8_t leaf; enum via via; size_t wrap, wrap_n, header, header_n, amend, amend_n; };
+struct raws { struct raw *r; size_t n, cap; struct buf arena; };
+
+static void raws_free(struct raws *a) {
+  free(a->r);
+  buf_free(&a->arena);
+}
+
+static size_t arena_put(struct raws *a, sqlite3_stmt *st, int col, size_t *n) {
+  size_t at = a->arena.n;
+  *n = (size_t)sqlite3_column_bytes(st, col);
+  buf_put(&a->arena, sqlite3_column_blob(st, col), *n);
+  return at;
+}
+
+static int raws_add(struct raws *a, sqlite3_stmt *st, int64_t id, int first, struct raw like) {
+  if (a->n == a->cap) {
+    size_t cap = a->cap ? 2 * a->cap : 32;
+    struct raw *p = realloc(a->r, cap * sizeof *p);
+    if (p == NULL) return DMP_E_NOMEM;
+    a->r = p;
+    a->cap = cap;
+  }
+  like.id = id;
+  like.wrap = arena_put(a, st, first, &like.wrap_n);
+  like.version = (uint64_t)sqlite3_column_int64(st, first + 1);
+  like.header = arena_put(a, st, first + 2, &like.header_n);
+  like.amend = arena_put(a, st, first + 3, &like.amend_n);
+  a->r[a->n++] = like;
+  return a->arena.bad ? DMP_E_NOMEM : DMP_OK;
+}
+
+/* All rows at a locator. */
+static int raws_at(struct session *s, struct raws *a, const uint8_t loc[16], struct raw like) {
+  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_BY_LOC);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
+  int rc, e = DMP_OK;
+  while (e == DMP_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) e = raws_add(a, st, sqlite3_column_int64(st, 0), 1, like);
+  if (e == DMP_OK && rc != SQLITE_DONE) e = record_sql_fault(s->r);
+  sqlite3_reset(st);
+  return e;
+}
+
+/* What the rows from `first` on say the state should be, against the state box. */
+static int raws_state(struct session *s, int64_t patient, const struct raws *a, size_t first, const struct leaf *l, struct state *stored) {
+  struct state now = { 0 };
+  int e = state_get(s, patient, l, stored);
+  for (size_t i = first; e == DMP_OK && i < a->n; i++) {
+    const uint8_t *tag = box_tag(a->arena.p + a->r[i].header, a->r[i].header_n);
+    if (tag == NULL) return record_fault(s->r, DMP_E_TRUNCATED, "dmp_object", a->r[i].id);
+    state_term(&now, l, a->r[i].id, a->r[i].version, tag);
+    now.count++;
+  }
+  if (e == DMP_OK && !state_equal(&now, stored)) e = record_fault(s->r, DMP_E_STATE_BAD, "dmp_state", stored->row);
+  return e;
+}
+
+/* ---- opening ---- */
+
+static struct box_ad wrap_ad(const struct session *s, uint16_t table, int64_t row, const uint8_t *loc) {
+  return (struct box_ad){ .record = s->r->id, .kind = BOX_WRAP, .table = table, .id = row, .loc = loc };
+}
+
+static struct box_ad header_ad(const struct session *s, int64_t id, uint64_t version) {
+  return (struct box_ad){ .record = s->r->id, .kind = BOX_HEADER, .table = IN_OBJECT, .id = id, .version = version };
+}
+
+static struct box_ad amend_ad(const struct session *s, int64_t id) {
+  return (struct box_ad){ .record = s->r->id, .kind = BOX_AMEND, .table = IN_OBJECT, .id = id };
+}
+
+/* An amendment counts only with the signature of the depositor whom the signed header names; any other is ignored. */
+static int amend_counts(struct session *s, struct patient *p, const struct item *it, uint8_t action, int64_t at, const uint8_t *sig) {
+  const struct certificate *d = patient_who_hash(s, p, it->c.depositor_cert);
+  return d != NULL && memcmp(d->principal, it->c.depositor, 16) == 0 &&
+         item_amend_lawful(s->r->id, it, action, at, sig, d->sign_pk);
+}
+
+/* Opens the amend box: action, at and signature, when lawful. 1: there is one. */
+static int amend_read(struct session *s, struct patient *p, const struct item *it, uint8_t *action, int64_t *at, uint8_t sig[SUITE_SIG]) {
+  uint8_t key[32];
+  const uint8_t *b;
+  size_t n;
+  if (it->amend.n == 0) return 0;
+  suite_kdf_text(it->header_key, "amend", key);
+  struct box_ad ad = amend_ad(s, it->id);
+  int e = session_open_box(s, key, &ad, it->amend.p, it->amend.n, &b, &n);
+  bytes_wipe(key, sizeof key);
+  if (e != DMP_OK || n != AMEND_BYTES || le_get32(b + 9) != it->c.version) return 0;
+  *action = b[0];
+  *at = (int64_t)le_get64(b + 1);
+  memcpy(sig, b + 13, SUITE_SIG);
+  return amend_counts(s, p, it, *action, *at, sig);
+}
+
+static void item_amendments(struct session *s, struct patient *p, struct item *it) {
+  uint8_t action, sig[SUITE_SIG];
+  int64_t at;
+  struct rd r = { it->folds, it->fold_len, 0 };
+  for (unsigned n = rd_u16(&r); n > 0; n--) {
+    uint8_t a = rd_u8(&r);
+    int64_t when = (int64_t)rd_u64(&r);
+    const uint8_t *fold_sig = rd_bytes(&r, SUITE_SIG);
+    if (fold_sig && a == AMEND_DELETE && amend_counts(s, p, it, a, when, fold_sig)) it->deleted = 1;
+  }
+  if (amend_read(s, p, it, &action, &at, sig) && action == AMEND_DELETE) it->deleted = 1;
+}
+
+/* The header, once the wrap has given its keys. */
+static int item_open_header(struct session *s, struct patient *p, const struct raws *a, const struct raw *r, struct item *it) {
+  const uint8_t *plain;
+  size_t n;
+  if (it->id != r->id) return DMP_E_TAMPERED;
+  it->version = r->version;
+  if (it->version < it->minimum) return DMP_E_TAMPERED;   /* an older row put back beside a newer key */
+  struct box_ad ad = header_ad(s, r->id, r->version);
+  s->headers_opened++;
+  s->boxes_opened++;
+  buf_reset(&it->plain);
+  int e = box_open(it->header_key, &ad, a->arena.p + r->header, r->header_n, &it->plain, &plain, &n);
+  if (e != DMP_OK) return e;
+  /* box_open leaves the plaintext inside its scratch: keep only it */
+  memmove(it->plain.p, plain, n);
+  it->plain.n = n;
+  memcpy(it->tag, box_tag(a->arena.p + r->header, r->header_n), 16);
+  if ((e = item_parse(it)) != DMP_OK) return e;
+  if (it->c.patient != p->id) return DMP_E_TAMPERED;
+  if (r->amend_n) buf_put(&it->amend, a->arena.p + r->amend, r->amend_n);
+  item_amendments(s, p, it);
+  return it->amend.bad ? DMP_E_NOMEM : DMP_OK;
+}
+
+static int item_open_leaf(struct session *s, struct patient *p, const struct raws *a, const struct raw *r, struct item *it) {
+  const uint8_t *b;
+  size_t n;
+  struct leaf *l = patient_leaf(p, r->cls, r->leaf);
+  struct box_ad ad = wrap_ad(s, IN_OBJECT, r->id, l->object_loc);
+  int e = session_open_box(s, l->key, &ad, a->arena.p + r->wrap, r->wrap_n, &b, &n);
+  if (e == DMP_OK) e = item_wrap_parse(b, n, it);
+  it->cls = r->cls;
+  it->leaf = r->leaf;
+  it->via = VIA_LEAF;
+  return e == DMP_OK ? item_open_header(s, p, a, r, it) : e;
+}
+
+/* A sealed deposit: the deposit secret of each leaf held is tried. DMP_E_NOT_FOUND: none opens it, no fault. */
+static int item_open_deposit(struct session *s, struct patient *p, const struct raws *a, const struct raw *r, uint16_t first,
+                             uint16_t last, struct item *it) {
+  struct box_ad ad = wrap_ad(s, IN_OBJECT, r->id, p->deposit_loc);
+  for (size_t i = 0; i < p->g.count; i++) {
+    const struct entry *en = &p->g.entry[i];
+    if (en->cls < first || en->cls > last) continue;
+    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; l < end; l++) {
+      struct leaf *leaf = patient_leaf(p, en->cls, l);
+      const uint8_t *b;
+      size_t n;
+      if (!leaf->held) continue;
+      leaf_deposit_pair(leaf);
+      if (box_open_from(leaf->deposit_sk, leaf->deposit_pk, p->anchor, &ad, a->arena.p + r->wrap, r->wrap_n, &s->scratch, &b, &n) != DMP_OK)
+        continue;
+      s->boxes_opened++;
+      it->cls = en->cls;
+      it->leaf = (uint8_t)l;
+      it->via = VIA_DEPOSIT;
+      int e = item_wrap_parse(b, n, it);
+      return e == DMP_OK ? item_open_header(s, p, a, r, it) : e;
+    }
+  }
+  return DMP_E_NOT_FOUND;
+}
+
+/* The depositor's own wrap: symmetric under the own leaf, or sealed to the certificate by who moved the item. */
+static int own_wrap_open(struct session *s, struct patient *p, int64_t row, struct item *it) {
+  const uint8_t *b;
+  size_t n;
+  sqlite3_stmt *st = record_stmt(s->r, STMT_WRAP_BY_ID);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_int64(st, 1, row);
+  int rc = sqlite3_step(st), e = rc == SQLITE_ROW ? DMP_OK : rc == SQLITE_DONE ? DMP_E_NOT_FOUND : record_sql_fault(s->r);
+  if (e == DMP_OK) {
+    struct box_ad ad = wrap_ad(s, IN_WRAP, row, p->own_loc);
+    const void *box = sqlite3_column_blob(st, 1);
+    size_t len = (size_t)sqlite3_column_bytes(st, 1);
+    s->boxes_opened++;
+    e = box_suite(box, len) == SUITE_SEALED
+      ? box_open_from(s->cred->box_sk, s->cred->box_pk, p->anchor, &ad, box, len, &s->scratch, &b, &n)
+      : box_open(p->own_leaf, &ad, box, len, &s->scratch, &b, &n);
+    if (e == DMP_OK) e = item_wrap_parse(b, n, it);
+    if (e != DMP_OK) record_fault(s->r, e, "dmp_wrap", row);
+  }
+  sqlite3_reset(st);
+  return e;
+}
+
+static int raws_by_id(struct session *s, struct raws *a, int64_t id, uint8_t loc[16]) {
+  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_BY_ID);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_int64(st, 1, id);
+  int rc = sqlite3_step(st), e = rc == SQLITE_DONE ? DMP_E_NOT_FOUND : DMP_OK;
+  if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == 16) {
+    memcpy(loc, sqlite3_column_blob(st, 0), 16);
+    e = raws_add(a, st, id, 1, (struct raw){ 0 });
+  } else if (rc == SQLITE_ROW) {
+    e = DMP_E_TAMPERED;
+  } else if (rc != SQLITE_DONE) {
+    e = record_sql_fault(s->r);
+  }
+  sqlite3_reset(st);
+  return e;
+}
+
+static int item_open_own(struct session *s, struct patient *p, int64_t row, struct item *it) {
+  struct raws a = { 0 };
+  uint8_t loc[16];
+  int e = own_wrap_open(s, p, row, it);
+  if (e == DMP_OK) e = raws_by_id(s, &a, it->id, loc);
+  if (e == DMP_OK) {
+    it->cls = 0;
+    it->leaf = 0;
+    it->via = VIA_OWN;
+    it->own_row = row;
+    e = item_open_header(s, p, &a, &a.r[0], it);
+  }
+  raws_free(&a);
+  return e;
+}
+
+/* ---- scanning one patient ---- */
+
+struct found { struct item *it; size_t n, cap; int64_t *own; size_t owns; };
+
+static struct item *found_room(struct found *f) {
+  if (f->n == f->cap) {
+    size_t cap = f->cap ? 2 * f->cap : 32;
+    struct item *p = malloc(cap * sizeof *p);         /* not realloc: the old copy holds keys */
+    if (p == NULL) return NULL;
+    if (f->n) memcpy(p, f->it, f->n * sizeof *p);
+    if (f->n) bytes_wipe(f->it, f->n * sizeof *p);
+    free(f->it);
+    f->it = p;
+    f->cap = cap;
+  }
+  memset(&f->it[f->n], 0, sizeof *f->it);
+  return &f->it[f->n++];
+}
+
+static void found_free(struct found *f) {
+  for (size_t i = 0; i < f->n; i++) item_close(&f->it[i]);
+  free(f->it);
+  free(f->own);
+}
+
+static int by_item_id(const void *a, const void *b) {
+  const struct item *x = a, *y = b;
+  return (x->id > y->id) - (x->id < y->id);
+}
+
+/* A fault while checking everything is one finding; while reading it is the end. */
+static int scan_fault(const struct scan *w, void *ctx, int e) {
+  if (e == DMP_OK || e == DMP_E_NOMEM || e == DMP_E_SQL || w->bad == NULL) return e;
+  w->bad(ctx, e);
+  return DMP_OK;
+}
+
+static int scan_leaves(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct raws *a) {
+  struct state stored;
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < p->g.count; i++) {
+    const struct entry *en = &p->g.entry[i];
+    if (en->cls < w->first || en->cls > w->last) continue;
+    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; e == DMP_OK && l < end; l++) {
+      struct leaf *leaf = patient_leaf(p, en->cls, l);
+      size_t first = a->n;
+      if (!leaf->held) continue;
+      e = raws_at(s, a, leaf->object_loc, (struct raw){ .cls = en->cls, .leaf = (uint8_t)l, .via = VIA_LEAF });
+      if (e == DMP_OK) e = scan_fault(w, ctx, raws_state(s, p->id, a, first, leaf, &stored));
+    }
+  }
+  return e;
+}
+
+static int wrap_ids(struct session *s, const uint8_t loc[16], int64_t **ids, size_t *n) {
+  size_t cap = 0;
+  *n = 0;
+  *ids = NULL;
+  sqlite3_stmt *st = record_stmt(s->r, STMT_WRAP_IDS);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
+  int rc, e = DMP_OK;
+  while (e == DMP_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+    if (*n == cap) {
+      cap = cap ? 2 * cap : 32;
+      int64_t *q = realloc(*ids, cap * sizeof *q);
+      if (q == NULL) e = DMP_E_NOMEM;
+      else *ids = q;
+    }
+    if (e == DMP_OK) (*ids)[(*n)++] = sqlite3_column_int64(st, 0);
+  }
+  if (e == DMP_OK && rc != SQLITE_DONE) e = record_sql_fault(s->r);
+  sqlite3_reset(st);
+  return e;
+}
+
+static void own_leaf_state(const struct patient *p, struct leaf *l) {
+  uint8_t k[32];
+  memset(l, 0, sizeof *l);
+  memcpy(l->key, p->own_leaf, 32);
+  suite_prf(p->own_leaf, "state", 5, l->state_loc);
+  suite_kdf_text(p->own_leaf, "state", k);
+  suite_prf_key(k, l->state_prf);
+  bytes_wipe(k, sizeof k);
+}
+
+/* The depositor's own state counts ids: a deposit dropped with its wrap is seen. */
+static int own_state_check(struct session *s, struct patient *p, const struct found *f, size_t counted) {
+  struct leaf own;
+  struct state now = { 0 }, stored;
+  own_leaf_state(p, &own);
+  int e = state_get(s, p->id, &own, &stored);
+  if (e == DMP_E_STATE_BAD && stored.row == 0 && counted == 0) e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < f->n; i++)
+    if (f->it[i].own_row) {
+      state_term(&now, &own, f->it[i].id, 0, NULL);
+      now.count++;
+    }
+  if (e == DMP_OK && !state_equal(&now, &stored)) e = record_fault(s->r, DMP_E_STATE_BAD, "dmp_state", stored.row);
+  bytes_wipe(&own, sizeof own);
+  return e;
+}
+
+static int by_int64(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* Own deposits that no leaf opened: the wraps that no opened header names. */
+static int scan_own(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
+  int e = wrap_ids(s, p->own_loc, &f->own, &f->owns);
+  size_t held = f->n;
+  if (e == DMP_OK && f->owns > 1) qsort(f->own, f->owns, sizeof *f->own, by_int64);
+  for (size_t i = 0; e == DMP_OK && i < held; i++) {
+    int64_t row = f->it[i].c.wrap_row;
+    if (memcmp(f->it[i].c.wrap_loc, p->own_loc, 16) != 0) continue;
+    int64_t *at = f->owns ? bsearch(&row, f->own, f->owns, sizeof *f->own, by_int64) : NULL;
+    if (at) f->it[i].own_row = row;
+  }
+  for (size_t i = 0; e == DMP_OK && i < f->owns; i++) {
+    int known = 0;
+    for (size_t j = 0; !known && j < held; j++) known = f->it[j].own_row == f->own[i];
+    if (known) continue;
+    struct item *it = found_room(f);
+    e = it ? item_open_own(s, p, f->own[i], it) : DMP_E_NOMEM;
+    if (e != DMP_OK && it) {
+      item_close(&f->it[--f->n]);
+      e = scan_fault(w, ctx, e);
+    }
+  }
+  return e == DMP_OK ? scan_fault(w, ctx, own_state_check(s, p, f, f->owns)) : e;
+}
+
+static int scan_collect(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
+  struct raws a = { 0 };
+  int e = scan_leaves(s, p, w, ctx, &a);
+  if (e == DMP_OK) e = raws_at(s, &a, p->deposit_loc, (struct raw){ .via = VIA_DEPOSIT });
+  for (size_t i = 0; e == DMP_OK && i < a.n; i++) {
+    struct item *it = found_room(f);
+    if (it == NULL) e = DMP_E_NOMEM;
+    else if (a.r[i].via == VIA_LEAF) e = item_open_leaf(s, p, &a, &a.r[i], it);
+    else if (item_open_deposit(s, p, &a, &a.r[i], w->first, w->last, it) != DMP_OK) item_close(&f->it[--f->n]);
+    if (e != DMP_OK && it) {
+      record_fault(s->r, e, "dmp_object", a.r[i].id);
+      item_close(&f->it[--f->n]);
+      e = scan_fault(w, ctx, e);
+    }
+  }
+  raws_free(&a);
+  return e == DMP_OK && w->own ? scan_own(s, p, w, ctx, f) : e;
+}
+
+int object_scan(struct session *s, struct patient *p, const struct scan *w, int (*each)(void *ctx, struct item *it), void *ctx) {
+  struct found f = { 0 };
+  int e = scan_collect(s, p, w, ctx, &f);
+  if (e == DMP_OK && f.n > 1) qsort(f.it, f.n, sizeof *f.it, by_item_id);
+  for (size_t i = 0; e == DMP_OK && i < f.n; i++) e = each(ctx, &f.it[i]);
+  found_free(&f);
+  return e;
+}
+
+/* ---- one item ---- */
+
+static int object_open_raw(struct session *s, struct patient *p, const struct raws *a, struct raw *r, const uint8_t loc[16], struct item *it) {
+  for (size_t i = 0; i < p->g.count; i++) {
+    const struct entry *en = &p->g.entry[i];
+    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; l < end; l++) {
+      struct leaf *leaf = patient_leaf(p, en->cls, l);
+      if (!leaf->held || memcmp(leaf->object_loc, loc, 16) != 0) continue;
+      r->cls = en->cls;
+      r->leaf = (uint8_t)l;
+      int e = item_open_leaf(s, p, a, r, it);
+      return e == DMP_OK ? e : record_fault(s->r, e, "dmp_object", r->id);
+    }
+  }
+  if (memcmp(p->deposit_loc, loc, 16) == 0) return item_open_deposit(s, p, a, r, 0, UINT16_MAX, it);
+  return DMP_E_NOT_FOUND;
+}
+
+int object_open(struct session *s, struct patient *p, int64_t id, struct item *it) {
+  struct raws a = { 0 };
+  uint8_t loc[16];
+  int64_t *own = NULL;
+  size_t n = 0;
+  memset(it, 0, sizeof *it);
+  int e = raws_by_id(s, &a, id, loc);
+  if (e == DMP_OK) e = object_open_raw(s, p, &a, &a.r[0], loc, it);
+  if (e == DMP_E_NOT_FOUND) {
+    int own_e = wrap_ids(s, p->own_loc, &own, &n);
+    for (size_t i = 0; own_e == DMP_OK && e == DMP_E_NOT_FOUND && i < n; i++) {
+      own_e = own_wrap_open(s, p, own[i], it);
+      if (own_e == DMP_OK && it->id == id) e = item_open_own(s, p, own[i], it);
+    }
+    if (own_e != DMP_OK) e = own_e;
+  }
+  if (e == DMP_OK && it->c.wrap_row && memcmp(it->c.wrap_loc, p->own_loc, 16) == 0) it->own_row = it->c.wrap_row;
+  free(own);
+  raws_free(&a);
+  if (e != DMP_OK) item_close(it);
+  return e;
+}
+
+static size_t seen_slot(int64_t object) { return ((uint64_t)object * 0x9E3779B97F4A7C15u) >> 48; }
+
+void object_seen(struct session *s, int64_t object, int64_t patient) {
+  _Static_assert(SEEN == 65536, "seen_slot gives 16 bits");
+  if (s->seen == NULL) s->seen = calloc(SEEN, sizeof *s->seen);
+  if (s->seen == NULL) return;                        /* only a hint */
+  s->seen[seen_slot(object)].object = object;
+  s->seen[seen_slot(object)].patient = patient;
+}
+
+int object_find(struct session *s, int64_t id, struct patient **p, struct item *it) {
+  int e = patient_own(s);
+  if (e != DMP_OK) return e;
+  if (s->seen && s->seen[seen_slot(id)].object == id) {
+    e = patient_get(s, s->seen[seen_slot(id)].patient, p);
+    if (e == DMP_OK) e = object_open(s, *p, id, it);
+    if (e != DMP_E_NOT_FOUND && e != DMP_E_NO_PATIENT) return e;
+  }
+  for (size_t i = 0; i < s->owns; i++) {
+    if (i > 0 && s->own[i].patient == s->own[i - 1].patient) continue;
+    e = patient_get(s, s->own[i].patient, p);
+    if (e == DMP_OK) e = object_open(s, *p, id, it);
+    if (e == DMP_OK) object_seen(s, id, (*p)->id);
+    if (e != DMP_E_NOT_FOUND && e != DMP_E_NO_PATIENT) return e;
+  }
+  return DMP_E_NOT_FOUND;
+}
+
+int object_verify(struct session *s, struct patient *p, const struct item *it) {
+  const struct certificate *d = patient_who_hash(s, p, it->c.depositor_cert);
+  int e = d != NULL && memcmp(d->principal, it->c.depositor, 16) == 0 ? item_signed(s->r->id, it, d->sign_pk) : DMP_E_SIGNATURE;
+  return e == DMP_OK ? e : record_fault(s->r, e, "dmp_object", it->id);
+}
+
+/* ---- writing ---- */
+
+static int header_seal(struct session *s, const struct item *it, const struct buf *plain, struct buf *box) {
+  struct box_ad ad = header_ad(s, it->id, it->version);
+  buf_reset(box);
+  return plain->bad ? DMP_E_NOMEM : box_seal(s->r->suite, it->header_key, &ad, plain->p, plain->n, PAD_PADME, NULL, box);
+}
+
+static int wrap_seal(struct session *s, const struct item *it, uint16_t table, int64_t row, const uint8_t *loc, const uint8_t *key,
+                     const uint8_t *to_pk, const uint8_t *anchor, struct buf *box) {
+  uint8_t w[WRAP_BYTES];
+  struct box_ad ad = wrap_ad(s, table, row, loc);
+  item_wrap_write(it, w);
+  buf_reset(box);
+  int e = key ? box_seal(s->r->suite, key, &ad, w, sizeof w, PAD_NONE, NULL, box)
+              : box_seal_to(to_pk, anchor, &ad, w, sizeof w, PAD_NONE, box);
+  bytes_wipe(w, sizeof w);
+  return e;
+}
+
+static int state_change(struct session *s, struct patient *p, const struct leaf *l, int64_t id, uint64_t version, const uint8_t *tag, int by) {
+  struct state st;
+  int e = state_get(s, p->id, l, &st);
+  if (e == DMP_E_STATE_BAD && st.row == 0 && tag == NULL) e = DMP_OK;   /* the first own deposit */
+  if (e != DMP_OK) return e;
+  state_term(&st, l, id, version, tag);
+  st.count += (uint64_t)(int64_t)by;
+  return state_put(s, p->id, l, &st);
+}
+
+static int object_row(struct session *s, enum record_stmt which, const struct item *it, const uint8_t loc[16], const struct buf *wrap,
+                      const struct buf *header) {
+  sqlite3_stmt *st = record_stmt(s->r, which);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_int64(st, 1, it->id);
+  sqlite3_bind_blob(st, 2, loc, 16, SQLITE_STATIC);
+  sqlite3_bind_blob64(st, 3, wrap->p, wrap->n, SQLITE_STATIC);
+  sqlite3_bind_int64(st, 4, (int64_t)it->version);
+  sqlite3_bind_blob64(st, 5, header->p, header->n, SQLITE_STATIC);
+  return record_run(s->r, st);                        /* OBJECT_SET leaves ?6, the amend box, NULL: it was folded */
+}
+
+int object_new_id(struct session *s, int64_t *id) {
+  int e = DMP_OK, taken = 1;
+  while (e == DMP_OK && taken) {                      /* a collision, also with a row that nobody here sees, is drawn again */
+    uint32_t bits = 0;
+    if ((e = random_bytes("object", &bits, sizeof bits)) != DMP_OK) break;
+    *id = id_make(record_now(), bits & 0x1FFFFF);
+    sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_VERSION);
+    if (st == NULL) return record_sql_fault(s->r);
+    sqlite3_bind_int64(st, 1, *id);
+    int rc = sqlite3_step(st);
+    taken = rc == SQLITE_ROW;
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) e = record_sql_fault(s->r);
+    sqlite3_reset(st);
+  }
+  return e;
+}
+
+/* The depositor's own wrap and state, which nobody else can write. */
+static int own_insert(struct session *s, struct patient *p, const struct item *it, int64_t row) {
+  struct buf box = { 0 };
+  struct leaf own;
+  own_leaf_state(p, &own);
+  int e = wrap_seal(s, it, IN_WRAP, row, p->own_loc, p->own_leaf, NULL, NULL, &box);
+  if (e == DMP_OK) e = record_put(s->r, STMT_WRAP_PUT, p->own_loc, &box, row);
+  if (e == DMP_OK) e = state_change(s, p, &own, it->id, 0, NULL, 1);
+  buf_free(&box);
+  bytes_wipe(&own, sizeof own);
+  return e;
+}
+
+static int object_place(struct session *s, struct patient *p, const struct item *it, struct place where, const struct buf *header) {
+  struct buf wrap = { 0 };
+  struct leaf *l = patient_leaf(p, where.cls, where.leaf);
+  int e;
+  if (l->held && !where.sealed) {
+    e = wrap_seal(s, it, IN_OBJECT, it->id, l->object_loc, l->key, NULL, NULL, &wrap);
+    if (e == DMP_OK) e = object_row(s, STMT_OBJECT_PUT, it, l->object_loc, &wrap, header);
+    if (e == DMP_OK) e = state_change(s, p, l, it->id, it->version, box_tag(header->p, header->n), 1);
+  } else {
+    struct keyset *k;
+    e = patient_keyset(s, p, &k);
+    struct keyset_class *c = e == DMP_OK ? keyset_class(k, where.cls) : NULL;
+    if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
+    if (e == DMP_OK) e = wrap_seal(s, it, IN_OBJECT, it->id, p->deposit_loc, NULL, c->deposit[where.leaf], p->anchor, &wrap);
+    if (e == DMP_OK) e = object_row(s, STMT_OBJECT_PUT, it, p->deposit_loc, &wrap, header);
+  }
+  buf_free(&wrap);
+  return e;
+}
+
+int object_insert(struct session *s, struct patient *p, const struct signer *who, struct place where, struct content *c,
+                  const uint8_t body_key[32], int64_t *id) {
+  struct item it = { .version = 1, .minimum = 1 };
+  struct buf plain = { 0 }, header = { 0 };
+  int e = *id ? DMP_OK : object_new_id(s, id);
+  it.id = *id;
+  c->patient = p->id;
+  c->version = 1;
+  memcpy(c->depositor, who->cred->principal, 16);
+  memcpy(c->depositor_cert, who->cert_hash, 32);
+  if (body_key) memcpy(it.body_key, body_key, 32);
+  if (e == DMP_OK && c->table == ITEM_DOCUMENT) {
+    e = record_random_id(&c->wrap_row);
+    memcpy(c->wrap_loc, p->own_loc, 16);
+  }
+  if (e == DMP_OK) e = random_bytes("header key", it.header_key, 32);
+  if (e == DMP_OK) e = item_write(s->r->id, it.id, c, who->cred->sign_sk, &plain);
+  if (e == DMP_OK) e = header_seal(s, &it, &plain, &header);
+  if (e == DMP_OK) e = object_place(s, p, &it, where, &header);
+  if (e == DMP_OK && c->wrap_row) e = own_insert(s, p, &it, c->wrap_row);
+  if (e == DMP_OK) object_seen(s, it.id, p->id);
+  buf_free(&plain);
+  buf_free(&header);
+  item_close(&it);
+  return e;
+}
+
+/* The depositor's wrap follows the new header key: under the own leaf for oneself, else sealed to the certificate. */
+static int own_reseal(struct session *s, struct patient *p, const struct item *it) {
+  struct buf box = { 0 };
+  if (it->c.wrap_row == 0) return DMP_OK;
+  const struct certificate *d = patient_who_hash(s, p, it->c.depositor_cert);
+  if (d == NULL) return DMP_E_CERT_BAD;
+  int mine = memcmp(it->c.depositor, s->cred->principal, 16) == 0;
+  int e = wrap_seal(s, it, IN_WRAP, it->c.wrap_row, it->c.wrap_loc, mine ? p->own_leaf : NULL, d->box_pk, p->anchor, &box);
+  sqlite3_stmt *st = e == DMP_OK ? record_stmt(s->r, STMT_WRAP_SET) : NULL;
+  if (st) {
+    sqlite3_bind_int64(st, 1, it->c.wrap_row);
+    sqlite3_bind_blob64(st, 2, box.p, box.n, SQLITE_STATIC);
+  }
+  if (e == DMP_OK) e = record_run(s->r, st);
+  buf_free(&box);
+  return e;
+}
+
+/* Seals a header again under a new key, at version + 1, in leaf `to`; states of both leaves follow. */
+static int object_reseal(struct session *s, struct patient *p, struct item *it, const struct leaf *from, const struct leaf *to,
+                         const struct buf *plain) {
+  struct buf header = { 0 }, wrap = { 0 };
+  uint64_t old_version = it->version;
+  int e = random_bytes("header key", it->header_key, 32);
+  it->minimum = ++it->version;
+  if (e == DMP_OK) e = header_seal(s, it, plain, &header);
+  if (e == DMP_OK) e = wrap_seal(s, it, IN_OBJECT, it->id, to->object_loc, to->key, NULL, NULL, &wrap);
+  if (e == DMP_OK) e = object_row(s, STMT_OBJECT_SET, it, to->object_loc, &wrap, &header);
+  if (e == DMP_OK) e = own_reseal(s, p, it);
+  if (e == DMP_OK) e = state_change(s, p, from, it->id, old_version, it->tag, -1);
+  if (e == DMP_OK) memcpy(it->tag, box_tag(header.p, header.n), 16);
+  if (e == DMP_OK) e = state_change(s, p, to, it->id, it->version, it->tag, 1);
+  buf_free(&header);
+  buf_free(&wrap);
+  return e;
+}
+
+int object_move(struct session *s, struct patient *p, struct item *it, struct place to) {
+  struct leaf *from = patient_leaf(p, it->cls, it->leaf), *dest = patient_leaf(p, to.cls, to.leaf);
+  struct buf plain = { 0 };
+  uint8_t action = 0, sig[SUITE_SIG];
+  int64_t at = 0;
+  if (it->via != VIA_LEAF || !from->held || !dest->held) return DMP_E_FULL_HOLDER;
+  int e = object_verify(s, p, it);
+  int amended = e == DMP_OK && amend_read(s, p, it, &action, &at, sig);
+  if (e == DMP_OK) item_fold(it, action, at, amended ? sig : NULL, &plain);
+  if (e == DMP_OK) e = object_reseal(s, p, it, from, dest, &plain);
+  if (e == DMP_OK) {
+    it->cls = to.cls;
+    it->leaf = (uint8_t)to.leaf;
+  }
+  bytes_wipe(plain.p, plain.n);
+  buf_free(&plain);
+  return e;
+}
+
+int object_rewrite(struct session *s, struct patient *p, struct item *it, const struct buf *row) {
+  struct leaf *l = patient_leaf(p, it->cls, it->leaf);
+  struct content c = it->c;
+  struct buf plain = { 0 };
+  c.row = row->p;
+  c.row_len = row->n;
+  memcpy(c.depositor, s->cred->principal, 16);
+  memcpy(c.depositor_cert, s->me.hash, 32);
+  int e = row->bad ? DMP_E_NOMEM : item_write(s->r->id, it->id, &c, s->cred->sign_sk, &plain);
+  if (e == DMP_OK) e = object_reseal(s, p, it, l, l, &plain);
+  buf_free(&plain);
+  return e;
+}
+
+int object_drop(struct session *s, struct patient *p, struct item *it) {
+  struct leaf *l = patient_leaf(p, it->cls, it->leaf);
+  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_DROP);
+  if (st) sqlite3_bind_int64(st, 1, it->id);
+  int e = record_run(s->r, st);
+  return e == DMP_OK ? state_change(s, p, l, it->id, it->version, it->tag, -1) : e;
+}
+
+int object_amend(struct session *s, struct patient *p, struct item *it, uint8_t action) {
+  struct buf plain = { 0 }, box = { 0 };
+  uint8_t key[32];
+  (void)p;
+  suite_kdf_text(it->header_key, "amend", key);
+  item_amend_write(s->r->id, it, action, record_now(), s->cred->sign_sk, &plain);
+  struct box_ad ad = amend_ad(s, it->id);
+  int e = plain.bad ? DMP_E_NOMEM : box_seal(s->r->suite, key, &ad, plain.p, plain.n, PAD_NONE, NULL, &box);
+  sqlite3_stmt *st = e == DMP_OK ? record_stmt(s->r, STMT_OBJECT_AMEND) : NULL;
+  if (st) {
+    sqlite3_bind_int64(st, 1, it->id);
+    sqlite3_bind_blob64(st, 2, box.p, box.n, SQLITE_STATIC);
+  }
+  if (e == DMP_OK) e = record_run(s->r, st);
+  bytes_wipe(key, sizeof key);
+  buf_free(&plain);
+  buf_free(&box);
+  return e;
+}
+
+static int object_set_place(struct session *s, const struct item *it, const struct leaf *to) {
+  struct buf wrap = { 0 };
+  int e = wrap_seal(s, it, IN_OBJECT, it->id, to->object_loc, to->key, NULL, NULL, &wrap);
+  sqlite3_stmt *st = e == DMP_OK ? record_stmt(s->r, STMT_OBJECT_MOVE) : NULL;
+  if (st) {
+    sqlite3_bind_int64(st, 1, it->id);
+    sqlite3_bind_blob(st, 2, to->object_loc, 16, SQLITE_STATIC);
+    sqlite3_bind_blob64(st, 3, wrap.p, wrap.n, SQLITE_STATIC);
+  }
+  if (e == DMP_OK) e = record_run(s->r, st);
+  buf_free(&wrap);
+  return e;
+}
+
+int object_rewrap(struct session *s, struct patient *p, struct leaf *from, struct leaf *to) {
+  struct raws a = { 0 };
+  struct state st;
+  int e = raws_at(s, &a, from->object_loc, (struct raw){ 0 });
+  if (e == DMP_OK) e = raws_state(s, p->id, &a, 0, from, &st);
+  memset(st.sum, 0, 16);
+  for (size_t i = 0; e == DMP_OK && i < a.n; i++) {
+    struct item it = { 0 };
+    const uint8_t *b;
+    size_t n;
+    struct box_ad ad = wrap_ad(s, IN_OBJECT, a.r[i].id, from->object_loc);
+    e = session_open_box(s, from->key, &ad, a.arena.p + a.r[i].wrap, a.r[i].wrap_n, &b, &n);
+    if (e == DMP_OK) e = item_wrap_parse(b, n, &it);
+    if (e == DMP_OK && (it.id != a.r[i].id || a.r[i].version < it.minimum)) e = DMP_E_TAMPERED;
+    if (e == DMP_OK) e = object_set_place(s, &it, to);
+    if (e == DMP_OK) state_term(&st, to, it.id, a.r[i].version, box_tag(a.arena.p + a.r[i].header, a.r[i].header_n));
+    else if (e != DMP_E_SQL) record_fault(s->r, e, "dmp_object", a.r[i].id);
+    item_close(&it);
+  }
+  if (e == DMP_OK) e = state_put(s, p->id, to, &st);
+  raws_free(&a);
+  return e;
+}
+
+int object_adopt(struct session *s, struct patient *p) {
+  struct raws a = { 0 };
+  int e = raws_at(s, &a, p->deposit_loc, (struct raw){ 0 });
+  for (size_t i = 0; e == DMP_OK && i < a.n; i++) {
+    struct item it = { 0 };
+    /* One that doesn't open or isn't signed is kept where it is and reported by dmp_verify: it must not stop a rotation. */
+    if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK && object_verify(s, p, &it) == DMP_OK) {
+      struct leaf *l = patient_leaf(p, it.cls, it.leaf);
+      e = object_set_place(s, &it, l);
+      if (e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, 1);
+    }
+    item_close(&it);
+  }
+  raws_free(&a);
+  return e;
+}

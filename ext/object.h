@@ -1,0 +1,45 @@
+/* object.h: sealed items in their rows: a header (the row SQL shows), its key wrapped for the leaf it lies in and for its depositor.
+ * Owns: finding, inserting, moving and dropping items, and the states that go with that.
+ * Never: decides who may (rights.h, holder.h); knows a table's columns (table.h); reads a body (body.h). */
+#ifndef OBJECT_H
+#define OBJECT_H
+#include "state.h"
+#include "item.h"
+
+/* Which items of a patient. */
+struct scan {
+  uint16_t first, last;                               /* classes from…to */
+  int own;                                            /* also what this login deposited and can't open by leaf */
+  void (*bad)(void *ctx, int e);                      /* NULL: a fault ends the scan; else it is told (r->fault names it) and passed over */
+};
+/* Opens them all, oldest first. Before the first call of each, every leaf's state is compared with what lies there. A nonzero
+ * return of each stops and is returned. The item may be taken (each empties *it); else it is closed. */
+int  object_scan(struct session *s, struct patient *p, const struct scan *w, int (*each)(void *ctx, struct item *it), void *ctx);
+/* Opens one by id, wherever this login can. DMP_E_NOT_FOUND otherwise, also for what does not exist. */
+int  object_open(struct session *s, struct patient *p, int64_t id, struct item *it);
+/* The patient of an object, by hint or by trying; DMP_E_NOT_FOUND. */
+int  object_find(struct session *s, int64_t id, struct patient **p, struct item *it);
+void object_seen(struct session *s, int64_t object, int64_t patient);
+/* The depositor's signature; 50 µs. DMP_E_SIGNATURE. */
+int  object_verify(struct session *s, struct patient *p, const struct item *it);
+
+/* Where a new item goes. */
+struct place { uint16_t cls; int leaf; int sealed; /* 1: to the deposit key even where the leaf is held (a due class) */ };
+/* Inserts an item. c->depositor… are filled from `who` (the session, or a patient's key at creation); own: with a dmp_wrap row.
+ * it->id may be given (0: made). The leaf is used when held, else the keyset's deposit key. Body fields are the caller's. */
+struct signer { const struct credential *cred; const uint8_t *cert_hash; };
+int  object_insert(struct session *s, struct patient *p, const struct signer *who, struct place where, struct content *c,
+                   const uint8_t body_key[32], int64_t *id);
+/* Draws the id of an item about to be inserted (its body is written first). */
+int  object_new_id(struct session *s, int64_t *id);
+/* New header key, place and version; amendments folded; the depositor's wrap sealed again. Both leaves must be held. */
+int  object_move(struct session *s, struct patient *p, struct item *it, struct place to);
+/* Replaces the row of a system item (signed anew by the session). */
+int  object_rewrite(struct session *s, struct patient *p, struct item *it, const struct buf *row);
+int  object_drop(struct session *s, struct patient *p, struct item *it);    /* system items only */
+int  object_amend(struct session *s, struct patient *p, struct item *it, uint8_t action);
+/* Re-wraps all items of two leaves from old to new keys (rotation); states are checked, then written under the new ones. */
+int  object_rewrap(struct session *s, struct patient *p, struct leaf *from, struct leaf *to);
+/* Moves sealed deposits whose leaf is held into it; those that don't open stay. */
+int  object_adopt(struct session *s, struct patient *p);
+#endif

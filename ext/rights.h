@@ -1,0 +1,29 @@
+/* rights.h: which keys a person may be given. Rules are rows of schema/, embedded at build; C only asks.
+ * Owns: the embedded tables.  Never: opens, holds or grants a key; touches SQL or the file. Default is no.
+ * Sources: arrêté of 26 October 2023 (matrix), R1111-46 and R1111-49 CSP, JDV_J07 and JDV_J57 (CI-SIS). */
+#ifndef RIGHTS_H
+#define RIGHTS_H
+#include <stdint.h>
+#include <stddef.h>
+
+/* Rights classes: numbers are never reused (schema/classes.tsv). */
+enum { CLASS_IDENTITY = 1, CLASS_CHOICES = 2, CLASS_LOG = 3, CLASS_NOTICES = 4, CLASS_FIRST_DOCUMENT = 16, CLASS_UNLISTED = 16 };
+enum { RIGHTS_MAP_VERSION = 1 };
+/* In which capacity somebody holds keys of a patient: a row of schema/holders.tsv. */
+enum reader { READER_NONE = 0, READER_PATIENT, READER_TREATING, READER_CONSENT };
+/* Which keys of a class: bits. */
+enum { KEY_P = 1, KEY_M = 2 };
+
+size_t   rights_classes(const uint16_t **ids);        /* every class, system classes first, ascending */
+uint16_t rights_class_of(const char *type_code);      /* "11488-4" or "REMB"; CLASS_UNLISTED when in no line of the matrix */
+/* The bits KEY_P, KEY_M that a reader in this capacity and profession (0 = none) may be given for a class. */
+unsigned rights_keys(enum reader as, uint16_t profession, uint16_t cls);
+
+/* Nomenclatures. */
+struct type_code { const char *code, *system, *class_code, *display; };
+const struct type_code *type_code_find(const char *code);      /* NULL: not in JDV_J07 */
+const char *class_code_display(const char *code);              /* NULL: not in JDV_J57 */
+const char *profession_display(uint16_t profession);           /* NULL: not in the list */
+int facility_known(const char *code);                          /* SA01… */
+int practice_setting_known(const char *code);                  /* AMBULATOIRE… */
+#endif

@@ -1,0 +1,55 @@
+/* session.c: the life of one login (see session.h). */
+#include "session.h"
+#include "grant.h"
+#include "memory.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+SQLITE_EXTENSION_INIT3
+
+void session_free(struct session *s) {
+  if (s == NULL) return;
+  memory_free(s->cache);
+  memory_free(s->opened);
+  memory_free(s->cred);
+  directory_free(&s->dir);
+  buf_free(&s->scratch);
+  bytes_wipe(s->repeated, sizeof s->repeated);
+  if (s->pending.line) bytes_wipe(s->pending.line, s->pending.line_cap * sizeof *s->pending.line);
+  free(s->pending.line);
+  free(s->pending.row);
+  for (size_t i = 0; i < s->pending.files; i++) free(s->pending.file[i]);
+  free(s->pending.file);
+  free(s->own);
+  free(s->seen);
+  free(s->listed);
+  free(s->on_behalf);
+  free(s);
+}
+
+void session_stale(struct session *s) { s->generation++; }
+
+int session_use(struct record *r, struct session **out) {
+  struct session *s = r->session;
+  *out = s;
+  r->fault = (struct fault){ 0 };
+  if (s == NULL) return DMP_E_NO_SESSION;
+  if (s->pid != getpid()) return DMP_E_FORK;
+  int e = record_check_temp(r);
+  if (e == DMP_OK) e = record_check_schema(r);
+  if (e == DMP_OK && (record_changed(r) || s->dir.rows < 0)) {
+    session_stale(s);
+    e = directory_refresh(r, s->cred->directory, &s->dir);
+  }
+  return e;
+}
+
+int session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
+                     const uint8_t **plain, size_t *len) {
+  s->boxes_opened++;
+  return box_open(key, ad, box, n, &s->scratch, plain, len);
+}
+
+const struct certificate *session_who(struct session *s, const uint8_t principal[16]) {
+  return directory_by_principal(&s->dir, principal);
+}

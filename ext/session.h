@@ -1,0 +1,69 @@
+/* session.h: one login on one record: the credential, who that is, the directory, and what is waiting to be logged.
+ * Owns: all of that, in locked memory where it is secret, until session_free().  Never: decides on a right, reads a patient. */
+#ifndef SESSION_H
+#define SESSION_H
+#include <sys/types.h>
+#include "certificate.h"
+#include "credential.h"
+#include "log.h"
+#include "box.h"
+
+struct patient;
+struct opened;
+/* A grant of one's own that login found: the patient it is for and the row it lies in. */
+struct own_grant { int64_t patient, row; int inbox; /* 1: as sent, not adopted yet */ };
+
+/* Lines and rows that the running transaction will write to the log when it commits. */
+struct pending {
+  struct log_line *line; struct log_row *row; size_t lines, rows, line_cap, row_cap;
+  char **file; size_t files, file_cap;    /* owned: credential files made: they go if the transaction does */
+  int halfway;                            /* an operation failed after its first write: the commit is refused */
+};
+struct access_mark { size_t lines, rows, files; int halfway; };   /* what was pending when a savepoint opened */
+/* A line already written, whose repetition within five minutes only counts. */
+struct repeated { int64_t patient, object, at; uint8_t action; uint32_t more; uint8_t key[32]; };
+enum { REPEATED = 64, PATIENT_CACHE = 64, SEEN = 65536, SAVEPOINTS = 256 };
+
+struct session {
+  struct record *r;                       /* borrowed */
+  struct credential *cred;                /* owned, locked */
+  struct kdf_cost cost;                   /* of the slot that opened: new credentials cost the same */
+  pid_t pid;                              /* who logged in: a forked child is refused */
+  struct certificate me;                  /* verified copy */
+  int64_t principal;                      /* its id */
+  struct directory dir;
+  char *on_behalf;                        /* owned; NULL */
+  uint8_t login_id[16], writer_tag[16];
+  struct own_grant *own;                  /* owned, sorted by patient */
+  size_t owns, own_cap;
+  unsigned generation;                    /* bumped whenever what was read may be stale */
+  unsigned owns_generation;               /* generation at which the list was read */
+  unsigned inbox_refused;                 /* grants found that did not prove and were dropped */
+  struct patient *cache;                  /* owned, locked: PATIENT_CACHE opened grants */
+  unsigned cache_tick;
+  struct opened *opened;                  /* owned, locked: the documents being read */
+  struct buf scratch;                     /* for boxes that are looked at and forgotten */
+  struct pending pending;
+  struct access_mark mark[SAVEPOINTS];   /* pending at each open savepoint */
+  int levels;                             /* how many are marked */
+  int intent_written;                     /* an intent block waits for its outcome */
+  struct repeated repeated[REPEATED];
+  unsigned repeated_next;
+  struct { int64_t object, patient; } *seen;   /* owned: hints where an object was met, SEEN entries by hash */
+  int64_t listed_day;                     /* day of the lines in listed */
+  int64_t *listed; size_t listeds, listed_cap;  /* owned, sorted: patients whose listing this login has logged today */
+  uint64_t headers_opened, boxes_opened;
+};
+
+void session_free(struct session *s);     /* wipes; NULL is harmless */
+/* The checks that every use begins with: logged in, same process, schema untouched, temp in memory; bumps the generation
+ * when the file changed. */
+int  session_use(struct record *r, struct session **out);
+void session_stale(struct session *s);    /* forget everything read: after own writes and rollbacks */
+
+/* Opens a box under a key into s->scratch and counts it. */
+int  session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
+                      const uint8_t **plain, size_t *len);
+/* Who a certificate hash or principal is; NULL when unknown or unverified. Patients' certificates are not here. */
+const struct certificate *session_who(struct session *s, const uint8_t principal[16]);
+#endif

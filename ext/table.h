@@ -1,0 +1,53 @@
+/* table.h: the virtual tables of a record: one module, each table one description.
+ * Owns: cursors, batches of rows, pushed constraints, transactions' hooks into the log.  Never: cryptography; a rule.
+ * A table describes its columns once and gives a function that makes rows; the rest follows. */
+#ifndef TABLE_H
+#define TABLE_H
+#include "holder.h"
+#include "access.h"
+#include "connection.h"
+
+enum { COL_HIDDEN = 1, COL_PUSH = 2 /* constraints reach the rows' making */ };
+struct column { const char *name, *decl; int flags; };
+
+/* Memory for the values of a batch: blocks, so that pointers stay good while it grows. Wiped when freed. */
+struct arena { struct arena_block *head; };
+void *arena_get(struct arena *a, size_t n);           /* NULL: out of memory */
+void  arena_free(struct arena *a);
+
+/* A batch: rows × columns values. */
+struct rows { struct value *v; int64_t *rowid; size_t n, cap; int columns; struct arena arena; };
+struct value *rows_add(struct rows *r, int64_t rowid); /* all NULL; NULL: out of memory */
+struct value  rows_text(struct rows *r, const char *s);
+struct value  rows_bytes(struct rows *r, uint8_t type, const void *p, size_t n);
+struct value  rows_time(struct rows *r, int64_t unix_ms);   /* ISO text; NULL for 0 */
+
+struct table {
+  const char *name;
+  const struct column *col;
+  int columns;
+  int patient_col;                                    /* rows are made patient by patient; -1: all at once */
+  int id_col;                                         /* a column that names one item (its rowid); -1 */
+  int listing;                                        /* releasing rows is a `list` access */
+  int needs_login;                                    /* 0: empty, not refused, without a session */
+  int self;                                           /* after the patients, make is called once with p NULL: rows about nobody */
+  /* Rows of one patient (p NULL when patient_col is -1). */
+  int (*make)(struct session *s, struct patient *p, struct rows *out);
+  int (*insert)(struct session *s, sqlite3_value **v, int64_t *rowid);         /* v: one per column */
+  int (*update)(struct session *s, int64_t rowid, sqlite3_value **v);
+  int (*erase)(struct session *s, int64_t rowid);
+  /* A column made only when it is read: too large or too dear for a batch; NULL: none. */
+  int (*late)(struct session *s, int64_t rowid, int column, sqlite3_context *ctx, int *done);
+};
+extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_CONSENT, TABLE_DOCUMENT,
+    TABLE_MASK, TABLE_ACCESS_LOG;
+
+void table_result(sqlite3_context *ctx, const struct value *x);   /* copies: SQLite may keep the pointer */
+/* Registers the module on the connection; it frees c when the connection closes. */
+int table_register(struct connection *c);
+
+/* Reading the values given to INSERT: each checks type and form. */
+int take_text(sqlite3_value *v, const char **out);    /* NULL allowed; UTF-8 without NUL, at most DMP_TITLE_MAX */
+int take_int(sqlite3_value *v, int64_t *out, int *given);
+int take_flag(sqlite3_value *v, int *out);            /* 0 or 1; NULL = 0 */
+#endif

@@ -1,0 +1,403 @@
+/* table_people.c: the tables `dmp`, `session`, `principal`, `patient`, `identity`, `consent`: who is who, and who may.
+ * Owns: their columns and the rows of patients and identities.  Never: keys (holder.h), certificates' bytes (certificate.h). */
+#include "table.h"
+#include "login.h"
+#include "syntax.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+SQLITE_EXTENSION_INIT3
+
+/* ---- dmp: the owner of the shadow tables ---- */
+enum { O_VERSION, O_SUITE, O_COLUMNS };
+static const struct column OWNER[] = { [O_VERSION] = { "version", "TEXT", 0 }, [O_SUITE] = { "suite", "TEXT", 0 } };
+
+static int owner_make(struct session *s, struct patient *p, struct rows *out) {
+  struct value *row = rows_add(out, 1);
+  (void)p;
+  if (row == NULL) return DMP_E_NOMEM;
+  row[O_VERSION] = value_text(DMP_VERSION);
+  row[O_SUITE] = value_text(s->r->suite == SUITE_AES ? "aes-256-gcm" : "xchacha20-poly1305");
+  return DMP_OK;
+}
+const struct table TABLE_DMP = { .name = "dmp", .col = OWNER, .columns = O_COLUMNS, .patient_col = -1, .id_col = -1, .make = owner_make };
+
+/* ---- session ---- */
+enum { S_PRINCIPAL, S_KIND, S_NAME, S_IDENTIFIER, S_PROFESSION, S_FACILITY, S_ON_BEHALF, S_MODE, S_UNTIL, S_OWED, S_OWN_KEY, S_AUTHORITY,
+       S_HEADERS, S_BOXES, S_COLUMNS };
+static const struct column SESSION[] = {
+  [S_PRINCIPAL] = { "principal", "INTEGER", 0 }, [S_KIND] = { "kind", "TEXT", 0 }, [S_NAME] = { "name", "TEXT", 0 },
+  [S_IDENTIFIER] = { "identifier", "TEXT", 0 }, [S_PROFESSION] = { "profession", "TEXT", 0 }, [S_FACILITY] = { "facility", "TEXT", 0 },
+  [S_ON_BEHALF] = { "on_behalf", "TEXT", 0 }, [S_MODE] = { "mode", "TEXT", 0 }, [S_UNTIL] = { "until", "TEXT", 0 },
+  [S_OWED] = { "owed", "INTEGER", 0 },            /* classes whose keys this login should turn and could not yet */
+  [S_OWN_KEY] = { "own_key", "INTEGER", 0 },      /* 0: the credential was made at a desk */
+  [S_AUTHORITY] = { "authority", "TEXT", 0 },     /* the authority's fingerprint, as invitations carry it */
+  [S_HEADERS] = { "headers_opened", "INTEGER", 0 }, [S_BOXES] = { "boxes_opened", "INTEGER", 0 },
+};
+
+/* "10", or NULL: the certificate's number as the tables show it. */
+static struct value profession_value(struct rows *out, uint16_t profession) {
+  char t[8];
+  sqlite3_snprintf(sizeof t, t, "%u", profession);
+  return profession ? rows_text(out, t) : (struct value){ 0 };
+}
+
+static int session_make(struct session *s, struct patient *p, struct rows *out) {
+  struct value *row = rows_add(out, 1);
+  unsigned owed = 0;
+  char fingerprint[FINGERPRINT_TEXT];
+  int e = row ? DMP_OK : DMP_E_NOMEM;
+  (void)p;
+  if (e == DMP_OK && s->me.kind == KIND_PATIENT) {
+    struct patient *me;
+    e = patient_get(s, s->principal, &me);
+    if (e == DMP_OK) e = holder_owed(s, me, &owed);
+  }
+  if (e != DMP_OK) return e;
+  certificate_fingerprint(s->cred->authority, fingerprint);
+  row[S_PRINCIPAL] = value_int(s->principal);
+  row[S_KIND] = value_text(certificate_kind_text(s->me.kind));
+  row[S_NAME] = rows_text(out, s->me.name);
+  row[S_IDENTIFIER] = rows_text(out, s->me.identifier);
+  row[S_PROFESSION] = profession_value(out, s->me.profession);
+  row[S_FACILITY] = rows_text(out, s->me.facility);
+  row[S_ON_BEHALF] = rows_text(out, s->on_behalf);
+  row[S_MODE] = value_text("normal");
+  row[S_OWED] = value_int(owed);
+  row[S_OWN_KEY] = value_int((s->me.flags & FLAG_OWN_KEY) != 0);
+  row[S_AUTHORITY] = rows_text(out, fingerprint);
+  row[S_HEADERS] = value_int((int64_t)s->headers_opened);
+  row[S_BOXES] = value_int((int64_t)s->boxes_opened);
+  return DMP_OK;
+}
+const struct table TABLE_SESSION = { .name = "session", .col = SESSION, .columns = S_COLUMNS, .patient_col = -1, .id_col = -1,
+                                     .make = session_make };
+
+/* ---- principal ---- */
+enum { P_ID, P_KIND, P_IDENTIFIER, P_NAME, P_PROFESSION, P_SPECIALTY, P_FACILITY, P_REGISTRAR, P_CERTIFICATE, P_STATUS, P_COLUMNS };
+static const struct column PRINCIPAL[] = {
+  [P_ID] = { "id", "INTEGER", 0 }, [P_KIND] = { "kind", "TEXT", 0 }, [P_IDENTIFIER] = { "identifier", "TEXT", 0 },
+  [P_NAME] = { "name", "TEXT", 0 }, [P_PROFESSION] = { "profession", "TEXT", 0 }, [P_SPECIALTY] = { "specialty", "TEXT", 0 },
+  [P_FACILITY] = { "facility", "TEXT", 0 }, [P_REGISTRAR] = { "registrar", "INTEGER", 0 },
+  [P_CERTIFICATE] = { "certificate", "TEXT", 0 },     /* INSERT: the request; SELECT: the certificate's fingerprint */
+  [P_STATUS] = { "status", "TEXT", 0 },
+};
+
+static int principal_make(struct session *s, struct patient *p, struct rows *out) {
+  (void)p;
+  for (size_t i = 0; i < s->dir.n; i++) {
+    const struct certificate *c = directory_by_hash(&s->dir, s->dir.all[i].hash);
+    if (c == NULL) continue;                          /* not verified: nobody; dmp_verify reports it */
+    struct value *row = rows_add(out, id_from_field(c->principal));
+    char hex[33];
+    if (row == NULL) return DMP_E_NOMEM;
+    bytes_to_hex(c->hash, 16, hex);
+    row[P_ID] = value_int(id_from_field(c->principal));
+    row[P_KIND] = value_text(certificate_kind_text(c->kind));
+    row[P_IDENTIFIER] = rows_text(out, c->identifier);
+    row[P_NAME] = rows_text(out, c->name);
+    row[P_PROFESSION] = profession_value(out, c->profession);
+    row[P_SPECIALTY] = rows_text(out, c->specialty);
+    row[P_FACILITY] = rows_text(out, c->facility);
+    row[P_REGISTRAR] = value_int((c->rights & RIGHT_REGISTER_PATIENTS) != 0);
+    row[P_CERTIFICATE] = rows_text(out, hex);
+    row[P_STATUS] = value_text("active");
+  }
+  return DMP_OK;
+}
+
+static int principal_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
+  const char *t[P_COLUMNS] = { 0 };
+  struct registration r = { 0 };
+  static const uint8_t TEXTS[] = { P_KIND, P_IDENTIFIER, P_NAME, P_PROFESSION, P_SPECIALTY, P_FACILITY, P_CERTIFICATE };
+  int e = sqlite3_value_type(v[P_ID]) != SQLITE_NULL || sqlite3_value_type(v[P_STATUS]) != SQLITE_NULL ? DMP_E_READ_ONLY : DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < sizeof TEXTS; i++) e = take_text(v[TEXTS[i]], &t[TEXTS[i]]);
+  if (e == DMP_OK) e = take_flag(v[P_REGISTRAR], &r.registrar);
+  if (e == DMP_OK && (!t[P_KIND] || !t[P_NAME] || !t[P_CERTIFICATE] || !t[P_PROFESSION])) e = DMP_E_MISSING;
+  if (e != DMP_OK) return e;
+  char *end;
+  long profession = strtol(t[P_PROFESSION], &end, 10);
+  if (*end || profession <= 0 || profession > 99 || profession_display((uint16_t)profession) == NULL) return DMP_E_CODE;
+  if ((r.kind = certificate_kind_of(t[P_KIND])) == 0) return DMP_E_KIND;
+  r.identifier = t[P_IDENTIFIER];
+  r.name = t[P_NAME];
+  r.specialty = t[P_SPECIALTY];
+  r.facility = t[P_FACILITY];
+  r.request = t[P_CERTIFICATE];
+  r.profession = (uint16_t)profession;
+  e = login_register(s, &r);
+  *rowid = r.id;
+  return e;
+}
+const struct table TABLE_PRINCIPAL = { .name = "principal", .col = PRINCIPAL, .columns = P_COLUMNS, .patient_col = -1, .id_col = -1,
+                                       .needs_login = 1, .make = principal_make, .insert = principal_insert };
+
+/* ---- patient ---- */
+enum { A_ID, A_INS, A_INS_OID, A_BIRTH_NAME, A_USED_NAME, A_GIVEN_NAMES, A_BIRTH_DATE, A_SEX, A_BIRTH_PLACE, A_LANGUAGE,
+       A_TREATING, A_STATUS, A_CREDENTIAL, A_PIN, A_LOCAL_SYSTEM, A_LOCAL_VALUE, A_COLUMNS };
+static const struct column PATIENT[] = {
+  [A_ID] = { "id", "INTEGER", COL_PUSH }, [A_INS] = { "ins", "TEXT", COL_PUSH }, [A_INS_OID] = { "ins_oid", "TEXT", 0 },
+  [A_BIRTH_NAME] = { "birth_name", "TEXT", COL_PUSH }, [A_USED_NAME] = { "used_name", "TEXT", COL_PUSH },
+  [A_GIVEN_NAMES] = { "given_names", "TEXT", 0 }, [A_BIRTH_DATE] = { "birth_date", "TEXT", COL_PUSH }, [A_SEX] = { "sex", "TEXT", 0 },
+  [A_BIRTH_PLACE] = { "birth_place", "TEXT", 0 }, [A_LANGUAGE] = { "language", "TEXT", 0 },
+  [A_TREATING] = { "treating_doctor", "INTEGER", 0 }, /* read from the keyset */
+  [A_STATUS] = { "status", "TEXT", 0 },               /* own_key, or desk_key: the credential was made at a desk */
+  [A_CREDENTIAL] = { "credential", "TEXT", COL_HIDDEN }, [A_PIN] = { "pin", "TEXT", COL_HIDDEN },
+  [A_LOCAL_SYSTEM] = { "local_system", "TEXT", COL_HIDDEN }, [A_LOCAL_VALUE] = { "local_value", "TEXT", COL_HIDDEN },
+};
+enum { TRAIT_FIRST = A_INS, TRAITS = A_LANGUAGE - A_INS + 1 };   /* stored values: the columns ins…language, append only */
+
+static int patient_make(struct session *s, struct patient *p, struct rows *out) {
+  struct item it;
+  struct value v[TRAITS];
+  size_t count, used;
+  if (!patient_leaf(p, CLASS_IDENTITY, 0)->held) return DMP_OK;   /* a grant without keys names nobody */
+  int e = object_open(s, p, p->id, &it);
+  if (e != DMP_OK) return e == DMP_E_NOT_FOUND ? record_fault(s->r, DMP_E_STATE_BAD, "dmp_object", p->id) : e;
+  memset(v, 0, sizeof v);
+  e = it.c.table == ITEM_PATIENT ? row_get(it.c.row, it.c.row_len, v, TRAITS, &count, &used) : DMP_E_TAMPERED;
+  struct value *row = e == DMP_OK ? rows_add(out, p->id) : NULL;
+  if (row) {
+    row[A_ID] = value_int(p->id);
+    for (int i = 0; i < TRAITS; i++)
+      if (v[i].type == VALUE_TEXT) row[TRAIT_FIRST + i] = rows_bytes(out, VALUE_TEXT, v[i].u.p, v[i].n);
+  }
+  item_close(&it);
+  return e == DMP_OK && row == NULL ? DMP_E_NOMEM : e;
+}
+
+static int patient_late(struct session *s, int64_t rowid, int column, sqlite3_context *ctx, int *done) {
+  struct patient *p;
+  struct keyset *k;
+  const struct certificate *c;
+  if (column != A_TREATING && column != A_STATUS) return DMP_OK;
+  *done = 1;
+  int e = patient_get(s, rowid, &p);
+  if (e == DMP_OK && column == A_TREATING) {
+    e = patient_keyset(s, p, &k);
+    if (e == DMP_OK && !suite_is_zero(k->treating, 16)) sqlite3_result_int64(ctx, id_from_field(k->treating));
+  } else if (e == DMP_OK) {
+    e = patient_certificate(s, p, &c);
+    if (e == DMP_OK) sqlite3_result_text(ctx, c->flags & FLAG_OWN_KEY ? "own_key" : "desk_key", -1, SQLITE_STATIC);
+  }
+  return e;
+}
+
+struct enrolling { const char *t[A_COLUMNS]; int64_t treating; };
+
+static int check_ins(const char *ins, const char *oid) {
+  if (ins == NULL) return oid ? DMP_E_MISSING : DMP_OK;
+  if (oid == NULL) return DMP_E_MISSING;
+  int ground = syntax_ins_oid(oid), good = syntax_ins(ins);
+  /* many published test identities fail their keys: on a test OID the key is not asked for */
+  return ground == 0 || good == 0 || (good < 0 && ground == 1) ? DMP_E_INS : DMP_OK;
+}
+
+static int enrolling_take(struct enrolling *n, sqlite3_value **v) {
+  int given, e = sqlite3_value_type(v[A_ID]) != SQLITE_NULL || sqlite3_value_type(v[A_STATUS]) != SQLITE_NULL ? DMP_E_READ_ONLY : DMP_OK;
+  for (int i = A_INS; e == DMP_OK && i < A_COLUMNS; i++)
+    if (i != A_TREATING && i != A_STATUS) e = take_text(v[i], &n->t[i]);
+  if (e == DMP_OK) e = take_int(v[A_TREATING], &n->treating, &given);
+  if (e == DMP_OK) e = check_ins(n->t[A_INS], n->t[A_INS_OID]);
+  if (e == DMP_OK && n->t[A_BIRTH_DATE] && !syntax_birth_date(n->t[A_BIRTH_DATE])) e = DMP_E_DATE;
+  const char *sex = n->t[A_SEX];
+  if (e == DMP_OK && sex && strcmp(sex, "M") != 0 && strcmp(sex, "F") != 0 && strcmp(sex, "U") != 0) e = DMP_E_CODE;
+  if (e == DMP_OK && !n->t[A_LOCAL_SYSTEM] != !n->t[A_LOCAL_VALUE]) e = DMP_E_MISSING;
+  if (e == DMP_OK && !n->t[A_INS] && !n->t[A_BIRTH_NAME] && !n->t[A_USED_NAME] && !n->t[A_LOCAL_VALUE]) e = DMP_E_IDENTITY;
+  if (e == DMP_OK && (!n->t[A_CREDENTIAL] || !n->t[A_PIN])) e = DMP_E_CREDENTIAL;
+  return e;
+}
+
+/* No two records for one INS among the patients whom this login opens; elsewhere a guess would be an index. */
+static int ins_known(struct session *s, const char *ins) {
+  struct rows rows = { .columns = A_COLUMNS };
+  struct value want = value_text(ins);
+  int e = ins ? patient_own(s) : DMP_OK;
+  for (size_t i = 0; e == DMP_OK && ins && i < s->owns; i++) {
+    struct patient *p;
+    size_t at = rows.n;
+    e = patient_get(s, s->own[i].patient, &p);
+    if (e == DMP_OK) e = patient_make(s, p, &rows);
+    if (e == DMP_OK && rows.n > at && value_compare(&rows.v[at * A_COLUMNS + A_INS], &want) == 0) e = DMP_E_DUPLICATE;
+  }
+  arena_free(&rows.arena);
+  free(rows.v);
+  free(rows.rowid);
+  return e;
+}
+
+enum { I_PATIENT, I_SYSTEM, I_VALUE, I_KIND, I_SINCE, I_COLUMNS };
+enum { IDENTITY_VALUES = I_COLUMNS - I_SYSTEM };      /* stored: system, value, kind, since */
+
+static void identity_row(const char *system, const char *value, const char *kind, struct buf *row) {
+  char now[32];
+  syntax_time_ms(record_now(), now);
+  struct value v[IDENTITY_VALUES] = { value_text(system), value_text(value), value_text(kind), value_text(now) };
+  row_put(row, v, IDENTITY_VALUES);
+}
+
+static int patient_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
+  struct enrolling n = { 0 };
+  struct buf row = { 0 }, local = { 0 };
+  struct value traits[TRAITS];
+  if (s->me.kind != KIND_AUTHORITY && !(s->me.rights & RIGHT_REGISTER_PATIENTS)) return DMP_E_NOT_ALLOWED;
+  int e = enrolling_take(&n, v);
+  if (e == DMP_OK) e = ins_known(s, n.t[A_INS]);
+  if (e != DMP_OK) return e;
+  for (int i = 0; i < TRAITS; i++) traits[i] = value_text(n.t[TRAIT_FIRST + i]);
+  row_put(&row, traits, TRAITS);
+  if (n.t[A_LOCAL_VALUE]) identity_row(n.t[A_LOCAL_SYSTEM], n.t[A_LOCAL_VALUE], "local", &local);
+  const char *name = n.t[A_USED_NAME] ? n.t[A_USED_NAME] : n.t[A_BIRTH_NAME];
+  struct newcomer who = { .credential_path = n.t[A_CREDENTIAL], .pin = n.t[A_PIN], .pin_len = strlen(n.t[A_PIN]),
+                          .identifier = n.t[A_INS], .name = name, .row = &row, .local = n.t[A_LOCAL_VALUE] ? &local : NULL,
+                          .treating = n.treating };
+  e = row.bad || local.bad ? DMP_E_NOMEM : holder_enrol(s, &who);
+  *rowid = who.id;
+  buf_free(&row);
+  buf_free(&local);
+  return e;
+}
+
+static int patient_update(struct session *s, int64_t rowid, sqlite3_value **v) {
+  int64_t doctor;
+  int given, e = DMP_OK;
+  struct patient *p;
+  for (int i = 0; i < A_COLUMNS; i++)
+    if (i != A_TREATING && !(PATIENT[i].flags & COL_HIDDEN) && !sqlite3_value_nochange(v[i])) return DMP_E_READ_ONLY;
+  if (sqlite3_value_nochange(v[A_TREATING])) return DMP_OK;
+  e = take_int(v[A_TREATING], &doctor, &given);
+  if (e == DMP_OK && rowid != s->principal) e = DMP_E_PATIENT_ONLY;
+  if (e == DMP_OK) e = holder_begin(s, rowid, &p);
+  return e == DMP_OK ? holder_treating(s, p, doctor) : e;
+}
+const struct table TABLE_PATIENT = { .name = "patient", .col = PATIENT, .columns = A_COLUMNS, .patient_col = A_ID, .id_col = -1,
+                                     .needs_login = 1, .make = patient_make, .insert = patient_insert, .update = patient_update,
+                                     .late = patient_late };
+
+/* ---- identity ---- */
+static const struct column IDENTITY[] = {
+  [I_PATIENT] = { "patient", "INTEGER", COL_PUSH }, [I_SYSTEM] = { "system", "TEXT", COL_PUSH }, [I_VALUE] = { "value", "TEXT", COL_PUSH },
+  [I_KIND] = { "kind", "TEXT", COL_PUSH }, [I_SINCE] = { "since", "TEXT", 0 },
+};
+struct making { struct patient *p; struct rows *out; };
+
+static int make_identity(void *ctx, struct item *it) {
+  struct making *m = ctx;
+  struct value v[IDENTITY_VALUES] = { 0 };
+  size_t count, used;
+  if (it->c.table != ITEM_IDENTITY) return DMP_OK;
+  int e = row_get(it->c.row, it->c.row_len, v, IDENTITY_VALUES, &count, &used);
+  struct value *row = e == DMP_OK ? rows_add(m->out, it->id) : NULL;
+  if (row == NULL) return e == DMP_OK ? DMP_E_NOMEM : e;
+  row[I_PATIENT] = value_int(m->p->id);
+  for (int i = 0; i < IDENTITY_VALUES; i++)
+    if (v[i].type == VALUE_TEXT) row[I_SYSTEM + i] = rows_bytes(m->out, VALUE_TEXT, v[i].u.p, v[i].n);
+  return DMP_OK;
+}
+
+static int identity_make(struct session *s, struct patient *p, struct rows *out) {
+  const struct scan w = { .first = CLASS_IDENTITY, .last = CLASS_IDENTITY };
+  struct making m = { p, out };
+  return object_scan(s, p, &w, make_identity, &m);
+}
+
+static int identity_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
+  const struct signer me = { s->cred, s->me.hash };
+  struct content c = { .table = ITEM_IDENTITY };
+  const char *system, *value, *kind;
+  struct buf row = { 0 };
+  struct patient *p;
+  int64_t patient;
+  int given, e = take_int(v[I_PATIENT], &patient, &given);
+  if (e == DMP_OK) e = take_text(v[I_SYSTEM], &system);
+  if (e == DMP_OK) e = take_text(v[I_VALUE], &value);
+  if (e == DMP_OK) e = take_text(v[I_KIND], &kind);
+  if (e == DMP_OK && sqlite3_value_type(v[I_SINCE]) != SQLITE_NULL) e = DMP_E_READ_ONLY;
+  if (e == DMP_OK && (!given || !system || !value)) e = DMP_E_MISSING;
+  if (e == DMP_OK) e = holder_begin(s, patient, &p);
+  if (e != DMP_OK) return e;
+  identity_row(system, value, kind ? kind : "alias", &row);
+  c.row = row.p;
+  c.row_len = row.n;
+  e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_IDENTITY, 0, 0 }, &c, NULL, rowid);
+  if (e == DMP_OK) e = access_pend(s, p, LOG_IDENTITY, p->id, 0, NULL);
+  buf_free(&row);
+  return e;
+}
+const struct table TABLE_IDENTITY = { .name = "identity", .col = IDENTITY, .columns = I_COLUMNS, .patient_col = I_PATIENT, .id_col = -1,
+                                      .needs_login = 1, .make = identity_make, .insert = identity_insert };
+
+/* ---- consent ---- */
+enum { C_PATIENT, C_GRANTEE, C_BASIS, C_SINCE, C_UNTIL, C_RECORDED_BY, C_COLUMNS };
+static const struct column CONSENT[] = {
+  [C_PATIENT] = { "patient", "INTEGER", COL_PUSH }, [C_GRANTEE] = { "grantee", "INTEGER", COL_PUSH }, [C_BASIS] = { "basis", "TEXT", 0 },
+  [C_SINCE] = { "since", "TEXT", 0 }, [C_UNTIL] = { "until", "TEXT", 0 }, [C_RECORDED_BY] = { "recorded_by", "INTEGER", 0 },
+};
+static const uint8_t CONSENT_COLUMN[CONSENT_VALUES] = { [CONSENT_GRANTEE] = C_GRANTEE, [CONSENT_BASIS] = C_BASIS,
+                                                        [CONSENT_SINCE] = C_SINCE, [CONSENT_UNTIL] = C_UNTIL, [CONSENT_BY] = C_RECORDED_BY };
+
+static int make_consent(void *ctx, struct item *it) {
+  struct making *m = ctx;
+  struct value v[CONSENT_VALUES] = { 0 };
+  size_t count, used;
+  if (it->c.table != ITEM_CONSENT) return DMP_OK;
+  int e = row_get(it->c.row, it->c.row_len, v, CONSENT_VALUES, &count, &used);
+  struct value *row = e == DMP_OK ? rows_add(m->out, it->id) : NULL;
+  if (row == NULL) return e == DMP_OK ? DMP_E_NOMEM : e;
+  row[C_PATIENT] = value_int(m->p->id);
+  for (int i = 0; i < CONSENT_VALUES; i++)
+    row[CONSENT_COLUMN[i]] = v[i].type == VALUE_TEXT ? rows_bytes(m->out, VALUE_TEXT, v[i].u.p, v[i].n) : v[i];
+  return DMP_OK;
+}
+
+static int consent_make(struct session *s, struct patient *p, struct rows *out) {
+  const struct scan w = { .first = CLASS_CHOICES, .last = CLASS_CHOICES };
+  struct making m = { p, out };
+  return object_scan(s, p, &w, make_consent, &m);
+}
+
+/* ISO time to unix milliseconds; 0 when NULL. */
+static int until_ms(const char *text, int64_t *ms) {
+  char norm[32];
+  struct tm t = { 0 };
+  *ms = 0;
+  if (text == NULL) return DMP_OK;
+  if (!syntax_time(text, norm)) return DMP_E_DATE;
+  const char *end = strptime(norm, strlen(norm) == 10 ? "%Y-%m-%d" : "%Y-%m-%dT%H:%M:%SZ", &t);
+  *ms = (int64_t)timegm(&t) * 1000;
+  return end && *ms > 0 ? DMP_OK : DMP_E_DATE;
+}
+
+static int consent_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
+  int64_t patient, grantee, until;
+  int given, named, e = take_int(v[C_PATIENT], &patient, &given);
+  const char *end;
+  struct patient *p;
+  if (e == DMP_OK) e = take_int(v[C_GRANTEE], &grantee, &named);
+  if (e == DMP_OK) e = take_text(v[C_UNTIL], &end);
+  if (e == DMP_OK && (!given || !named)) e = DMP_E_MISSING;
+  for (int i = C_BASIS; e == DMP_OK && i < C_COLUMNS; i++)
+    if (i != C_UNTIL && sqlite3_value_type(v[i]) != SQLITE_NULL) e = DMP_E_READ_ONLY;
+  if (e == DMP_OK) e = until_ms(end, &until);
+  if (e == DMP_OK && until && until <= record_now()) e = DMP_E_EXPIRED;
+  if (e == DMP_OK) e = holder_begin(s, patient, &p);
+  if (e == DMP_OK) e = holder_consent(s, p, grantee, until);
+  *rowid = grantee;
+  return e;
+}
+
+static int consent_erase(struct session *s, int64_t rowid) {
+  struct patient *p;
+  struct item it;
+  struct value v;
+  size_t count, used;
+  int e = object_find(s, rowid, &p, &it);
+  if (e != DMP_OK) return e;
+  if (it.c.table != ITEM_CONSENT || row_get(it.c.row, it.c.row_len, &v, 1, &count, &used) != DMP_OK || v.type != VALUE_INT) e = DMP_E_NOT_FOUND;
+  int64_t patient = p->id, grantee = e == DMP_OK ? v.u.i : 0;
+  item_close(&it);
+  if (e == DMP_OK) e = holder_begin(s, patient, &p);
+  return e == DMP_OK ? holder_withdraw(s, p, grantee) : e;
+}
+const struct table TABLE_CONSENT = { .name = "consent", .col = CONSENT, .columns = C_COLUMNS, .patient_col = C_PATIENT, .id_col = -1,
+                                     .needs_login = 1, .make = consent_make, .insert = consent_insert, .erase = consent_erase };

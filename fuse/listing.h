@@ -1,0 +1,43 @@
+/* listing.h: one answer of the record, kept: all patients, or all documents of one patient, named, sorted, counted by reference.
+ * Owns: the rows and the text of their names, wiped with the last reference.  Never: asks the record, knows inodes or time. */
+#ifndef LISTING_H
+#define LISTING_H
+#include <stddef.h>
+#include <stdint.h>
+#include "db.h"
+
+enum { LISTING_ROWS_MAX = 1000000, LISTING_NAME_MAX = 255 };
+
+struct listing_row {
+  int64_t id;
+  int folder;
+  size_t name;                              /* where its name lies in text */
+  int64_t size, offset, modified;
+};
+struct listing {
+  unsigned references;
+  int64_t patient;                          /* 0: the patients themselves */
+  int64_t at, version;                      /* when it was asked, and of which state of the record: for its user */
+  struct listing_row *row;                  /* owned; sorted by folder, then name */
+  size_t *by_id;                            /* owned; positions in row, sorted by id */
+  size_t rows, row_cap;
+  char *text;                               /* owned: the names, each with its NUL */
+  size_t text_used, text_cap;
+};
+
+struct listing *listing_new(int64_t patient);         /* one reference; NULL when memory is short */
+struct listing *listing_hold(struct listing *l);
+void listing_release(struct listing *l);              /* NULL is harmless */
+
+int  listing_add(void *listing, const struct db_row *row);      /* a db_each; 0, ENOMEM, EOVERFLOW, EIO for an unusable name */
+int  listing_finish(struct listing *l);               /* tells equal names apart and sorts; then it does not change. 0 or ENOMEM */
+void listing_reset(struct listing *l);                /* forgets its rows */
+
+const char *listing_name(const struct listing *l, size_t i);
+/* Positions; l->rows when there is none. */
+size_t listing_find(const struct listing *l, int folder, const char *name);
+size_t listing_find_id(const struct listing *l, int64_t id);
+size_t listing_first(const struct listing *l, int folder);      /* of that folder or of the next that has rows */
+/* The name of a row when it has to be told apart, into out. */
+void listing_suffixed(const char *name, int64_t id, char out[LISTING_NAME_MAX + 1]);
+#endif

@@ -1,0 +1,407 @@
+#!/usr/bin/python3
+"""Random histories of one shared record, played through the extension and through oracle_model.py side by side: after
+each step every identity must see exactly what the model says, and be refused exactly what the model refuses.
+  oracle.py [--histories 200] [--steps 100] [--seed N] [--so build/dmp.so] [--dmpfs build/dmpfs] [--mutate]
+A failing history is shrunk and printed; --first I --histories 1 with the printed seed plays it again.
+--mutate: one random row of the rights matrix is changed and the extension built with it; the oracle must notice."""
+import argparse, collections, copy, os, random, re, shutil, sqlite3, subprocess, sys, tempfile, time
+
+import oracle_model as model
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PIN = 'oracle-pin-1234'
+DOCTORS = ['doctor1', 'doctor2']
+PROFESSIONALS = DOCTORS + ['pharmacist', 'nurse', 'stranger']
+PATIENTS = ['patient1', 'patient2']
+IDENTITIES = ['authority'] + PROFESSIONALS + PATIENTS
+NO_SUCH_ID = 987654321
+UID = '1.2.250.1.999.%d'
+# The refusals of a right, a unique value or an absent item. Any other error is a failure, whatever the model says.
+REFUSALS = {'dmp-E%03d' % n for n in (41, 42, 43, 44, 45, 46, 47, 48, 56, 62, 72, 74)}
+
+VIEWS = """SELECT 'document', patient, unique_id, masked, availability, title FROM document
+  UNION ALL SELECT 'patient', id, treating_doctor, NULL, NULL, NULL FROM patient
+  UNION ALL SELECT 'consent', patient, grantee, basis, NULL, NULL FROM consent
+  UNION ALL SELECT 'mask', patient, document, grantee, NULL, NULL FROM mask"""
+
+Step = collections.namedtuple('Step', 'who verb args undone')        # undone: inside a transaction that is rolled back
+History = collections.namedtuple('History', 'professions patients steps')
+
+
+class Failure(Exception):
+    pass
+
+
+# ---- making histories ----
+
+def make_history(rng, n):
+    professions = {'doctor1': 10, 'doctor2': 10, 'pharmacist': 21, 'nurse': 60,
+                   'stranger': rng.choice([39, 39, 39, 40, 40, 40, 10, 26])}
+    patients = {}
+    for p in PATIENTS:
+        patients[p] = (rng.choice([None, 'doctor1', 'doctor2']), rng.choice([None, 'doctor1', 'doctor1']))
+    steps = [Step(p, 'consent', (p, who), False) for p in PATIENTS for who in PROFESSIONALS if rng.random() < 0.5]
+    labels, owner = ['none'], {'none': (None, 'patient1')}
+    for i in range(len(steps), n):
+        patient = rng.choice(PATIENTS)
+        label = rng.choice(labels)
+        verb = rng.choices(['deposit', 'consent', 'withdraw', 'mask', 'unmask', 'treating', 'delete', 'login'],
+                           [38, 14, 6, 13, 9, 4, 6, 4])[0]
+        who = rng.choice(IDENTITIES)
+        if verb == 'deposit':
+            uid = UID % (rng.randrange(i + 1) if rng.random() < 0.08 else i)
+            replaces = UID % int(label[1:]) if label != 'none' and rng.random() < 0.15 else None
+            if replaces:
+                patient = owner[label][1]
+            args = ('d%d' % i, patient, uid, 'Titre-%d-' % i, rng.choice(model.LISTED + model.UNLISTED),
+                    rng.random() < 0.2, replaces)
+        elif verb in ('consent', 'withdraw'):
+            args = (patient, rng.choice(PROFESSIONALS) if rng.random() < 0.95 else 'authority')
+        elif verb == 'treating':
+            args = (patient, rng.choice(DOCTORS + DOCTORS + ['stranger', None]))
+        elif verb == 'login':
+            args = ()
+        elif verb == 'mask':
+            args = (label, owner[label][1] if rng.random() < 0.95 else patient)
+        else:
+            args = (label,)
+        # Most steps come from those who may take them; the rest from anybody.
+        if verb == 'delete' and rng.random() < 0.6:
+            who = owner[label][0] or who
+        elif verb == 'deposit' and rng.random() < 0.4:
+            who = patient
+        elif verb in ('mask', 'unmask') and rng.random() < 0.7:
+            who = rng.choice([owner[label][1]] + DOCTORS)
+        elif verb in ('consent', 'withdraw') and rng.random() < 0.8:
+            who = rng.choice([patient] + DOCTORS)
+        elif verb in ('treating', 'login') and rng.random() < 0.8:
+            who = patient
+        if verb == 'deposit':
+            labels.append(args[0])
+            owner[args[0]] = (who, patient)
+        steps.append(Step(who, verb, args, verb != 'login' and rng.random() < 0.06))
+    return History(professions, patients, steps)
+
+
+# ---- the real record ----
+
+def ins_of(n):
+    digits = '2550814168%03d' % n
+    return '%s%02d' % (digits, 97 - int(digits) % 97)
+
+
+def rpps_of(n):
+    body = '10100000%02d' % n
+    total = sum(int(c) if i % 2 else sum(divmod(2 * int(c), 10)) for i, c in enumerate(reversed(body)))
+    return body + str(-total % 10)
+
+
+class Record:
+    """One record file and one open connection for each identity."""
+
+    def __init__(self, so, folder, history):
+        self.so, self.path, self.folder = so, os.path.join(folder, 'record.db'), folder
+        self.connections, self.ids, self.documents, self.labels = {}, {}, {}, {}
+        authority = self.connect('authority')
+        self.fingerprint, = authority.execute("SELECT dmp_create(?, ?, NULL, 'kdf=1x8')",
+                                              (self.key('authority'), PIN)).fetchone()
+        self.login('authority')
+        for n, who in enumerate(PROFESSIONALS):
+            request, = self.connect(who).execute("SELECT dmp_keygen(?, ?, 'kdf=1x8')", (self.key(who), PIN)).fetchone()
+            authority.execute("INSERT INTO principal(kind, identifier, name, profession, registrar, certificate) "
+                              "VALUES('professional', ?, ?, ?, ?, ?)",
+                              (rpps_of(n), who, '%02d' % history.professions[who], int(who == 'doctor1'), request))
+            self.login(who)
+        for n, who in enumerate(PATIENTS):
+            treating, creator = history.patients[who]
+            done = self.connections[creator or 'authority'].execute(
+                "INSERT INTO patient(ins, ins_oid, birth_name, given_names, birth_date, sex, treating_doctor, "
+                "credential, pin) VALUES(?, '1.2.250.1.213.1.4.10', ?, 'Anne', '1970-03', 'F', ?, ?, ?)",
+                (ins_of(n), who, self.ids.get(treating), self.key(who), PIN))
+            self.ids[who] = done.lastrowid
+            self.connect(who)
+            self.login(who)
+        self.names = {i: who for who, i in self.ids.items()}
+
+    def key(self, who):
+        return os.path.join(self.folder, who + '.dmpkey')
+
+    def connect(self, who):
+        c = sqlite3.connect(self.path, isolation_level=None)
+        c.enable_load_extension(True)
+        c.load_extension(self.so)
+        c.execute('PRAGMA temp_store=MEMORY')
+        c.execute('PRAGMA synchronous=OFF')
+        self.connections[who] = c
+        return c
+
+    def login(self, who):
+        c = self.connections[who]
+        principal, = c.execute('SELECT dmp_login(?, ?, NULL, NULL, ?)',
+                               (self.key(who), PIN, self.fingerprint)).fetchone()
+        self.ids.setdefault(who, principal)
+
+    def close(self):
+        for c in self.connections.values():
+            c.close()
+
+    def act(self, step):
+        c = self.connections[step.who]
+        if step.undone:
+            c.execute('BEGIN')
+        try:
+            return getattr(self, 'do_' + step.verb)(c, step.who, *step.args)
+        except sqlite3.Error as e:
+            if str(e)[:8] not in REFUSALS:
+                raise Failure('%s: %s' % (type(e).__name__, e))
+            return model.REFUSED
+        finally:
+            if step.undone and c.in_transaction:
+                c.execute('ROLLBACK')
+
+    def run(self, c, sql, args):
+        """A statement that touches no row did nothing, and says nothing."""
+        before = c.total_changes
+        c.execute(sql, args)
+        return model.DONE if c.total_changes > before else model.NOTHING
+
+    def do_deposit(self, c, who, label, patient, uid, title, type_code, masked, replaces):
+        done = c.execute('INSERT INTO document(patient, unique_id, title, type_code, masked, replaces, mime, content) '
+                         "VALUES(?, ?, ?, ?, ?, ?, 'text/plain', ?)",
+                         (self.ids[patient], uid, title, type_code, int(masked), replaces, title.encode()))
+        self.documents[label] = done.lastrowid
+        self.labels[done.lastrowid] = label
+        return model.DONE
+
+    def do_delete(self, c, who, label):
+        return self.run(c, 'DELETE FROM document WHERE id=?', (self.documents.get(label, NO_SUCH_ID),))
+
+    def do_mask(self, c, who, label, patient):
+        return self.run(c, 'INSERT INTO mask(patient, document) VALUES(?, ?)',
+                        (self.ids[patient], self.documents.get(label, NO_SUCH_ID)))
+
+    def do_unmask(self, c, who, label):
+        return self.run(c, 'DELETE FROM mask WHERE document=?', (self.documents.get(label, NO_SUCH_ID),))
+
+    def do_consent(self, c, who, patient, grantee):
+        return self.run(c, 'INSERT INTO consent(patient, grantee) VALUES(?, ?)', (self.ids[patient], self.ids[grantee]))
+
+    def do_withdraw(self, c, who, patient, grantee):
+        return self.run(c, 'DELETE FROM consent WHERE patient=? AND grantee=?', (self.ids[patient], self.ids[grantee]))
+
+    def do_treating(self, c, who, patient, doctor):
+        return self.run(c, 'UPDATE patient SET treating_doctor=? WHERE id=?', (self.ids.get(doctor), self.ids[patient]))
+
+    def do_login(self, c, who):
+        c.execute('SELECT dmp_logout()')
+        self.login(who)
+        return model.DONE
+
+    def view(self, who):
+        rows = {'document': [], 'patient': [], 'consent': [], 'mask': []}
+        for table, patient, a, b, c, d in self.connections[who].execute(VIEWS):
+            name, other = self.names.get(patient, patient), self.names.get(a, a)
+            row = {'document': (name, a, b, c, d), 'patient': (name, other), 'consent': (name, other, b),
+                   'mask': (name, self.labels.get(a, a))}
+            rows[table].append(row[table])
+        return {table: sorted(r, key=str) for table, r in rows.items()}
+
+
+# ---- the mounted record ----
+
+class Mounts:
+    """One dmpfs for each identity; the documents that a walk finds are known by the number in their titles."""
+
+    def __init__(self, dmpfs, record):
+        self.children, self.points = {}, {}
+        for who in IDENTITIES:
+            point = os.path.join(record.folder, 'mount-' + who)
+            os.mkdir(point)
+            pin_end, own_end = os.pipe()
+            os.write(own_end, PIN.encode() + b'\n')
+            os.close(own_end)
+            options = 'key=%s,pinfd=%d' % (record.key(who), pin_end)
+            self.children[who] = subprocess.Popen([dmpfs, record.path, point, '-f', '-o', options], pass_fds=[pin_end])
+            os.close(pin_end)
+            self.points[who] = point
+        for who, point in self.points.items():
+            deadline = time.monotonic() + 20
+            while not os.path.ismount(point):
+                if self.children[who].poll() is not None or time.monotonic() > deadline:
+                    self.close()
+                    raise Failure('dmpfs does not mount for ' + who)
+                time.sleep(0.02)
+
+    def titles(self, who):
+        found = set()
+        for _, _, files in os.walk(self.points[who]):
+            found |= {int(m.group(1)) for m in (re.search(r'Titre-(\d+)-', f) for f in files) if m}
+        return found
+
+    def close(self):
+        for who, child in self.children.items():
+            if os.path.ismount(self.points[who]):
+                subprocess.call(['fusermount3', '-u', '-z', self.points[who]])
+            child.terminate()
+            child.wait()
+
+
+# ---- playing, comparing, shrinking ----
+
+def difference(who, seen, expected):
+    lines = []
+    for table in expected:
+        a, b = collections.Counter(seen[table]), collections.Counter(expected[table])
+        lines += ['%s: %s has a row too many: %s' % (who, table, r) for r in (a - b).elements()]
+        lines += ['%s: %s lacks a row: %s' % (who, table, r) for r in (b - a).elements()]
+    return lines
+
+
+def check_mounts(mounts, oracle, when):
+    for who in IDENTITIES:
+        seen = mounts.titles(who)
+        expected = {int(title.split('-')[1]) for *_, title in oracle.view(who)['document']}
+        if seen != expected:
+            raise Failure('%s: %s sees in the mount, too many: %s, lacking: %s' % (
+                when, who, sorted(seen - expected), sorted(expected - seen)))
+
+
+def play(history, so, dmpfs=None):
+    """Raises Failure at the first difference."""
+    folder = tempfile.mkdtemp(prefix='oracle-', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
+    record = mounts = None
+    try:
+        record = Record(so, folder, history)
+        mounts = Mounts(dmpfs, record) if dmpfs else None
+        oracle = model.Model(history.professions, history.patients)
+        for n, step in enumerate([None] + history.steps):
+            when = 'at the start' if step is None else 'after step %d (%s)' % (n, show(step))
+            if step is not None:
+                after = copy.deepcopy(oracle) if step.undone else oracle
+                expected = after.apply(step.who, step.verb, *step.args)
+                done = record.act(step)
+                if done != expected:
+                    raise Failure('%s: it was %s, the model says %s' % (when, done, expected))
+            lines = sum((difference(who, record.view(who), oracle.view(who)) for who in IDENTITIES), [])
+            if lines:
+                raise Failure('%s:\n    %s' % (when, '\n    '.join(lines)))
+            if mounts and (n % 10 == 0 or n == len(history.steps)):
+                check_mounts(mounts, oracle, when)
+    finally:
+        if mounts:
+            mounts.close()
+        if record:
+            record.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def failure_of(history, so, dmpfs=None):
+    try:
+        play(history, so, dmpfs)
+    except Failure as e:
+        return e
+    return None
+
+
+def shrink(history, so, dmpfs=None):
+    """Drops ever smaller pieces while the history still fails."""
+    steps, piece = history.steps, len(history.steps) // 2
+    while piece:
+        at = 0
+        while at < len(steps):
+            fewer = steps[:at] + steps[at + piece:]
+            if failure_of(history._replace(steps=fewer), so, dmpfs):
+                steps = fewer
+            else:
+                at += piece
+        piece //= 2
+    return history._replace(steps=steps)
+
+
+def show(step):
+    return '%s %s%s%s' % (step.who, step.verb, step.args, ', rolled back' if step.undone else '')
+
+
+def report(history, failure):
+    print('professions: %s' % history.professions)
+    print('patients (treating doctor, creator): %s' % history.patients)
+    for n, step in enumerate(history.steps, 1):
+        print('  %3d %s' % (n, show(step)))
+    print('FAILS: %s' % failure)
+
+
+# ---- the mutated matrix ----
+
+def mutate(rng, folder):
+    """Copies schema/, changes one row of rights.tsv, and appends the classes that the changed matrix needs."""
+    schema = os.path.join(folder, 'schema')
+    shutil.copytree(os.path.join(ROOT, 'schema'), schema)
+    path = os.path.join(schema, 'rights.tsv')
+    with open(path, encoding='utf-8') as f:
+        lines = f.read().splitlines()
+    chosen = rng.choice([i for i, line in enumerate(lines) if line[:1].isdigit()])
+    profession, type_code, right, source = lines[chosen].split('\t')
+    lines[chosen] = '\t'.join([profession, type_code, {'allowed': 'denied', 'denied': 'allowed'}[right], source])
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write('\n'.join(lines) + '\n')
+    print('mutation: %s' % lines[chosen])
+    rows = [line.split('\t') for line in lines if line[:1].isdigit()]
+    rights = {(p, t): r == 'allowed' for p, t, r, _ in rows}
+    professions = sorted({p for p, _, _, _ in rows})
+    with open(os.path.join(schema, 'classes.tsv'), encoding='utf-8') as f:
+        classes = [line.split('\t') for line in f.read().splitlines() if line[:1].isdigit()]
+    known, last = {c[2] for c in classes}, int(classes[-1][0])
+    with open(os.path.join(schema, 'classes.tsv'), 'a', encoding='utf-8') as f:
+        for t in sorted({t for _, t in rights}):
+            readers = ','.join(p for p in professions if rights.get((p, t), rights.get((p, '*'), False))) or '-'
+            if readers not in known:
+                known.add(readers)
+                last += 1
+                f.write('%d\tmutant_%d\t%s\n' % (last, last, readers))
+    so = os.path.join(folder, 'dmp.so')
+    subprocess.check_call(['make', '-s', '-C', ROOT, 'B=' + folder, 'RIGHTS=' + path, so])
+    return so
+
+
+def run(args):
+    seen = 0
+    for i in range(args.first, args.first + args.histories):
+        history = make_history(random.Random('%d/%d' % (args.seed, i)), args.steps)
+        dmpfs = args.dmpfs if i % 10 == 9 and os.path.exists(args.dmpfs) and not args.mutate else None
+        failure = failure_of(history, args.so, dmpfs)
+        if failure:
+            print('history %d of seed %d fails: %s' % (i, args.seed, failure), flush=True)
+            if not args.mutate:
+                small = shrink(history, args.so, dmpfs)
+                report(small, failure_of(small, args.so, dmpfs))
+            return i
+        seen += 1
+    print('%d histories of %d steps agree with the model (seed %d)' % (seen, args.steps, args.seed))
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--histories', type=int, default=200)
+    parser.add_argument('--steps', type=int, default=100)
+    parser.add_argument('--seed', type=int, default=random.randrange(10 ** 6))
+    parser.add_argument('--first', type=int, default=0)
+    parser.add_argument('--so', default=os.path.join(ROOT, 'build', 'dmp.so'))
+    parser.add_argument('--dmpfs', default=os.path.join(ROOT, 'build', 'dmpfs'))
+    parser.add_argument('--mutate', action='store_true')
+    args = parser.parse_args()
+    print('seed %d' % args.seed, flush=True)
+    if not args.mutate:
+        return 0 if run(args) is None else 1
+    args.histories = min(args.histories, 50)
+    with tempfile.TemporaryDirectory(prefix='oracle-mutant-') as folder:
+        args.so = mutate(random.Random(args.seed), folder)
+        if run(args) is None:
+            print('the changed row went unnoticed')
+            return 1
+    print('the changed row was noticed')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
