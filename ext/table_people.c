@@ -1,6 +1,7 @@
 /* table_people.c: the tables `dmp`, `session`, `principal`, `patient`, `identity`, `consent`: who is who, and who may.
  * Owns: their columns and the rows of patients and identities.  Never: keys (holder.h), certificates' bytes (certificate.h). */
 #include "table.h"
+#include "enrol.h"
 #include "login.h"
 #include "syntax.h"
 #include <stdlib.h>
@@ -251,7 +252,7 @@ static int patient_insert(struct session *s, sqlite3_value **v, int64_t *rowid) 
   struct newcomer who = { .credential_path = n.t[A_CREDENTIAL], .pin = n.t[A_PIN], .pin_len = strlen(n.t[A_PIN]),
                           .identifier = n.t[A_INS], .name = name, .row = &row, .local = n.t[A_LOCAL_VALUE] ? &local : NULL,
                           .treating = n.treating };
-  e = row.bad || local.bad ? DMP_E_NOMEM : holder_enrol(s, &who);
+  e = row.bad || local.bad ? DMP_E_NOMEM : enrol_patient(s, &who);
   *rowid = who.id;
   buf_free(&row);
   buf_free(&local);

@@ -1,0 +1,302 @@
+/* change.c: changes of keys (see change.h). */
+#include "change.h"
+#include "memory.h"
+#include "random.h"
+#include <stdlib.h>
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+/* ---- the list of grantees: one blob of fixed entries ---- */
+enum { GRANTEE_BYTES = 16 + 32 + 16 + 8 + 8 + 8 + 1 };
+
+void grantees_free(struct grantees *g) {
+  free(g->g);
+  *g = (struct grantees){ 0 };
+}
+
+static void take(uint8_t *to, struct rd *r, size_t n) {
+  const uint8_t *p = rd_bytes(r, n);
+  if (p) memcpy(to, p, n);
+}
+
+static int grantees_parse(const struct item *it, struct grantees *out) {
+  struct value v;
+  size_t count, used;
+  int e = row_get(it->c.row, it->c.row_len, &v, 1, &count, &used);
+  if (e != DMP_OK || v.type != VALUE_BLOB || v.n % GRANTEE_BYTES) return DMP_E_ROW_FORMAT;
+  struct rd r = { v.u.p, v.n, 0 };
+  out->n = 0;
+  out->g = calloc(v.n / GRANTEE_BYTES + 1, sizeof *out->g);   /* room for one more */
+  if (out->g == NULL) return DMP_E_NOMEM;
+  while (r.n > 0) {
+    struct grantee *g = &out->g[out->n++];
+    take(g->principal, &r, 16);
+    take(g->cert, &r, 32);
+    take(g->mail, &r, 16);
+    g->grant_id = (int64_t)rd_u64(&r);
+    g->since = (int64_t)rd_u64(&r);
+    g->until = (int64_t)rd_u64(&r);
+    g->as = rd_u8(&r);
+  }
+  return DMP_OK;
+}
+
+void grantees_row(const struct grantees *gs, struct buf *row) {
+  struct buf b = { 0 };
+  for (size_t i = 0; i < gs->n; i++) {
+    const struct grantee *g = &gs->g[i];
+    buf_put(&b, g->principal, 16);
+    buf_put(&b, g->cert, 32);
+    buf_put(&b, g->mail, 16);
+    buf_u64(&b, (uint64_t)g->grant_id);
+    buf_u64(&b, (uint64_t)g->since);
+    buf_u64(&b, (uint64_t)g->until);
+    buf_u8(&b, g->as);
+  }
+  struct value v = value_bytes(VALUE_BLOB, b.p, b.n);
+  row_put(row, &v, 1);
+  if (b.bad) row->bad = 1;
+  buf_free(&b);
+}
+
+static const struct scan CHOICES = { .first = CLASS_CHOICES, .last = CLASS_CHOICES };
+
+static int take_grantees(void *ctx, struct item *it) {
+  struct item *out = ctx;
+  if (it->c.table != ITEM_GRANTEES) return DMP_OK;
+  *out = *it;
+  memset(it, 0, sizeof *it);
+  return DMP_OK;
+}
+
+static int grantees_open(struct session *s, struct patient *p, struct item *it, struct grantees *out) {
+  memset(it, 0, sizeof *it);
+  int e = object_scan(s, p, &CHOICES, take_grantees, it);
+  if (e == DMP_OK && it->id == 0) e = DMP_E_NOT_FOUND;
+  return e == DMP_OK ? grantees_parse(it, out) : e;
+}
+
+int grantees_read(struct session *s, struct patient *p, struct grantees *out) {
+  struct item it;
+  int e = grantees_open(s, p, &it, out);
+  item_close(&it);
+  return e;
+}
+
+struct grantee *grantees_find(struct grantees *gs, const uint8_t principal[16]) {
+  for (size_t i = 0; i < gs->n; i++)
+    if (memcmp(gs->g[i].principal, principal, 16) == 0) return &gs->g[i];
+  return NULL;
+}
+
+/* ---- a change of keys ---- */
+
+int change_begin(struct session *s, struct patient *p, struct change *c) {
+  struct keyset *k;
+  memset(c, 0, sizeof *c);
+  c->s = s;
+  c->p = p;
+  c->by = (struct signer){ s->cred, s->me.hash };
+  int e = patient_keyset(s, p, &k);
+  if (e == DMP_OK) e = grantees_open(s, p, &c->list_item, &c->list);
+  if (e == DMP_OK) {
+    c->next = *k;
+    c->next.seq = k->seq + 1;
+    memcpy(c->next.previous, k->hash, 32);
+  }
+  return e;
+}
+
+void change_end(struct change *c) {
+  item_close(&c->list_item);
+  grantees_free(&c->list);
+}
+
+static uint16_t profession_of(struct change *c, const struct grantee *g) {
+  const struct certificate *who = patient_who_hash(c->s, c->p, g->cert);
+  return who ? who->profession : 0;
+}
+
+static unsigned grantee_keys(struct change *c, const struct grantee *g, uint16_t cls) {
+  return rights_keys((enum reader)g->as, profession_of(c, g), cls);
+}
+
+static void deposit_keys(struct keyset_class *kc, struct leaf leaf[2], int first) {
+  for (int i = 0; i < 2; i++) {
+    leaf_deposit_pair(&leaf[i]);
+    memcpy(kc->deposit[first + i], leaf[i].deposit_pk, 32);
+  }
+}
+
+void change_entry(struct grant *g, uint16_t cls, uint8_t which, const uint8_t key[32]) {
+  for (size_t i = 0; i < g->count; i++)
+    if (g->entry[i].cls == cls && g->entry[i].which == which) {
+      memcpy(g->entry[i].key, key, 32);
+      return;
+    }
+  if (g->count == ENTRIES_MAX) abort();               /* bounded by CLASSES_MAX */
+  struct entry *n = &g->entry[g->count++];
+  n->cls = cls;
+  n->which = which;
+  memcpy(n->key, key, 32);
+}
+
+/* Turns P or M of one class: new key, items of both leaves wrapped again, states, keyset entry, own entry. */
+static int turn_key(struct change *c, struct keyset_class *kc, uint8_t which) {
+  struct patient *p = c->p;
+  struct leaf from[2], to[2] = { 0 };
+  uint8_t key[32];
+  int first = which == WHICH_P ? 0 : 2;
+  int e = random_bytes("compartment", key, 32);
+  for (int i = 0; e == DMP_OK && i < 2; i++) {
+    from[i] = *patient_leaf(p, kc->cls, first + i);
+    leaf_derive(key, p->anchor, first + i, &to[i]);
+    e = object_rewrap(c->s, p, &from[i], &to[i]);
+  }
+  if (e == DMP_OK) {
+    keyset_kid(key, which == WHICH_P ? kc->kid_p : kc->kid_m);
+    deposit_keys(kc, to, first);
+    change_entry(&p->g, kc->cls, which, key);
+    for (size_t i = 0; i < p->helds; i++)
+      if (p->held[i].cls == kc->cls) p->held[i].derived = 0;
+    if (which == WHICH_P) kc->due = 0;
+  }
+  bytes_wipe(key, sizeof key);
+  bytes_wipe(from, sizeof from);
+  bytes_wipe(to, sizeof to);
+  return e;
+}
+
+/* Turns every key (bits by class) that this login holds; P of a class it lacks is marked due. */
+int change_turn(struct change *c, const uint8_t want[CLASSES_MAX]) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < c->next.n; i++) {
+    struct keyset_class *kc = &c->next.c[i];
+    for (uint8_t which = WHICH_P; e == DMP_OK && which <= WHICH_M; which++) {
+      uint8_t bit = which == WHICH_P ? KEY_P : KEY_M;
+      if (!(want[i] & bit)) continue;
+      if (patient_key(c->p, kc->cls, which)) {
+        e = turn_key(c, kc, which);
+        c->turned[i] |= bit;
+      } else if (bit == KEY_P) {
+        kc->due = 1;
+      }
+    }
+  }
+  return e;
+}
+
+/* The keys that somebody in this capacity may be given: what turns before he gets them, or after he had them. */
+void change_want(struct change *c, const struct grantee *g, uint8_t want[CLASSES_MAX]) {
+  for (size_t i = 0; i < c->next.n; i++) want[i] |= (uint8_t)grantee_keys(c, g, c->next.c[i].cls);
+}
+
+/* One grantee's packet: the keys that turned and that he may have; a first grant: all that he may have. */
+int change_send(struct change *c, const struct grantee *to, struct grant *g) {
+  struct patient *p = c->p;
+  const struct certificate *who = patient_who_hash(c->s, p, to->cert);
+  if (who == NULL) return DMP_E_CERT_BAD;
+  memset(g, 0, sizeof *g);
+  g->patient = p->id;
+  g->id = to->grant_id;
+  g->slot = p->g.slot;
+  memcpy(g->y, p->g.y, 32);
+  memcpy(g->mail, to->mail, 16);
+  memcpy(g->patient_cert, p->g.patient_cert, 32);
+  g->seq = c->next.seq;
+  memcpy(g->keyset_hash, c->next.hash, 32);
+  g->since = to->since;
+  g->until = to->until;
+  g->kind = to->as == READER_NONE ? GRANT_WITHDRAWN : GRANT_ACTIVE;
+  g->basis = to->as == READER_PATIENT ? BASIS_SELF : to->as == READER_TREATING ? BASIS_TREATING : BASIS_CONSENT;
+  for (size_t i = 0; i < c->next.n; i++) {
+    uint16_t cls = c->next.c[i].cls;
+    unsigned may = grantee_keys(c, to, cls);
+    if (to != c->first) may &= c->turned[i];
+    for (uint8_t which = WHICH_P; which <= WHICH_M; which++) {
+      const uint8_t *key = patient_key(p, cls, which);
+      /* a due class waits for who holds it: whoever is given it now would read what came before the turn */
+      if (key && (may & (which == WHICH_P ? KEY_P : KEY_M)) && !(which == WHICH_P && c->next.c[i].due)) change_entry(g, cls, which, key);
+    }
+  }
+  return grant_send(c->s, g, to == c->first, who, c->by.cred->sign_sk, c->by.cert_hash);
+}
+
+static int send_all(struct change *c) {
+  struct grant *g = memory_new(sizeof *g);
+  if (g == NULL) return DMP_E_LOCK;
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < c->list.n; i++)
+    if (memcmp(c->list.g[i].principal, c->s->cred->principal, 16) != 0) e = change_send(c, &c->list.g[i], g);
+  memory_free(g);
+  return e;
+}
+
+/* The keyset, the own row, the packets, the list: after the keys have turned. */
+int change_write(struct change *c) {
+  struct patient *p = c->p;
+  struct buf row = { 0 };
+  int e = keyset_put(c->s, p->id, p->yk, &c->next, c->by.cred->sign_sk, c->by.cert_hash);
+  if (e != DMP_OK) return e;
+  p->keyset = c->next;
+  p->g.seq = c->next.seq;
+  memcpy(p->g.keyset_hash, c->next.hash, 32);
+  e = patient_pairwise(c->s, p->anchor, c->next.log_pk[0], p->g.pair);
+  if (e == DMP_OK) e = grant_put_own(c->s, c->s->cred, &p->g, p->row, NULL);
+  if (e == DMP_OK) e = send_all(c);
+  grantees_row(&c->list, &row);
+  /* the choices class may have turned: the item is opened again where it lies now */
+  item_close(&c->list_item);
+  grantees_free(&c->list);
+  if (e == DMP_OK) e = grantees_open(c->s, p, &c->list_item, &c->list);
+  if (e == DMP_OK) e = object_rewrite(c->s, p, &c->list_item, &row);
+  buf_free(&row);
+  return e;
+}
+
+int change_add(struct change *c, const struct certificate *who, struct grantee **out) {
+  struct grantee *g = grantees_find(&c->list, who->principal);
+  int e = DMP_OK;
+  if (g == NULL) {
+    g = &c->list.g[c->list.n++];
+    memcpy(g->principal, who->principal, 16);
+    e = random_bytes("mail", g->mail, 16);
+    if (e == DMP_OK) e = record_random_id(&g->grant_id);
+    c->first = g;
+  }
+  memcpy(g->cert, who->hash, 32);
+  g->since = record_now();
+  *out = g;
+  return e;
+}
+
+/* ---- the log's secrets: class 3, L2 for the visible pair, L3 for the hidden one ---- */
+
+int change_log_pairs(struct session *s, struct patient *p, const struct signer *who, struct keyset *k) {
+  int e = DMP_OK;
+  for (int i = 0; e == DMP_OK && i < 2; i++) {
+    uint8_t secret[32];
+    struct buf row = { 0 };
+    struct content c = { .table = ITEM_LOG_SECRETS };
+    int64_t id = 0;
+    e = random_bytes("log pair", secret, 32);
+    struct value v = value_bytes(VALUE_BLOB, secret, 32);
+    suite_box_pair(secret, k->log_pk[i]);
+    row_put(&row, &v, 1);
+    c.row = row.p;
+    c.row_len = row.n;
+    if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : object_insert(s, p, who, (struct place){ CLASS_LOG, 2 + i, 0 }, &c, NULL, &id);
+    bytes_wipe(secret, sizeof secret);
+    buf_free(&row);
+  }
+  return e;
+}
+
+void change_treating(struct keyset *k, const struct certificate *doctor) {
+  memset(k->treating, 0, 16);
+  memset(k->treating_cert, 0, 32);
+  k->treating_since = doctor ? record_now() : 0;
+  if (doctor == NULL) return;
+  memcpy(k->treating, doctor->principal, 16);
+  memcpy(k->treating_cert, doctor->hash, 32);
+}
