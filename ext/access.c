@@ -215,6 +215,8 @@ static void files_back_to(struct pending *q, size_t n, int undo) {
   }
 }
 
+int access_waiting(const struct session *s) { return s->pending.lines || s->pending.rows || s->pending.halfway || s->intent_written; }
+
 int access_intent(struct session *s) {
   struct pending *q = &s->pending;
   if (q->halfway) return DMP_E_HALFWAY;

@@ -18,7 +18,7 @@ int connection_new(sqlite3 *db, struct connection **out) {
 void connection_free(struct connection *c) {
   if (c == NULL) return;
   for (size_t i = 0; i < c->n; i++) {
-    login_close(c->r[i]);
+    login_abandon(c->r[i]);
     record_free(c->r[i]);
   }
   free(c->r);

@@ -132,10 +132,8 @@ static void fn_login(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 static void fn_logout(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct record *r = NULL;
   int e = argc > 1 ? DMP_E_ARGUMENT : record_arg(ctx, argc, argv, 0, &r);
-  /* keys of a transaction that is still open would leave it without its lines in the log */
-  if (e == DMP_OK && r->session && (r->session->pending.lines || r->session->pending.rows)) e = DMP_E_IN_FROM;
-  if (e == DMP_OK) login_close(r);
-  else function_error(ctx, r, e);
+  if (e == DMP_OK) e = login_close(r);
+  if (e != DMP_OK) function_error(ctx, r, e);
   done_with(r);
 }
 

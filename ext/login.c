@@ -54,6 +54,13 @@ static int savepoint(struct record *r, const char *verb) {
   return sqlite3_exec(r->db, sql, NULL, NULL, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(r);
 }
 
+/* WAL by default. Only another connection can change the mode while a function runs; where it can't, the journal stays. */
+static void create_wal(const struct record *r) {
+  sqlite3 *db = NULL;
+  if (sqlite3_open_v2(r->path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) sqlite3_exec(db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
+  sqlite3_close(db);
+}
+
 int login_create(struct record *r, const char *key_path, struct pin pin, int suite, struct kdf_cost cost, char fingerprint[FINGERPRINT_TEXT]) {
   struct credential *c = memory_new(sizeof *c);
   if (c == NULL) return DMP_E_LOCK;
@@ -70,6 +77,7 @@ int login_create(struct record *r, const char *key_path, struct pin pin, int sui
       unlink(key_path);
     }
   }
+  if (e == DMP_OK) create_wal(r);
   if (e == DMP_OK) certificate_fingerprint(c->sign_pk, fingerprint);
   memory_free(c);
   return e;
@@ -206,7 +214,7 @@ static int session_tags(struct session *s) {
 static int login_duties(struct session *s) {
   unsigned due = 0;
   struct patient *p = NULL;
-  int e = patient_own(s), inbox = 0;
+  int e = patient_own(s), inbox = s->inbox_refused > 0;
   for (size_t i = 0; i < s->owns; i++) inbox |= s->own[i].inbox;
   if (e == DMP_OK && s->me.kind == KIND_PATIENT) {
     e = patient_get(s, s->principal, &p);
@@ -273,8 +281,8 @@ static int login_run(struct record *r, struct session *s, const char *path, stru
 
 int login_open(struct record *r, const char *key_path, struct pin pin, const char *on_behalf, const char *fingerprint) {
   struct session *s = NULL;
-  login_close(r);
-  int e = record_open(r);
+  int e = login_close(r);
+  if (e == DMP_OK) e = record_open(r);
   if (e == DMP_OK) e = session_alloc(r, &s);
   if (e == DMP_OK) {
     e = record_hold(r);
@@ -288,7 +296,13 @@ int login_open(struct record *r, const char *key_path, struct pin pin, const cha
   return e;
 }
 
-void login_close(struct record *r) {
+int login_close(struct record *r) {
+  if (r->session && access_waiting(r->session)) return DMP_E_IN_FROM;
+  login_abandon(r);
+  return DMP_OK;
+}
+
+void login_abandon(struct record *r) {
   struct session *s = r->session;
   if (s == NULL) return;
   if (s->pid == getpid()) {

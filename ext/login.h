@@ -12,8 +12,10 @@ int login_create(struct record *r, const char *key_path, struct pin pin, int sui
 int login_keygen(const char *key_path, struct pin pin, struct kdf_cost cost, char **request);
 /* Opens a session on r. fingerprint: NULL except at the first login of a credential made by login_keygen. */
 int login_open(struct record *r, const char *key_path, struct pin pin, const char *on_behalf, const char *fingerprint);
-/* Writes the counts still in memory, wipes, forgets. Harmless without a session. */
-void login_close(struct record *r);
+/* Writes the counts still in memory, wipes, forgets. Harmless without a session. DMP_E_IN_FROM while a transaction has lines that
+ * only its commit will write: closing would leave it without them. */
+int  login_close(struct record *r);
+void login_abandon(struct record *r);                 /* the connection closes: an open transaction is rolled back with it */
 /* Registers somebody by a certificate request: the authority's session only. */
 struct registration { int kind; const char *identifier, *name, *specialty, *facility, *request; uint16_t profession; int registrar; int64_t id; };
 int login_register(struct session *s, struct registration *reg);

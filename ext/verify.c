@@ -222,6 +222,18 @@ static int each_item(void *ctx, struct item *it) {
   return e == DMP_OK ? check_item(c, p, it) : e;
 }
 
+/* The keyset's public deposit keys are those that the keys held derive. */
+static void check_deposit_keys(struct check *c, struct patient *p, const struct keyset *k) {
+  for (size_t i = 0; i < k->n; i++)
+    for (int l = 0; l < LEAVES; l++) {
+      struct leaf *leaf = patient_leaf(p, k->c[i].cls, l);
+      if (!leaf->held) continue;
+      leaf_deposit_pair(leaf);
+      if (memcmp(leaf->deposit_pk, k->c[i].deposit[l], 32) != 0)
+        finding(c, "dmp_keyset", 0, "fault", "a deposit key of the keyset is not the one that its compartment's key derives");
+    }
+}
+
 static int check_patient(struct check *c, int64_t id) {
   const struct scan all = { .first = 0, .last = UINT16_MAX, .own = 1, .bad = scan_bad };
   struct patient *p;
@@ -232,6 +244,7 @@ static int check_patient(struct check *c, int64_t id) {
   if (e == DMP_OK) e = patient_keyset(c->s, p, &k);
   for (size_t i = 0; e == DMP_OK && i < k->n; i++)
     if (k->c[i].due) finding(c, "dmp_keyset", 0, "owed", "the keys of a rights class are to be turned at the patient's next login");
+  if (e == DMP_OK) check_deposit_keys(c, p, k);
   if (e == DMP_OK) e = object_scan(c->s, p, &all, each_item, c);
   if (e != DMP_OK && e != DMP_E_NOMEM && e != DMP_E_SQL) {
     fault(c, e, "dmp_grant");
