@@ -83,8 +83,16 @@ unit: $(TESTS)
 
 check: all unit
 
+# Never the test builds of $(B)/random and $(B)/yes.
+install: all
+	install -d $(DESTDIR)$(PREFIX)/lib/dmp $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(B)/dmp.so $(B)/dmp_import.so $(DESTDIR)$(PREFIX)/lib/dmp
+	install -m 755 $(B)/dmp-parse $(B)/dmpfs $(DESTDIR)$(PREFIX)/lib/dmp
+	install -m 755 scripts/dmp $(DESTDIR)$(PREFIX)/bin/dmp
+	ln -sf ../lib/dmp/dmpfs $(DESTDIR)$(PREFIX)/bin/dmpfs
+
 clean:
-	rm -rf build build-san
+	rm -rf build build-san build-clang
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all unit check clean test-builds
+.PHONY: all unit check install clean test-builds

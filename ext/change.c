@@ -176,6 +176,7 @@ int change_turn(struct change *c, const uint8_t want[CLASSES_MAX]) {
       uint8_t bit = which == WHICH_P ? KEY_P : KEY_M;
       if (!(want[i] & bit)) continue;
       if (patient_key(c->p, kc->cls, which)) {
+        if (bit == KEY_P) c->settled[i] = kc->due;
         e = turn_key(c, kc, which);
         c->turned[i] |= bit;
       } else if (bit == KEY_P) {

@@ -25,6 +25,7 @@ struct change {
   struct grantees list;
   struct keyset next;                                 /* the keyset that will be written */
   uint8_t turned[CLASSES_MAX];                        /* bits KEY_P, KEY_M by index in next.c */
+  uint8_t settled[CLASSES_MAX];                       /* by the same index: was due, and its P turned now */
   const struct grantee *first;                        /* gets a first grant at the inbox instead of a packet; NULL */
 };
 int  change_begin(struct session *s, struct patient *p, struct change *c);

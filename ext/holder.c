@@ -17,6 +17,8 @@ int writer_begin(struct session *s, int64_t patient, struct patient **out) {
   if (e == DMP_OK) e = grant_adopt_packets(s, *out);
   if (e == DMP_OK) e = patient_keyset(s, *out, &k);
   if (e == DMP_OK) e = object_adopt(s, *out);
+  /* adoption stands by itself: INSERT OR IGNORE may skip what follows and the transaction still commits */
+  if (e == DMP_OK) s->pending.whole = sqlite3_total_changes64(s->r->db);
   return e;
 }
 
@@ -33,6 +35,58 @@ int holder_begin(struct session *s, int64_t patient, struct patient **p) {
   int e = writer_begin(s, patient, p);
   if (e == DMP_OK) e = holder_is_full(s, *p, &full);
   return e == DMP_OK && !full ? DMP_E_FULL_HOLDER : e;
+}
+
+/* ---- the end of a change ---- */
+
+struct diverted { int64_t *masked; size_t maskeds; struct item *it; size_t n, cap; };
+
+static int take_masked(void *ctx, struct item *it) {
+  struct diverted *d = ctx;
+  struct value v;
+  size_t count, used;
+  if (it->c.table != ITEM_MASK || row_get(it->c.row, it->c.row_len, &v, 1, &count, &used) != DMP_OK || v.type != VALUE_INT) return DMP_OK;
+  int64_t *m = realloc(d->masked, (d->maskeds + 1) * sizeof *m);
+  if (m == NULL) return DMP_E_NOMEM;
+  d->masked = m;
+  m[d->maskeds++] = v.u.i;
+  return DMP_OK;
+}
+
+static int take_diverted(void *ctx, struct item *it) {
+  struct diverted *d = ctx;
+  if (!(it->c.flags & ITEM_DIVERTED) || it->leaf < 2 || it->via != VIA_LEAF) return DMP_OK;
+  for (size_t i = 0; i < d->maskeds; i++)
+    if (d->masked[i] == it->id) return DMP_OK;
+  struct item *m = realloc(d->it, (d->n + 1) * sizeof *m);
+  if (m == NULL) return DMP_E_NOMEM;
+  d->it = m;
+  m[d->n++] = *it;
+  memset(it, 0, sizeof *it);
+  return DMP_OK;
+}
+
+/* What lies masked only because its class was due goes where its depositor meant it. */
+static int diverted_back(struct session *s, struct patient *p, uint16_t cls) {
+  struct diverted d = { 0 };
+  const struct scan w = { .first = cls, .last = cls };
+  int e = object_scan(s, p, &CHOICES, take_masked, &d);
+  if (e == DMP_OK) e = object_scan(s, p, &w, take_diverted, &d);
+  for (size_t i = 0; i < d.n; i++) {
+    if (e == DMP_OK) e = object_move(s, p, &d.it[i], (struct place){ cls, d.it[i].leaf - 2, 0 });
+    item_close(&d.it[i]);
+  }
+  free(d.it);
+  free(d.masked);
+  return e;
+}
+
+/* The change is written; what waited for keys that turned in it moves back. */
+static int finish(struct change *c) {
+  int e = change_write(c);
+  for (size_t i = 0; e == DMP_OK && i < c->next.n; i++)
+    if (c->settled[i]) e = diverted_back(c->s, c->p, c->next.c[i].cls);
+  return e;
 }
 
 /* ---- consents ---- */
@@ -97,7 +151,7 @@ int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_
     change_want(&c, g, want);
     e = change_turn(&c, want);
   }
-  if (e == DMP_OK) e = change_write(&c);
+  if (e == DMP_OK) e = finish(&c);
   if (e == DMP_OK) e = holder_consent_row(s, p, &me, grantee, "consent", until, s->principal);
   if (e == DMP_OK) e = access_pend(s, p, LOG_CONSENT, p->id, grantee, NULL);
   change_end(&c);
@@ -117,7 +171,7 @@ int holder_withdraw(struct session *s, struct patient *p, int64_t grantee) {
     g->as = READER_NONE;
     e = change_turn(&c, want);
   }
-  if (e == DMP_OK) e = change_write(&c);
+  if (e == DMP_OK) e = finish(&c);
   if (e == DMP_OK) e = consent_drop(s, p, grantee);
   if (e == DMP_OK) e = access_pend(s, p, LOG_WITHDRAW, p->id, grantee, NULL);
   change_end(&c);
@@ -153,7 +207,7 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
   if (e == DMP_OK) e = change_log_pairs(s, p, &me, &c.next);
   if (e == DMP_OK) {
     change_treating(&c.next, who);
-    e = change_write(&c);
+    e = finish(&c);
   }
   if (e == DMP_OK && former > 0) e = consent_drop(s, p, former);
   if (e == DMP_OK) e = access_pend(s, p, LOG_TREATING, p->id, doctor, NULL);
@@ -170,48 +224,6 @@ int holder_owed(struct session *s, struct patient *p, unsigned *classes) {
   return e;
 }
 
-struct diverted { int64_t *masked; size_t maskeds; struct item *it; size_t n, cap; };
-
-static int take_masked(void *ctx, struct item *it) {
-  struct diverted *d = ctx;
-  struct value v;
-  size_t count, used;
-  if (it->c.table != ITEM_MASK || row_get(it->c.row, it->c.row_len, &v, 1, &count, &used) != DMP_OK || v.type != VALUE_INT) return DMP_OK;
-  int64_t *m = realloc(d->masked, (d->maskeds + 1) * sizeof *m);
-  if (m == NULL) return DMP_E_NOMEM;
-  d->masked = m;
-  m[d->maskeds++] = v.u.i;
-  return DMP_OK;
-}
-
-static int take_diverted(void *ctx, struct item *it) {
-  struct diverted *d = ctx;
-  if (!(it->c.flags & ITEM_DIVERTED) || it->leaf < 2 || it->via != VIA_LEAF) return DMP_OK;
-  for (size_t i = 0; i < d->maskeds; i++)
-    if (d->masked[i] == it->id) return DMP_OK;
-  struct item *m = realloc(d->it, (d->n + 1) * sizeof *m);
-  if (m == NULL) return DMP_E_NOMEM;
-  d->it = m;
-  m[d->n++] = *it;
-  memset(it, 0, sizeof *it);
-  return DMP_OK;
-}
-
-/* What lies masked only because its class was due goes where its depositor meant it. */
-static int diverted_back(struct session *s, struct patient *p, uint16_t cls) {
-  struct diverted d = { 0 };
-  const struct scan w = { .first = cls, .last = cls };
-  int e = object_scan(s, p, &CHOICES, take_masked, &d);
-  if (e == DMP_OK) e = object_scan(s, p, &w, take_diverted, &d);
-  for (size_t i = 0; i < d.n; i++) {
-    if (e == DMP_OK) e = object_move(s, p, &d.it[i], (struct place){ cls, d.it[i].leaf - 2, 0 });
-    item_close(&d.it[i]);
-  }
-  free(d.it);
-  free(d.masked);
-  return e;
-}
-
 int holder_due(struct session *s, struct patient *p) {
   struct change c;
   uint8_t want[CLASSES_MAX] = { 0 };
@@ -224,9 +236,7 @@ int holder_due(struct session *s, struct patient *p) {
     }
   if (e == DMP_OK && some) {
     e = change_turn(&c, want);
-    if (e == DMP_OK) e = change_write(&c);
-    for (size_t i = 0; e == DMP_OK && i < c.next.n; i++)
-      if (want[i]) e = diverted_back(s, p, c.next.c[i].cls);
+    if (e == DMP_OK) e = finish(&c);
     if (e == DMP_OK) e = access_pend(s, p, LOG_ROTATE, p->id, 0, NULL);
   }
   change_end(&c);

@@ -18,6 +18,7 @@ struct pending {
   struct log_line *line; struct log_row *row; size_t lines, rows, line_cap, row_cap;
   char **file; size_t files, file_cap;    /* owned: credential files made: they go if the transaction does */
   int halfway;                            /* an operation failed after its first write: the commit is refused */
+  int64_t whole;                          /* total_changes() when the running operation was last at a point that may be committed */
 };
 struct access_mark { size_t lines, rows, files; int halfway; };   /* what was pending when a savepoint opened */
 /* A line already written, whose repetition within five minutes only counts. */

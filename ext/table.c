@@ -93,6 +93,7 @@ struct cursor {
   int64_t *patients; size_t n, next;                  /* owned: those still to be made */
   int done;
   int one;                                            /* the statement named a patient or an item */
+  uint8_t login[16];                                  /* of the session that began: another one ends the cursor */
   struct constraint con[CONSTRAINTS_MAX]; int cons;
   struct arena values;                                /* of the constraints */
 };
@@ -362,18 +363,34 @@ static int table_filter(sqlite3_vtab_cursor *base, int num, const char *str, int
     c->done = 1;
     return SQLITE_OK;
   }
+  if (e == DMP_OK) memcpy(c->login, s->login_id, 16);
   if (e == DMP_OK) e = filter_constraints(c, v->t, str, argc, argv);
   if (e == DMP_OK && v->t->patient_col >= 0) e = filter_patients(c, v->t, s);
   if (e == DMP_OK) e = next_batch(c, v->t, s);
   return vtab_error(v, e);
 }
 
+/* The session that began this cursor, or none: rows made for one login are not released to the next. */
+static int cursor_alive(const struct vtab *v, const struct cursor *c) {
+  return v->r->session && memcmp(v->r->session->login_id, c->login, 16) == 0;
+}
+
+static int cursor_session(struct vtab *v, struct cursor *c, struct session **s) {
+  int e = session_use(v->r, s);
+  return e == DMP_OK && !cursor_alive(v, c) ? DMP_E_NO_SESSION : e;
+}
+
 static int table_next(sqlite3_vtab_cursor *base) {
   struct cursor *c = (struct cursor *)base;
   struct vtab *v = (struct vtab *)base->pVtab;
-  if (++c->at < c->rows.n || (v->t->patient_col < 0 ? c->done : c->next >= c->n)) return SQLITE_OK;
+  if (!cursor_alive(v, c)) {
+    rows_clear(&c->rows);
+    return vtab_error(v, DMP_E_NO_SESSION);
+  }
+  int more = v->t->patient_col >= 0 && (c->next < c->n || (v->t->self && !c->done));
+  if (++c->at < c->rows.n || !more) return SQLITE_OK;
   struct session *s;
-  int e = session_use(v->r, &s);
+  int e = cursor_session(v, c, &s);
   return vtab_error(v, e == DMP_OK ? next_batch(c, v->t, s) : e);
 }
 
@@ -396,12 +413,10 @@ static int table_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) 
   struct cursor *c = (struct cursor *)base;
   struct vtab *v = (struct vtab *)base->pVtab;
   if (sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
-  if (v->t->late) {
+  if (v->t->col[i].flags & COL_LATE) {
     struct session *s;
-    int done = 0, e = session_use(v->r, &s);
-    if (e == DMP_OK) e = v->t->late(s, c->rows.rowid[c->at], i, ctx, &done);
-    if (e != DMP_OK) return vtab_error(v, e);
-    if (done) return SQLITE_OK;
+    int e = cursor_session(v, c, &s);
+    return vtab_error(v, e == DMP_OK ? v->t->late(s, c->rows.rowid[c->at], i, ctx) : e);
   }
   table_result(ctx, c->rows.v + c->at * (size_t)c->rows.columns + i);
   return SQLITE_OK;

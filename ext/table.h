@@ -7,7 +7,7 @@
 #include "access.h"
 #include "connection.h"
 
-enum { COL_HIDDEN = 1, COL_PUSH = 2 /* constraints reach the rows' making */ };
+enum { COL_HIDDEN = 1, COL_PUSH = 2 /* constraints reach the rows' making */, COL_LATE = 4 /* made only when read */ };
 struct column { const char *name, *decl; int flags; };
 
 /* Memory for the values of a batch: blocks, so that pointers stay good while it grows. Wiped when freed. */
@@ -36,8 +36,8 @@ struct table {
   int (*insert)(struct session *s, sqlite3_value **v, int64_t *rowid);         /* v: one per column */
   int (*update)(struct session *s, int64_t rowid, sqlite3_value **v);
   int (*erase)(struct session *s, int64_t rowid);
-  /* A column made only when it is read: too large or too dear for a batch; NULL: none. */
-  int (*late)(struct session *s, int64_t rowid, int column, sqlite3_context *ctx, int *done);
+  /* A column marked COL_LATE, too large or too dear for a batch: sets the result. */
+  int (*late)(struct session *s, int64_t rowid, int column, sqlite3_context *ctx);
 };
 extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_CONSENT, TABLE_DOCUMENT,
     TABLE_MASK, TABLE_ACCESS_LOG;

@@ -48,7 +48,7 @@ static const struct column DOCUMENT[] = {
   [D_VIEW_MIME] = { "view_mime", "TEXT", 0 },
   [D_VIEW_OFFSET] = { "view_offset", "INTEGER", 0 },
   [D_VIEW_SIZE] = { "view_size", "INTEGER", 0 },
-  [D_CONTENT] = { "content", "BLOB", 0 },
+  [D_CONTENT] = { "content", "BLOB", COL_LATE },
   [D_VIEW] = { "view", "BLOB", COL_HIDDEN },          /* INSERT only: a readable view that is no part of the original */
 };
 static const uint8_t COLUMN_OF[STORED] = {
@@ -147,10 +147,9 @@ static int document_make(struct session *s, struct patient *p, struct rows *out)
   return e;
 }
 
-static int document_late(struct session *s, int64_t rowid, int column, sqlite3_context *ctx, int *done) {
+static int document_late(struct session *s, int64_t rowid, int column, sqlite3_context *ctx) {
   struct buf b = { 0 };
-  if (column != D_CONTENT) return DMP_OK;
-  *done = 1;
+  (void)column;
   int e = reader_read(s, rowid, 0, DMP_BODY_MAX, 1, &b);
   if (e == DMP_OK) sqlite3_result_blob64(ctx, b.n ? (const void *)b.p : "", b.n, SQLITE_TRANSIENT);
   buf_free(&b);

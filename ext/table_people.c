@@ -141,8 +141,8 @@ static const struct column PATIENT[] = {
   [A_BIRTH_NAME] = { "birth_name", "TEXT", COL_PUSH }, [A_USED_NAME] = { "used_name", "TEXT", COL_PUSH },
   [A_GIVEN_NAMES] = { "given_names", "TEXT", 0 }, [A_BIRTH_DATE] = { "birth_date", "TEXT", COL_PUSH }, [A_SEX] = { "sex", "TEXT", 0 },
   [A_BIRTH_PLACE] = { "birth_place", "TEXT", 0 }, [A_LANGUAGE] = { "language", "TEXT", 0 },
-  [A_TREATING] = { "treating_doctor", "INTEGER", 0 }, /* read from the keyset */
-  [A_STATUS] = { "status", "TEXT", 0 },               /* own_key, or desk_key: the credential was made at a desk */
+  [A_TREATING] = { "treating_doctor", "INTEGER", COL_LATE },   /* read from the keyset */
+  [A_STATUS] = { "status", "TEXT", COL_LATE },        /* own_key, or desk_key: the credential was made at a desk */
   [A_CREDENTIAL] = { "credential", "TEXT", COL_HIDDEN }, [A_PIN] = { "pin", "TEXT", COL_HIDDEN },
   [A_LOCAL_SYSTEM] = { "local_system", "TEXT", COL_HIDDEN }, [A_LOCAL_VALUE] = { "local_value", "TEXT", COL_HIDDEN },
 };
@@ -167,12 +167,10 @@ static int patient_make(struct session *s, struct patient *p, struct rows *out) 
   return e == DMP_OK && row == NULL ? DMP_E_NOMEM : e;
 }
 
-static int patient_late(struct session *s, int64_t rowid, int column, sqlite3_context *ctx, int *done) {
+static int patient_late(struct session *s, int64_t rowid, int column, sqlite3_context *ctx) {
   struct patient *p;
   struct keyset *k;
   const struct certificate *c;
-  if (column != A_TREATING && column != A_STATUS) return DMP_OK;
-  *done = 1;
   int e = patient_get(s, rowid, &p);
   if (e == DMP_OK && column == A_TREATING) {
     e = patient_keyset(s, p, &k);

@@ -140,8 +140,10 @@ static int read_folders(struct db *db) {
   return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+/* Asking for one patient shows now what would make every later request fail, such as a missing anchor. */
 static enum verdict lay_out(struct db *db, char why[DB_WHY_MAX]) {
   int rc = sqlite3_exec(db->sql, layout_sql, NULL, NULL, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_exec(db->sql, "SELECT id FROM temp.patients LIMIT 1", NULL, NULL, NULL);
   if (rc == SQLITE_OK) rc = read_folders(db);
   for (int i = 0; rc == SQLITE_OK && i < STATEMENTS; i++)
     rc = sqlite3_prepare_v3(db->sql, SQL[i], -1, SQLITE_PREPARE_PERSISTENT, &db->st[i], NULL);

@@ -25,6 +25,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -141,16 +142,16 @@ static void harden(void) {
 /* Replaces the mount point by its full path: the daemon leaves this directory. */
 static enum verdict check_mountpoint(struct options *o) {
   struct stat st;
+  struct statvfs vfs;                       /* asks the file system itself, where stat() may answer from the kernel's memory */
   char *full = realpath(o->mountpoint, NULL);
-  if (full == NULL && errno == ENOTCONN)
+  int err = full == NULL || stat(full, &st) != 0 || statvfs(full, &vfs) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+  if (full != NULL) {
+    free(o->mountpoint);
+    o->mountpoint = full;
+  }
+  if (err == ENOTCONN)
     return say(VERDICT_MOUNTPOINT, "%s holds a mount whose driver has died: run fusermount3 -u on it first", o->mountpoint);
-  if (full == NULL) return say(VERDICT_MOUNTPOINT, "the mount point %s can't be used: %s", o->mountpoint, strerror(errno));
-  free(o->mountpoint);
-  o->mountpoint = full;
-  if (stat(full, &st) != 0 && errno == ENOTCONN)
-    return say(VERDICT_MOUNTPOINT, "%s holds a mount whose driver has died: run fusermount3 -u on it first", full);
-  if (stat(full, &st) != 0) return say(VERDICT_MOUNTPOINT, "the mount point %s can't be used: %s", full, strerror(errno));
-  if (!S_ISDIR(st.st_mode)) return say(VERDICT_MOUNTPOINT, "the mount point %s is not a directory", full);
+  if (err != 0) return say(VERDICT_MOUNTPOINT, "the mount point %s can't be used: %s", o->mountpoint, strerror(err));
   return VERDICT_MOUNTED;
 }
 
@@ -174,6 +175,9 @@ static enum verdict read_pin(int fd, char pin[DMP_PIN_MAX + 1]) {
 
 static enum verdict open_record(const struct options *o, struct db **db) {
   char pin[DMP_PIN_MAX + 1] = "", why[DB_WHY_MAX] = "";
+  const char *askpass = getenv("DMP_ASKPASS");
+  if (o->pinfd < 0 && (askpass == NULL || *askpass == '\0'))
+    return say(VERDICT_PIN, "there is no PIN: give pinfd=N, or set $DMP_ASKPASS to a program that asks for it");
   struct db_options d = { o->record, o->key, o->extension, o->pinfd >= 0 ? pin : NULL };
   enum verdict v = o->pinfd >= 0 ? read_pin(o->pinfd, pin) : VERDICT_MOUNTED;
   if (v == VERDICT_MOUNTED && (v = db_open(db, &d, why)) != VERDICT_MOUNTED) say(v, "%s", why);

@@ -143,7 +143,8 @@ class Model:
             return REFUSED
         p.consents[grantee] = 'consent'
         p.known.add(grantee)
-        p.pending |= {(grantee, cls) for cls in self.turn(who, patient, grantee)}
+        due = self.turn(who, patient, grantee)
+        p.pending |= {(grantee, cls) for cls in due}
         return DONE
 
     def withdraw(self, who, patient, grantee):

@@ -1,0 +1,642 @@
+#!/usr/bin/python3
+"""The file door on real mounts: every test makes a record with the extension and mounts it with dmpfs.
+  test_mount.py [--build build] [name…]     a name runs the tests that contain it
+Skips, and says so, where there is no /dev/fuse."""
+import argparse, contextlib, ctypes, errno, mmap, os, shutil, signal, sqlite3, stat, subprocess, sys, tempfile, time, traceback
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.join(ROOT, 'build')
+PIN = 'epingle-du-test'
+FOLDER = 'DUPONT Marie 1970-01-02'
+REPORTS = FOLDER + '/Comptes rendus'
+DATE = '2026-03-12T10:00:00Z'
+TWO_SECONDS = 2.0
+
+
+class Skip(Exception):
+    pass
+
+
+# ---- a practice: an authority, a doctor who registers, a pharmacist with consent, a patient ----
+
+class Practice:
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix='dmp-mount-')
+        self.path = os.path.join(self.folder, 'record.db')
+        self.sessions, self.points = {}, 0
+        authority = self.connect()
+        self.fingerprint = authority.execute("SELECT dmp_create(?, ?, NULL, 'kdf=1x8')", (self.key('authority'), PIN)).fetchone()[0]
+        self.sessions['authority'] = self.login('authority')
+        self.doctor = self.enrol('doctor', '10100000017', 'Dr Martin', '10', 1)
+        self.pharmacist = self.enrol('pharmacist', '10100000025', 'Ph Durand', '21', 0)
+        self.patient = self.register('patient', birth_name='Dupont', given_names='Marie', birth_date='1970-01-02', sex='F')
+        self.sessions['patient'] = self.login('patient')
+        self.consent(self.pharmacist)
+
+    def connect(self):
+        c = sqlite3.connect(self.path, isolation_level=None, timeout=5)
+        c.enable_load_extension(True)
+        c.load_extension(os.path.join(BUILD, 'dmp'))
+        c.execute('PRAGMA temp_store=MEMORY')
+        return c
+
+    def key(self, who):
+        return os.path.join(self.folder, who + '.dmpkey')
+
+    def login(self, who, fingerprint=None):
+        c = self.connect()
+        c.execute('SELECT dmp_login(?, ?, NULL, NULL, ?)', (self.key(who), PIN, fingerprint))
+        return c
+
+    def enrol(self, who, rpps, name, profession, registrar):
+        request = self.connect().execute("SELECT dmp_keygen(?, ?, 'kdf=1x8')", (self.key(who), PIN)).fetchone()[0]
+        self['authority'].execute('INSERT INTO principal(kind, identifier, name, profession, registrar, certificate) '
+                                  "VALUES ('professional', ?, ?, ?, ?, ?)", (rpps, name, profession, registrar, request))
+        self.sessions[who] = self.login(who, self.fingerprint)
+        return self[who].execute('SELECT principal FROM session').fetchone()[0]
+
+    def register(self, who, **traits):
+        traits.update(credential=self.key(who), pin=PIN)
+        c = self['doctor'].execute('INSERT INTO patient(%s) VALUES (%s)' % (', '.join(traits), ', '.join('?' * len(traits))),
+                                   list(traits.values()))
+        return c.lastrowid
+
+    def deposit(self, title, content=b'%PDF-1.4 test', who='doctor', patient=None, **columns):
+        values = dict(patient=patient or self.patient, title=title, content=content, type_code='11488-4', mime='application/pdf',
+                      creation_time=DATE, author='Dr Martin')
+        values.update(columns)
+        return self[who].execute('INSERT INTO document(%s) VALUES (%s)' % (', '.join(values), ', '.join('?' * len(values))),
+                                 list(values.values())).lastrowid
+
+    def consent(self, grantee):
+        self['patient'].execute('INSERT INTO consent(patient, grantee) VALUES (?, ?)', (self.patient, grantee))
+
+    def mask(self, document):
+        self['patient'].execute('INSERT INTO mask(patient, document) VALUES (?, ?)', (self.patient, document))
+
+    def __getitem__(self, who):
+        return self.sessions[who]
+
+    def point(self):
+        self.points += 1
+        path = os.path.join(self.folder, 'mount%d' % self.points)
+        os.mkdir(path)
+        return path
+
+    def close(self):
+        for c in self.sessions.values():
+            c.close()
+        for line in open('/proc/mounts', encoding='utf-8'):
+            if line.split()[1].startswith(self.folder):
+                subprocess.call(['umount', '-l', line.split()[1]])
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def start(arguments, pin=PIN, **how):
+    """dmpfs with the PIN on a descriptor of its own."""
+    pin_end, own_end = os.pipe()
+    os.write(own_end, (pin + '\n').encode())
+    os.close(own_end)
+    try:
+        arguments = [a.replace('PINFD', str(pin_end)) for a in arguments]
+        return subprocess.Popen([os.path.join(BUILD, 'dmpfs')] + arguments, pass_fds=[pin_end], **how)
+    finally:
+        os.close(pin_end)
+
+
+def run_dmpfs(*arguments, pin=PIN, **how):
+    """To its end: the exit code and what it said."""
+    process = start(list(arguments), pin, stderr=subprocess.PIPE, text=True, **how)
+    return process.wait(timeout=30), process.stderr.readline()
+
+
+def wait_until(what, seconds, step=0.02):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(step)
+    return what()
+
+
+class Mount:
+    """A mount in the foreground, ended by SIGTERM at the end of the with."""
+    def __init__(self, practice, who, options='', point=None):
+        self.point = point or practice.point()
+        self.process = start([practice.path, self.point, '-f', '-o', 'key=%s,pinfd=PINFD%s' % (practice.key(who), options)])
+        if not wait_until(lambda: os.path.ismount(self.point) or self.process.poll() is not None, 20) or self.process.poll() is not None:
+            raise AssertionError('dmpfs did not mount for ' + who)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+
+    def __call__(self, *names):
+        return os.path.join(self.point, *names)
+
+    def list(self, *names):
+        return sorted(os.listdir(self(*names)))
+
+    def read(self, *names):
+        with open(self(*names), 'rb') as f:
+            return f.read()
+
+    def everything(self):
+        """Every name with all that stat() tells, as `ls -lRai` and `du` would show."""
+        seen = []
+        for folder, folders, files in os.walk(self.point):
+            for name in sorted(folders + files) + ['.']:
+                s = os.lstat(os.path.join(folder, name))
+                seen.append((os.path.relpath(os.path.join(folder, name), self.point), s.st_ino, s.st_mode, s.st_nlink, s.st_uid,
+                             s.st_gid, s.st_size, s.st_blocks, s.st_mtime_ns, s.st_ctime_ns, s.st_atime_ns))
+        return sorted(seen)
+
+
+def error_of(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as e:
+        return errno.errorcode[e.errno]
+    return 'OK'
+
+
+def same(got, expected, what=''):
+    assert got == expected, '%s: got %r, expected %r' % (what, got, expected)
+
+
+# ---- the tree ----
+
+def test_a_document_lies_in_its_patients_folder_with_its_size_and_date(p):
+    content = os.urandom(200001)
+    p.deposit('Compte rendu de consultation', content, author='Dr Martin')
+    with Mount(p, 'doctor') as m:
+        same(m.list(), [FOLDER])
+        same(m.list(FOLDER), ['Comptes rendus'])
+        name = '2026-03-12 Compte rendu de consultation – Dr Martin.pdf'
+        same(m.list(REPORTS), [name])
+        s = os.stat(m(REPORTS, name))
+        same((s.st_size, s.st_mtime, s.st_nlink, stat.filemode(s.st_mode)), (200001, 1773309600, 1, '-r--------'))
+        same(m.read(REPORTS, name), content)
+
+
+def test_types_and_classes_have_their_folders_and_only_those_with_documents_exist(p):
+    for title, type_code in (('Bio', '11502-2'), ('Lettre', '11490-0'), ('Transfert', '18761-7'), ('Radio', '18748-4'),
+                             ('Produits', '57833-6'), ('Synthese', '60591-5'), ('Visite', '11488-4')):
+        p.deposit(title, type_code=type_code)
+    with Mount(p, 'doctor') as m:
+        same(m.list(FOLDER), sorted(['Biologie', 'Lettres', 'Imagerie', 'Ordonnances', 'Synthèse', 'Comptes rendus']))
+        same(len(m.list(FOLDER, 'Lettres')), 2)
+        same(error_of(os.stat, m(FOLDER, 'Vaccinations')), 'ENOENT')
+
+
+def test_the_readable_view_is_shown_when_there_is_one_else_the_original(p):
+    p.deposit('Structure', b'<ClinicalDocument/>', mime='text/xml', view_mime='application/pdf', view=b'%PDF vue')
+    p.deposit('Sans vue', b'<ClinicalDocument/>', mime='text/xml; charset=utf-8')
+    p.deposit('Inconnu', b'abc', mime='application/x-inconnu')
+    with Mount(p, 'doctor') as m:
+        same(m.read(REPORTS, '2026-03-12 Structure – Dr Martin.pdf'), b'%PDF vue')
+        same(m.read(REPORTS, '2026-03-12 Sans vue – Dr Martin.xml'), b'<ClinicalDocument/>')
+        same(m.read(REPORTS, '2026-03-12 Inconnu – Dr Martin.bin'), b'abc')
+
+
+def test_hostile_titles_give_safe_names_that_can_be_opened(p):
+    titles = ['A' * 10000, '../../etc/passwd', 'a\nb\tc\x1b[31m', 'facture\u202efdp.exe', 'CON', '. . .', '', ' \u200b ', 'é' * 300,
+              'x' * 251 + '.pdf', '<a>:"|?*\\', '--help', 'e\u0301']
+    for i, title in enumerate(titles):
+        p.deposit(title, b'%d' % i)
+    with Mount(p, 'doctor') as m:
+        names = m.list(REPORTS)
+        same(len(names), len(titles))
+        same(sorted(int(m.read(REPORTS, n)) for n in names), list(range(len(titles))))
+        for n in names:
+            assert len(n.encode()) <= 255 and n.endswith('.pdf'), n
+            assert not any(c in n for c in '<>:"/\\|?*\n\t\x1b\u202e\u200b'), n
+
+
+def test_equal_names_are_told_apart_by_their_own_ids_and_only_while_both_are_visible(p):
+    a = p.deposit('Radio du genou', b'a')
+    b = p.deposit('RADIO DU GENOU', b'b')                 # equal where case does not count
+    def name(title, i=None):
+        return '2026-03-12 %s – Dr Martin%s.pdf' % (title, ' (%019d)' % i if i else '')
+    with Mount(p, 'pharmacist') as m:
+        same(m.list(REPORTS), sorted([name('Radio du genou', a), name('RADIO DU GENOU', b)]))
+        same(m.read(REPORTS, name('Radio du genou', a)), b'a')
+        p.mask(b)
+        assert wait_until(lambda: m.list(REPORTS) == [name('Radio du genou')], TWO_SECONDS), m.list(REPORTS)
+        same(error_of(os.stat, m(REPORTS, name('RADIO DU GENOU'))), 'ENOENT')
+
+
+def test_a_title_that_imitates_the_suffix_of_another_document_takes_nobodys_name(p):
+    a = p.deposit('Bilan', b'a', author=None)
+    p.deposit('Bilan', b'b', author=None)
+    p.deposit('Bilan (%019d)' % a, b'c', author=None)
+    with Mount(p, 'doctor') as m:
+        names = m.list(REPORTS)
+        same(len(set(names)), 3)
+        same(m.read(REPORTS, '2026-03-12 Bilan (%019d).pdf' % a), b'a')
+
+
+def test_two_patients_of_one_name_have_a_folder_each(p):
+    other = p.register('other', birth_name='Dupont', given_names='Marie', birth_date='1970-01-02', sex='F')
+    with Mount(p, 'doctor') as m:
+        same(m.list(), sorted('%s (%019d)' % (FOLDER, i) for i in (p.patient, other)))
+    with Mount(p, 'pharmacist') as m:                     # who knows of one only
+        same(m.list(), [FOLDER])
+
+
+def test_a_record_with_a_masked_document_looks_as_if_it_never_was(p):
+    p.deposit('Visible')
+    with Mount(p, 'pharmacist') as m:
+        before = (m.everything(), os.statvfs(m.point))
+        hidden = p.deposit('IVG', type_code='60568-3', masked=1)
+        p.deposit('Visible', masked=1)
+        time.sleep(1.2)
+        same((m.everything(), os.statvfs(m.point)), before)
+        for name in ('Biologie', 'Comptes rendus/2026-03-12 IVG – Dr Martin.pdf', 'Comptes rendus/never was'):
+            same(error_of(os.open, m(FOLDER, name), os.O_RDONLY), 'ENOENT', name)
+    with Mount(p, 'pharmacist') as m:
+        same((m.everything(), os.statvfs(m.point)), before)
+    with Mount(p, 'patient') as m:
+        assert hidden in [s[1] for s in m.everything()]
+        assert any('(masqué) IVG' in s[0] for s in m.everything())
+
+
+def test_two_mounts_of_two_identities_show_each_its_own(p):
+    seen, hidden = p.deposit('Pour tous'), p.deposit('Masque', masked=1)
+    with Mount(p, 'pharmacist') as m, Mount(p, 'patient') as n, Mount(p, 'authority') as o:
+        same({s[1] for s in m.everything()} & {seen, hidden}, {seen})
+        same({s[1] for s in n.everything()} & {seen, hidden}, {seen, hidden})
+        same(o.list(), [])
+
+
+def test_inodes_and_names_are_the_same_in_every_mount(p):
+    for i in range(5):
+        p.deposit('Document %d' % i)
+    with Mount(p, 'doctor') as m, Mount(p, 'doctor') as n:
+        same(m.everything(), n.everything())
+
+
+# ---- reading ----
+
+def test_reads_at_the_edges_give_what_is_there_and_no_more(p):
+    content = os.urandom(150000)
+    p.deposit('Grand', content)
+    p.deposit('Vide', b'')
+    with Mount(p, 'doctor') as m:
+        fd = os.open(m(REPORTS, '2026-03-12 Grand – Dr Martin.pdf'), os.O_RDONLY)
+        for at, n in ((0, 1), (65535, 2), (65536, 65536), (149990, 100), (150000, 10), (150001, 10), (1 << 40, 10), ((1 << 63) - 100, 10)):
+            same(os.pread(fd, n, at), content[at:at + n], 'at %d' % at)
+        with mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ) as mapped:
+            same(mapped[:], content)
+        os.close(fd)
+        empty = m(REPORTS, '2026-03-12 Vide – Dr Martin.pdf')
+        same((os.stat(empty).st_size, open(empty, 'rb').read()), (0, b''))
+
+
+def test_altered_bytes_are_an_input_output_error_and_never_shown(p):
+    p.deposit('Abime', os.urandom(300000))
+    with contextlib.closing(sqlite3.connect(p.path)) as c:     # as the host would, without the extension
+        columns = [r[1] for r in c.execute('PRAGMA table_info(dmp_chunk)')]
+        blob = [n for n in columns if isinstance(c.execute('SELECT "%s" FROM dmp_chunk' % n).fetchone()[0], bytes)
+                and len(c.execute('SELECT "%s" FROM dmp_chunk ORDER BY length("%s") DESC' % (n, n)).fetchone()[0]) > 1000][0]
+        rows = c.execute('SELECT rowid, "%s" FROM dmp_chunk' % blob).fetchall()
+        for rowid, box in rows:
+            c.execute('UPDATE dmp_chunk SET "%s" = ? WHERE rowid = ?' % blob, (box[:500] + bytes([box[500] ^ 1]) + box[501:], rowid))
+        c.commit()
+    with Mount(p, 'doctor') as m:
+        same(error_of(m.read, REPORTS, '2026-03-12 Abime – Dr Martin.pdf'), 'EIO')
+
+
+def log_lines(p, action):
+    return p['patient'].execute('SELECT coalesce(sum(count), 0) FROM access_log WHERE action = ? AND principal = ?',
+                                (action, p.pharmacist)).fetchone()[0]
+
+
+def test_listing_and_opening_are_in_the_patients_log_and_stat_of_a_known_name_is_not_a_reading(p):
+    p.deposit('Lu')
+    with Mount(p, 'pharmacist') as m:
+        same(m.list(), [FOLDER])
+        same((log_lines(p, 'list'), log_lines(p, 'read')), (0, 0), 'the list of patients is no access')
+        m.list(REPORTS)
+        os.stat(m(REPORTS, '2026-03-12 Lu – Dr Martin.pdf'))
+        same((log_lines(p, 'list'), log_lines(p, 'read')), (1, 0))
+        m.read(REPORTS, '2026-03-12 Lu – Dr Martin.pdf')
+        assert log_lines(p, 'read') >= 1
+
+
+def test_thumbnailers_and_indexers_may_list_but_not_open(p):
+    p.deposit('Apercu')
+    code = ("import os, sys, threading\nopen('/proc/self/comm', 'w').write(sys.argv[1])\nos.listdir(os.path.dirname(sys.argv[2]))\n"
+            "def read():\n  try: print(len(open(sys.argv[2], 'rb').read()))\n  except OSError as e: print(e.errno)\n"
+            "t = threading.Thread(target=read); t.start(); t.join()")
+    with Mount(p, 'doctor') as m:
+        path = m(REPORTS, '2026-03-12 Apercu – Dr Martin.pdf')
+        for comm, answer in (('tumblerd', errno.EACCES), ('evince-thumbnailer', errno.EACCES), ('tracker-miner-fs', errno.EACCES),
+                             ('localsearch-3', errno.EACCES), ('baloo_file', errno.EACCES), ('evince', 13 + 0 * errno.EACCES)):
+            said = subprocess.check_output(['/usr/bin/python3', '-c', code, comm, path], text=True).strip()
+            same(int(said), answer if comm != 'evince' else len(b'%PDF-1.4 test'), comm)
+
+
+def test_names_that_file_managers_ask_for_are_not_there(p):
+    p.deposit('Document')
+    with Mount(p, 'doctor') as m:
+        for name in ('.hidden', '.Trash', '.Trash-1000', '.directory', 'desktop.ini', 'autorun.inf', 'Thumbs.db', '.sh_thumbnails'):
+            for folder in ('', FOLDER, REPORTS):
+                same(error_of(os.stat, m(folder, name)), 'ENOENT', name)
+
+
+# ---- nothing can be changed ----
+
+def test_every_writing_call_says_read_only_file_system(p):
+    p.deposit('Document')
+    with Mount(p, 'doctor') as m:
+        f, d = m(REPORTS, '2026-03-12 Document – Dr Martin.pdf'), m(REPORTS)
+        calls = [('open for writing', os.open, f, os.O_WRONLY), ('open for both', os.open, f, os.O_RDWR),
+                 ('open with truncation', os.open, f, os.O_RDONLY | os.O_TRUNC), ('append', os.open, f, os.O_WRONLY | os.O_APPEND),
+                 ('create', os.open, d + '/new', os.O_CREAT | os.O_WRONLY), ('mkdir', os.mkdir, d + '/new'), ('mkdir at the top', os.mkdir, m('new')),
+                 ('unlink', os.unlink, f), ('rmdir', os.rmdir, d), ('rename', os.rename, f, d + '/new'), ('rename folder', os.rename, d, m('new')),
+                 ('chmod', os.chmod, f, 0o777), ('chown', os.chown, f, 1, 1), ('truncate', os.truncate, f, 0), ('utime', os.utime, f),
+                 ('setxattr', os.setxattr, f, 'user.a', b'b'), ('removexattr', os.removexattr, f, 'user.a'),
+                 ('symlink', os.symlink, 'a', d + '/new'), ('link', os.link, f, d + '/new'),
+                 ('mknod', os.mknod, d + '/new', 0o600 | stat.S_IFIFO)]
+        for what, call, *arguments in calls:
+            same(error_of(call, *arguments), 'EROFS', what)
+        same(m.read(REPORTS, '2026-03-12 Document – Dr Martin.pdf'), b'%PDF-1.4 test')
+
+
+def test_remounted_writable_by_an_administrator_it_still_refuses(p):
+    p.deposit('Document')
+    with Mount(p, 'doctor') as m:
+        flags = 32 | 2 | 4 | 8                            # MS_REMOUNT, nosuid, nodev, noexec: no longer MS_RDONLY
+        if ctypes.CDLL(None).mount(None, os.fsencode(m.point), None, flags, None) != 0:
+            raise Skip('this kernel or user does not remount')
+        f, d = m(REPORTS, '2026-03-12 Document – Dr Martin.pdf'), m(REPORTS)
+        for what, call, *arguments in [('open', os.open, f, os.O_RDWR), ('mkdir', os.mkdir, d + '/new'), ('unlink', os.unlink, f),
+                                       ('rename', os.rename, f, d + '/new'), ('chmod', os.chmod, f, 0o777), ('truncate', os.truncate, f, 0),
+                                       ('create', os.open, d + '/new', os.O_CREAT | os.O_WRONLY), ('symlink', os.symlink, 'a', d + '/new'),
+                                       ('link', os.link, f, d + '/new'), ('rmdir', os.rmdir, d), ('utime', os.utime, f)]:
+            assert error_of(call, *arguments) in ('EROFS', 'EACCES'), what
+
+
+def test_the_mount_is_read_only_without_setuid_devices_or_programs(p):
+    with Mount(p, 'doctor') as m:
+        line = next(l for l in open('/proc/mounts', encoding='utf-8') if l.split()[1] == m.point).split()
+        same(line[2], 'fuse.dmpfs')
+        for option in ('ro', 'nosuid', 'nodev', 'noexec', 'default_permissions'):
+            assert option in line[3].split(','), option
+        assert 'allow_other' not in line[3]
+        limits = open('/proc/%d/limits' % m.process.pid).read()
+        assert 'Max core file size        0 ' in limits
+        assert PIN not in open('/proc/%d/cmdline' % m.process.pid).read() + open('/proc/%d/environ' % m.process.pid).read()
+
+
+def test_owner_and_mode_follow_the_options(p):
+    p.deposit('Document')
+    with Mount(p, 'doctor', ',allow_other,uid=12,gid=34,umask=027') as m:
+        for path, mode in ((m(FOLDER), 'dr-xr-x---'), (m(REPORTS, m.list(REPORTS)[0]), '-r--r-----')):
+            s = os.stat(path)
+            same((s.st_uid, s.st_gid, stat.filemode(s.st_mode)), (12, 34, mode))
+
+
+# ---- rights that end under a live mount ----
+
+def test_a_mask_by_another_process_reaches_names_descriptors_and_mappings_within_two_seconds(p):
+    masked = p.deposit('Bientot masque', b'secret ' * 50000)
+    p.deposit('Reste', b'reste')
+    reader = ("import mmap, os, sys, time\nfd = os.open(sys.argv[1], os.O_RDONLY)\nm = mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ)\n"
+              "sum(m[::4096]); print('mapped', flush=True)\nfor i in range(400): time.sleep(.01); sum(m[::4096])\n")
+    with Mount(p, 'pharmacist') as m:
+        path = m(REPORTS, '2026-03-12 Bientot masque – Dr Martin.pdf')
+        fd = os.open(path, os.O_RDONLY)
+        same(os.pread(fd, 7, 0), b'secret ')
+        mapper = subprocess.Popen(['/usr/bin/python3', '-c', reader, path], stdout=subprocess.PIPE, text=True)
+        same(mapper.stdout.readline(), 'mapped\n')
+        p.mask(masked)
+        end = time.monotonic() + TWO_SECONDS
+        assert wait_until(lambda: error_of(os.stat, path) == 'ENOENT', end - time.monotonic()), 'the name is still there'
+        assert wait_until(lambda: error_of(os.pread, fd, 7, 0) == 'ESTALE', end - time.monotonic()), error_of(os.pread, fd, 7, 0)
+        assert wait_until(lambda: mapper.poll() is not None, end - time.monotonic()), 'the mapping still gives bytes'
+        same(mapper.returncode, -signal.SIGBUS)
+        same(m.list(REPORTS), ['2026-03-12 Reste – Dr Martin.pdf'])
+        same(error_of(os.open, path, os.O_RDONLY), 'ENOENT')
+        same(m.read(REPORTS, '2026-03-12 Reste – Dr Martin.pdf'), b'reste')
+        os.close(fd)
+        p['patient'].execute('DELETE FROM mask WHERE document = ?', (masked,))
+        assert wait_until(lambda: error_of(m.read, path) == 'OK', TWO_SECONDS), 'unmasked, it does not come back'
+
+
+def test_a_withdrawn_consent_closes_a_live_mount_within_two_seconds(p):
+    p.deposit('Document', os.urandom(100000))
+    with Mount(p, 'pharmacist') as m:
+        path = m(REPORTS, '2026-03-12 Document – Dr Martin.pdf')
+        fd, inside = os.open(path, os.O_RDONLY), os.open(m(FOLDER), os.O_RDONLY)
+        os.pread(fd, 10, 0)
+        p['patient'].execute('DELETE FROM consent WHERE patient = ? AND grantee = ?', (p.patient, p.pharmacist))
+        end = time.monotonic() + TWO_SECONDS
+        assert wait_until(lambda: m.list() == [], end - time.monotonic()), m.list()
+        for call in ((os.stat, path), (os.stat, m(FOLDER)), (os.listdir, m(REPORTS))):
+            assert wait_until(lambda: error_of(*call) == 'ENOENT', end - time.monotonic()), call
+        assert wait_until(lambda: error_of(os.pread, fd, 10, 0) == 'ESTALE', end - time.monotonic()), 'open descriptor'
+        os.close(fd)
+        os.close(inside)
+        same(subprocess.call(['umount', m.point]), 0)
+        same(m.process.wait(timeout=10), 0)
+
+
+def test_a_new_document_appears_under_a_name_that_was_just_absent(p):
+    p.deposit('Premier')
+    with Mount(p, 'pharmacist') as m:
+        path = m(REPORTS, '2026-03-12 Second – Dr Martin.pdf')
+        same(error_of(os.stat, path), 'ENOENT')
+        p.deposit('Second')
+        assert wait_until(lambda: error_of(os.stat, path) == 'OK', TWO_SECONDS)
+
+
+def test_an_old_open_directory_does_not_give_names_that_have_gone(p):
+    gone = [p.deposit('Document %03d %s' % (i, 'x' * 150)) for i in range(60)]
+    with Mount(p, 'pharmacist') as m, os.scandir(m(REPORTS)) as entries:
+        first = next(entries).name
+        for i in gone[-5:]:
+            p.mask(i)
+        time.sleep(0.2)
+        rest = [first] + [e.name for e in entries]
+        assert wait_until(lambda: len(m.list(REPORTS)) == 55, TWO_SECONDS)
+        print(len(rest),len(set(rest)))
+        assert len(rest) in range(55, 61) and not [n for n in rest if error_of(os.stat, m(REPORTS, n)) == 'OK' and n not in m.list(REPORTS)]
+
+
+# ---- start and end ----
+
+def test_each_start_up_error_has_its_exit_code_and_sentence_and_mounts_nothing(p):
+    point, key = p.point(), 'key=%s,pinfd=PINFD' % p.key('doctor')
+    text, empty, other = (os.path.join(p.folder, n) for n in ('text.db', 'empty.db', 'other'))
+    open(text, 'w').write('not a database ' * 100)
+    open(empty, 'w').close()
+    stranger = Practice()
+    shutil.copy(stranger.key('doctor'), other)
+    stranger.close()
+    for code, part, record, where, options, pin in [
+            (2, 'usage', p.path, point, 'pinfd=PINFD', PIN), (2, 'unknown option', p.path, point, key + ',foo', PIN),
+            (2, 'unknown option', p.path, point, key + ',pin=1234', PIN), (2, 'umask', p.path, point, key + ',umask=1000', PIN),
+            (3, "can't be opened", os.path.join(p.folder, 'none.db'), point, key, PIN), (3, "can't be opened", p.folder, point, key, PIN),
+            (4, 'not a record', text, point, key, PIN), (4, 'dmp-E019', empty, point, key, PIN),
+            (5, 'dmp-E009', p.path, point, 'key=%s/none,pinfd=PINFD' % p.folder, PIN), (5, 'dmp-E010', p.path, point, 'key=%s,pinfd=PINFD' % text, PIN),
+            (5, 'dmp-E0', p.path, point, 'key=%s,pinfd=PINFD' % other, PIN),
+            (6, 'dmp-E011', p.path, point, key, 'pas le bon code'), (6, 'no PIN', p.path, point, key, ''),
+            (6, "can't be read", p.path, point, 'key=%s,pinfd=99' % p.key('doctor'), PIN),
+            (7, "can't be used", p.path, os.path.join(p.folder, 'nowhere'), key, PIN), (7, 'Not a directory', p.path, text, key, PIN),
+            (9, "extension can't be loaded", p.path, point, key + ',ext=/nonexistent/dmp.so', PIN)]:
+        for foreground in ([], ['-f']):
+            got, said = run_dmpfs(record, where, '-o', options, *foreground, pin=pin)
+            same(got, code, said)
+            assert part in said, said
+            assert PIN not in said and (pin == '' or pin not in said)
+        assert not os.path.ismount(point)
+    same(run_dmpfs(p.path, '-o', key)[0], 2)
+    same(run_dmpfs(p.path, point, 'too much', '-o', key)[0], 2)
+
+
+def test_a_missing_anchor_and_an_altered_record_have_the_code_of_damage(p):
+    point = p.point()
+    options = 'key=%s,pinfd=PINFD' % p.key('doctor')
+    os.rename(p.path + '-anchor', p.path + '-anchor.away')
+    code, said = run_dmpfs(p.path, point, '-o', options)
+    same(code, 10, said)
+    os.rename(p.path + '-anchor.away', p.path + '-anchor')
+    same(run_dmpfs(p.path, point, '-o', options)[0], 0)
+    subprocess.check_call(['umount', point])
+
+
+def test_without_a_fuse_device_the_code_is_that_of_fuse(p):
+    if os.geteuid() != 0:
+        raise Skip('only root can hide /dev/fuse')
+    script = 'mount --bind /dev/null /dev/fuse && exec "$@"'
+    pin = os.path.join(p.folder, 'pin')
+    with open(pin, 'w') as f:
+        f.write(PIN + '\n')
+    with open(pin) as f:
+        r = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh', os.path.join(BUILD, 'dmpfs'), p.path, p.point(), '-o',
+                            'key=%s,pinfd=0' % p.key('doctor')], stdin=f, stderr=subprocess.PIPE, text=True)
+    same(r.returncode, 8, r.stderr)
+    assert "can't be mounted" in r.stderr
+
+
+def test_in_the_background_it_returns_once_mounted_and_sigterm_ends_it(p):
+    p.deposit('Document')
+    point = p.point()
+    code, said = run_dmpfs(p.path, point, '-o', 'key=%s,pinfd=PINFD' % p.key('doctor'))
+    same((code, os.path.ismount(point), said), (0, True, ''))
+    same(os.listdir(point), [FOLDER])
+    os.kill(pid_of(point), signal.SIGTERM)
+    assert wait_until(lambda: not os.path.ismount(point), 5)
+
+
+def pid_of(point):
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        with contextlib.suppress(OSError):
+            if os.fsencode(point) in open('/proc/%s/cmdline' % pid, 'rb').read().split(b'\0') and b'dmpfs' in open('/proc/%s/comm' % pid, 'rb').read():
+                return int(pid)
+    raise AssertionError('no driver for ' + point)
+
+
+def test_the_pin_is_asked_from_the_askpass_program_when_no_descriptor_is_given(p):
+    helper, point = os.path.join(p.folder, 'askpass'), p.point()
+    with open(helper, 'w') as f:
+        f.write('#!/bin/sh\necho %s\n' % PIN)
+    os.chmod(helper, 0o700)
+    code, said = run_dmpfs(p.path, point, '-o', 'key=' + p.key('doctor'), env=dict(os.environ, DMP_ASKPASS=helper))
+    same((code, os.path.ismount(point)), (0, True), said)
+    subprocess.check_call(['umount', point])
+    environment = {k: v for k, v in os.environ.items() if k != 'DMP_ASKPASS'}
+    same(run_dmpfs(p.path, point, '-o', 'key=' + p.key('doctor'), env=environment, stdin=subprocess.DEVNULL)[0], 6)
+
+
+def test_sigterm_and_sigint_unmount_also_while_somebody_is_inside(p):
+    p.deposit('Document', os.urandom(50000))
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        for busy in (False, True):
+            m = Mount(p, 'doctor')
+            fd = os.open(m(REPORTS, '2026-03-12 Document – Dr Martin.pdf'), os.O_RDONLY) if busy else -1
+            m.process.send_signal(sig)
+            same(m.process.wait(timeout=10), 0, 'busy' if busy else 'idle')
+            assert not os.path.ismount(m.point)
+            same(os.listdir(m.point), [])
+            if busy:
+                assert error_of(os.pread, fd, 10, 0) in ('ENOTCONN', 'ECONNABORTED', 'EIO')
+                error_of(os.close, fd)                    # flush() has nobody to ask either
+
+
+def test_a_killed_driver_leaves_a_clear_error_and_can_be_mounted_again(p):
+    p.deposit('Document')
+    m = Mount(p, 'doctor')
+    m.list(REPORTS)
+    m.process.kill()
+    m.process.wait()
+    same(error_of(os.listdir, m.point), 'ENOTCONN')
+    code, said = run_dmpfs(p.path, m.point, '-o', 'key=%s,pinfd=PINFD' % p.key('doctor'))
+    same(code, 7, said)
+    assert 'fusermount3 -u' in said, said
+    subprocess.check_call(['fusermount3', '-u', m.point])
+    with Mount(p, 'doctor', point=m.point) as again:
+        same(again.list(REPORTS), ['2026-03-12 Document – Dr Martin.pdf'])
+
+
+def test_an_ordinary_user_mounts_and_unmounts_through_fusermount(p):
+    if os.geteuid() != 0:
+        raise Skip('started by an ordinary user: every other test proves it')
+    if not os.stat('/dev/fuse').st_mode & 0o002:
+        raise Skip('/dev/fuse is for root only on this machine')
+    for path in [p.folder] + [os.path.join(p.folder, n) for n in os.listdir(p.folder)]:
+        os.chown(path, 65534, 65534)
+    for path in os.listdir(p.path + '-log'):
+        os.chown(os.path.join(p.path + '-log', path), 65534, 65534)
+    p.deposit('Document')
+    point = p.point()
+    os.chown(point, 65534, 65534)
+    def become_nobody():
+        os.setgid(65534)
+        os.setuid(65534)
+    process = start([p.path, point, '-f', '-o', 'key=%s,pinfd=PINFD' % p.key('doctor')], preexec_fn=become_nobody)
+    assert wait_until(lambda: os.path.ismount(point), 10)
+    same(os.stat('/proc/%d/mem' % process.pid).st_uid, 0, 'another process of this user could read its memory')
+    process.terminate()
+    same(process.wait(timeout=10), 0)
+    assert not os.path.ismount(point)
+
+
+# ---- running ----
+
+def run_all(wanted):
+    counts = {'passed': 0, 'failed': 0, 'skipped': 0}
+    for name, test in [(n, t) for n, t in list(globals().items()) if n.startswith('test_') and all(w in n for w in wanted)]:
+        practice, outcome = None, 'passed'
+        try:
+            if not os.path.exists('/dev/fuse'):
+                raise Skip('NO /dev/fuse: the file door is NOT tested on this machine')
+            practice = Practice()
+            test(practice)
+        except Skip as e:
+            outcome = 'skipped'
+            print('      ' + str(e))
+        except Exception:
+            outcome = 'failed'
+            traceback.print_exc(file=sys.stdout)
+        finally:
+            if practice:
+                practice.close()
+        counts[outcome] += 1
+        print('%-7s %s' % (outcome, name[5:].replace('_', ' ')), flush=True)
+    print('%(passed)d passed, %(failed)d failed, %(skipped)d skipped' % counts)
+    return 1 if counts['failed'] else 0
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--build', default=BUILD)
+    parser.add_argument('names', nargs='*')
+    arguments = parser.parse_args()
+    BUILD = os.path.abspath(arguments.build)
+    sys.exit(run_all(arguments.names))
