@@ -50,7 +50,7 @@ $(B)/obj/%.o: %.c Makefile | $(GEN)
 # The extension links no libsqlite3: it uses the API that its host gives it.
 $(B)/dmp.so: $(EXT_OBJ)
 	$(CC) $(CFLAGS) -shared $^ -o $@ $(LDFLAGS) -lsodium -lpthread -lm
-$(B)/dmp_import.so: $(call obj,$(IMPORT_SRC) ext/syntax.c ext/bytes.c ext/rights.c)
+$(B)/dmp_import.so: $(call obj,$(IMPORT_SRC) ext/syntax.c ext/bytes.c ext/rights.c ext/suite.c)
 	$(CC) $(CFLAGS) -shared $^ -o $@ $(LDFLAGS) -lsodium
 $(B)/dmp-parse: $(call obj,$(PARSE_SRC))
 	$(CC) $(CFLAGS) $^ -o $@ $(LDFLAGS) $(XML_LIBS)
@@ -92,7 +92,7 @@ install: all
 	ln -sf ../lib/dmp/dmpfs $(DESTDIR)$(PREFIX)/bin/dmpfs
 
 clean:
-	rm -rf build build-san build-clang
+	rm -rf build build-clang build-san build-fuzz
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .PHONY: all unit check install clean test-builds

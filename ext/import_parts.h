@@ -24,6 +24,7 @@
                  "identity at its source") \
   X(TRAITS,      "the document lacks a trait of identity: birth name, given names, birth date and sex are needed") \
   X(UNKNOWN,     "unknown to you: register the patient, or ask for the patient's consent") \
+  X(DOMAIN,      "a patient of yours has this number in another domain of INS (real, test): settle the identity first") \
   X(AMBIGUOUS,   "two of your patients have this INS: settle their identity first") \
   X(DIFFERENT,   "another document stands under this identifier with another content: an identifier belongs to " \
                  "one content") \

@@ -4,13 +4,13 @@
 #include "import_parts.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "rights.h"
+#include "suite.h"
 #include "syntax.h"
 SQLITE_EXTENSION_INIT3
 
@@ -61,18 +61,25 @@ static int compare(sqlite3_stmt *st, const struct import_identity *id, struct im
   return 0;
 }
 
+/* 1: the row's INS is of one of the document's domains (real, test): the same number elsewhere is somebody else. */
+static int same_domain(const struct import_identity *id, const char *oid) {
+  for (size_t i = 0; oid != NULL && i < id->oids; i++)
+    if (strcmp(id->ins_oid[i], oid) == 0) return 1;
+  return 0;
+}
+
 static int find_patient(sqlite3 *db, const char *schema, const struct import_identity *id, struct import_row *row) {
-  int rc = SQLITE_DONE, refused = 0;
-  sqlite3_stmt *st = prepare(db, row, "SELECT id,birth_name,given_names,birth_date,sex,birth_place FROM \"%w\".patient"
-                                      " WHERE ins=?1 AND ins_oid=?2", schema);
+  int rc, refused = 0, elsewhere = 0;
+  sqlite3_stmt *st = prepare(db, row, "SELECT id,birth_name,given_names,birth_date,sex,birth_place,ins_oid"
+                                      " FROM \"%w\".patient WHERE ins=?1", schema);
   if (st == NULL) return 1;
-  for (size_t i = 0; i < id->oids && !refused && rc == SQLITE_DONE; i++) {
-    sqlite3_reset(st);
-    bind_text(st, 1, id->ins);
-    bind_text(st, 2, id->ins_oid[i]);
-    while (!refused && (rc = sqlite3_step(st)) == SQLITE_ROW) refused = compare(st, id, row);
+  bind_text(st, 1, id->ins);
+  while (!refused && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+    if (same_domain(id, column_text(st, 6))) refused = compare(st, id, row);
+    else elsewhere = 1;
   }
   if (!refused && rc != SQLITE_DONE) refused = refuse_sql(db, row);
+  if (!refused && !row->patient && elsewhere) refused = import_row_refuse(row, IMPORT_E_DOMAIN);
   sqlite3_finalize(st);
   return refused;
 }
@@ -260,15 +267,15 @@ static int insert_document(sqlite3 *db, const char *schema, const struct metadat
   return refused;
 }
 
-static void hash_of(const struct buf *file, char hex[2 * crypto_hash_sha256_BYTES + 1]) {
-  uint8_t digest[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256(digest, file->p, file->n);
+static void hash_of(const struct buf *file, char hex[65]) {
+  uint8_t digest[32];
+  suite_sha256(file->p, file->n, digest);
   bytes_to_hex(digest, sizeof digest, hex);
 }
 
 static int deposit(sqlite3 *db, const struct import_options *o, const struct metadata *m, const struct buf *file,
                    struct import_row *row) {
-  char hash[2 * crypto_hash_sha256_BYTES + 1];
+  char hash[65];
   int64_t same, parent = 1;
   hash_of(file, hash);
   if (find_document(db, o->schema, m->unique_id, hash, &same, row)) return 1;
