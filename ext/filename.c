@@ -137,7 +137,8 @@ static size_t encoded_size(const uint32_t *cp, size_t n) {
 
 static void write_name(const uint32_t *cp, size_t n, char out[DMP_NAME_MAX + 1]) {
   size_t prefix = is_reserved(cp, n) ? 1 : 0, used = 0;
-  size_t ext = prefix + encoded_size(cp, n) > DMP_NAME_MAX ? extension(cp, n) : 0;   /* set apart only to cut before it */
+  /* the extension is set apart only to cut before it */
+  size_t ext = prefix + encoded_size(cp, n) > DMP_NAME_MAX ? extension(cp, n) : 0;
   if (prefix) out[used++] = '_';
   for (size_t i = 0; i < n - ext; i++) {
     uint8_t c[4];

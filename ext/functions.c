@@ -172,6 +172,49 @@ static void fn_read(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   done_with(r);
 }
 
+static int is_document(void *ctx, struct item *it) {
+  int *found = ctx;
+  if (it->c.table == ITEM_DOCUMENT && !it->deleted) *found = 1;
+  return DMP_OK;
+}
+
+/* Whether the login has documents of its own of a patient whose identity it does not open. */
+static int deposited_for(struct session *s, int64_t patient, int *yes) {
+  static const struct scan OWN = { .first = 1, .last = 0, .own = 1 };   /* no class: only what it deposited */
+  struct patient *p;
+  *yes = 0;
+  int e = patient_get(s, patient, &p);
+  if (e == DMP_E_NO_PATIENT) return DMP_OK;
+  if (e != DMP_OK || patient_leaf(p, CLASS_IDENTITY, 0)->held) return e;
+  return object_scan(s, p, &OWN, is_document, yes);
+}
+
+/* A JSON list of such patients' ids: the file door shows what a depositor keeps after a withdrawal, without listing anybody's items. */
+static void fn_deposited_for(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  sqlite3_str *out = sqlite3_str_new(sqlite3_context_db_handle(ctx));
+  int yes, e = argc > 1 ? DMP_E_ARGUMENT : record_arg(ctx, argc, argv, 0, &r);
+  if (e == DMP_OK && r->session == NULL) e = DMP_E_NO_SESSION;
+  if (e == DMP_OK) e = record_hold(r);
+  if (e == DMP_OK) e = session_use(r, &s);
+  if (e == DMP_OK) e = patient_own(s);
+  for (size_t i = 0; e == DMP_OK && i < s->owns; i++) {
+    int64_t patient = s->own[i].patient;
+    if (i > 0 && patient == s->own[i - 1].patient) continue;
+    e = deposited_for(s, patient, &yes);
+    if (e == DMP_OK && yes) sqlite3_str_appendf(out, "%s%lld", sqlite3_str_length(out) ? "," : "", patient);
+  }
+  if (r) record_release(r);
+  char *list = sqlite3_str_finish(out), *json = sqlite3_mprintf("[%s]", list ? list : "");
+  if (e == DMP_OK && json == NULL) e = DMP_E_NOMEM;
+  if (e == DMP_OK) sqlite3_result_text(ctx, json, -1, SQLITE_TRANSIENT);
+  else function_error(ctx, r, e);
+  sqlite3_free(json);
+  sqlite3_free(list);
+  done_with(r);
+}
+
 static void fn_filename(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   char out[DMP_NAME_MAX + 1];
   (void)argc;
@@ -185,6 +228,7 @@ static void fn_filename(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 static const struct { const char *name; int args; void (*fn)(sqlite3_context *, int, sqlite3_value **); } FUNCTIONS[] = {
   { "dmp_create", -1, fn_create }, { "dmp_keygen", -1, fn_keygen }, { "dmp_login", -1, fn_login }, { "dmp_logout", -1, fn_logout },
   { "dmp_change_pin", 3, fn_change_pin }, { "dmp_read", -1, fn_read }, { "dmp_filename", 1, fn_filename },
+  { "dmp_deposited_for", -1, fn_deposited_for },
 };
 
 int functions_register(struct connection *c) {

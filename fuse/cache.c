@@ -53,8 +53,8 @@ int cache_new(struct cache **out, struct tree *tree, struct fuse_session *se) {
   return 0;
 }
 
-/* A pipe takes thousands of numbers. When it is full the thread may be waiting for a page that this one has to deliver: it is
- * not waited for, the next look asks again. */
+/* A pipe takes thousands of numbers. When it is full the thread may be waiting for a page that this one has to
+ * deliver: it is not waited for, the next look asks again. */
 static int queue(void *arg, uint64_t ino) {
   const struct cache *c = arg;
   return write(c->to_thread, &ino, sizeof ino) == (ssize_t)sizeof ino;

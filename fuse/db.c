@@ -9,10 +9,12 @@
 #include "layout_sql.h"
 
 enum { BUSY_MS = 2000 };
-enum statement { PATIENTS, PATIENT, DOCUMENTS, READ, VERSION, STATEMENTS };
+enum statement { PATIENTS, DEPOSITS, PATIENT, DEPOSIT, DOCUMENTS, READ, VERSION, STATEMENTS };
 static const char *const SQL[STATEMENTS] = {
   [PATIENTS] = "SELECT id, name FROM temp.patients",
+  [DEPOSITS] = "SELECT id, name FROM temp.deposits",
   [PATIENT] = "SELECT id, name FROM temp.patients WHERE id = ?1",
+  [DEPOSIT] = "SELECT id, name FROM temp.deposits WHERE id = ?1",
   [DOCUMENTS] = "SELECT id, name, folder, size, offset, modified FROM temp.documents WHERE patient = ?1",
   [READ] = "SELECT dmp_read(?1, ?2, ?3)",
   [VERSION] = "PRAGMA main.data_version",
@@ -172,15 +174,16 @@ void db_close(struct db *db) {
   if (db == NULL) return;
   for (int i = 0; i < STATEMENTS; i++) sqlite3_finalize(db->st[i]);
   for (int i = 0; i < DB_FOLDER_MAX; i++) free(db->folder[i]);
-  if (db->sql != NULL) sqlite3_exec(db->sql, "SELECT dmp_logout()", NULL, NULL, NULL);   /* no session: nothing to end */
+  /* without a session or an extension there is nothing to end, and the error is of no interest */
+  if (db->sql != NULL) sqlite3_exec(db->sql, "SELECT dmp_logout()", NULL, NULL, NULL);
   sqlite3_close_v2(db->sql);
   free(db);
 }
 
-/* Resets the statement whatever happened, and gives each row that it yields to the caller. */
-static int list(struct db *db, enum statement which, int64_t patient, db_each each, void *arg) {
+/* Resets the statement whatever happened, gives each row that it yields to the caller and counts them. */
+static int list(struct db *db, enum statement which, int64_t patient, db_each each, void *arg, size_t *rows) {
   sqlite3_stmt *st = db->st[which];
-  int err = 0, rc = which == PATIENTS ? SQLITE_OK : sqlite3_bind_int64(st, 1, patient);
+  int err = 0, rc = sqlite3_bind_parameter_count(st) == 0 ? SQLITE_OK : sqlite3_bind_int64(st, 1, patient);
   while (err == 0 && rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
     struct db_row row = { .id = sqlite3_column_int64(st, 0), .name = (const char *)sqlite3_column_text(st, 1) };
     if (which == DOCUMENTS) {
@@ -190,6 +193,7 @@ static int list(struct db *db, enum statement which, int64_t patient, db_each ea
       row.modified = sqlite3_column_int64(st, 5);
     }
     err = row.name == NULL ? ENOMEM : each(arg, &row);
+    ++*rows;
     rc = SQLITE_OK;
   }
   if (err == 0 && rc != SQLITE_DONE) err = request_error(db);
@@ -197,9 +201,20 @@ static int list(struct db *db, enum statement which, int64_t patient, db_each ea
   return err;
 }
 
-int db_patients(struct db *db, db_each each, void *arg) { return list(db, PATIENTS, 0, each, arg); }
-int db_patient(struct db *db, int64_t patient, db_each each, void *arg) { return list(db, PATIENT, patient, each, arg); }
-int db_documents(struct db *db, int64_t patient, db_each each, void *arg) { return list(db, DOCUMENTS, patient, each, arg); }
+int db_patients(struct db *db, db_each each, void *arg) {
+  size_t rows = 0;
+  int err = list(db, PATIENTS, 0, each, arg, &rows);
+  return err ? err : list(db, DEPOSITS, 0, each, arg, &rows);
+}
+int db_patient(struct db *db, int64_t patient, db_each each, void *arg) {
+  size_t rows = 0;
+  int err = list(db, PATIENT, patient, each, arg, &rows);
+  return err || rows > 0 ? err : list(db, DEPOSIT, patient, each, arg, &rows);
+}
+int db_documents(struct db *db, int64_t patient, db_each each, void *arg) {
+  size_t rows = 0;
+  return list(db, DOCUMENTS, patient, each, arg, &rows);
+}
 
 int db_read(struct db *db, int64_t document, int64_t offset, size_t size, const void **bytes, size_t *n) {
   sqlite3_stmt *st = db->st[READ];

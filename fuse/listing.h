@@ -1,5 +1,7 @@
-/* listing.h: one answer of the record, kept: all patients, or all documents of one patient, named, sorted, counted by reference.
- * Owns: the rows and the text of their names, wiped with the last reference.  Never: asks the record, knows inodes or time. */
+/* listing.h: one answer of the record, kept: all patients, or all documents of one patient, named, sorted, counted by
+ * reference.
+ * Owns: the rows and the text of their names, wiped with the last reference.  Never: asks the record, knows inodes or
+ * time. */
 #ifndef LISTING_H
 #define LISTING_H
 #include <stddef.h>
@@ -29,8 +31,10 @@ struct listing *listing_new(int64_t patient);         /* one reference; NULL whe
 struct listing *listing_hold(struct listing *l);
 void listing_release(struct listing *l);              /* NULL is harmless */
 
-int  listing_add(void *listing, const struct db_row *row);      /* a db_each; 0, ENOMEM, EOVERFLOW, EIO for an unusable name */
-int  listing_finish(struct listing *l);               /* tells equal names apart and sorts; then it does not change. 0 or ENOMEM */
+/* A db_each. 0, ENOMEM, EOVERFLOW, or EIO for a name that can't be shown. */
+int  listing_add(void *listing, const struct db_row *row);
+/* Tells equal names apart and sorts; from then on it does not change. 0 or ENOMEM. */
+int  listing_finish(struct listing *l);
 void listing_reset(struct listing *l);                /* forgets its rows */
 
 const char *listing_name(const struct listing *l, size_t i);

@@ -2,12 +2,13 @@
  *
  *   dmpfs RECORD MOUNTPOINT -o key=FILE[,pinfd=N][,ext=PATH][,allow_other][,uid=N][,gid=N][,umask=OCTAL] [-f]
  *
- * The PIN is the first line read from descriptor N; without pinfd the extension asks for it ($DMP_ASKPASS). Always read-only,
- * nosuid, nodev, noexec, with the kernel checking permissions by owner and mode (umask 077 unless given).
+ * The PIN is the first line read from descriptor N; without pinfd the extension asks for it ($DMP_ASKPASS). Always
+ * read-only, nosuid, nodev, noexec, with the kernel checking permissions by owner and mode (umask 077 unless given).
  *
- * The driver logs in after its fork, because a session does not survive one; the parent waits for the verdict and ends with
- * its exit code, so that whoever mounts reads every start-up error. One connection, used by one thread: requests are answered
- * one after the other, so no reply mixes two states of the record. The only other thread is cache.c's, which sees neither. */
+ * The driver logs in after its fork, because a session does not survive one; the parent waits for the verdict and
+ * ends with its exit code, so that whoever mounts reads every start-up error. One connection, used by one thread:
+ * requests are answered one after the other, so no reply mixes two states of the record. The only other thread is
+ * cache.c's, which sees neither. */
 #define FUSE_USE_VERSION 35
 #include <errno.h>
 #include <fcntl.h>
@@ -44,12 +45,13 @@ struct options {
 #define OPTION(template, field, value) { template, offsetof(struct options, field), value }
 enum { KEY_IGNORED = 1, REQUESTS_AT_ONCE = 64 };
 static const struct fuse_opt OPTIONS[] = {
-  OPTION("key=%s", key, 0), OPTION("ext=%s", extension, 0), OPTION("pinfd=%i", pinfd, 0), OPTION("allow_other", allow_other, 1),
-  OPTION("uid=%i", uid, 0), OPTION("gid=%i", gid, 0), OPTION("umask=%o", umask, 0), OPTION("-f", foreground, 1),
+  OPTION("key=%s", key, 0), OPTION("ext=%s", extension, 0), OPTION("pinfd=%i", pinfd, 0),
+  OPTION("allow_other", allow_other, 1), OPTION("uid=%i", uid, 0), OPTION("gid=%i", gid, 0), OPTION("umask=%o", umask, 0), OPTION("-f", foreground, 1),
   OPTION("-h", help, 1), OPTION("--help", help, 1), OPTION("-V", version, 1), OPTION("--version", version, 1),
   /* What mount(8) and fstab add: already so, or theirs alone. */
   FUSE_OPT_KEY("ro", KEY_IGNORED), FUSE_OPT_KEY("rw", KEY_IGNORED), FUSE_OPT_KEY("nosuid", KEY_IGNORED),
-  FUSE_OPT_KEY("nodev", KEY_IGNORED), FUSE_OPT_KEY("noexec", KEY_IGNORED), FUSE_OPT_KEY("default_permissions", KEY_IGNORED),
+  FUSE_OPT_KEY("nodev", KEY_IGNORED), FUSE_OPT_KEY("noexec", KEY_IGNORED),
+  FUSE_OPT_KEY("default_permissions", KEY_IGNORED),
   FUSE_OPT_KEY("auto", KEY_IGNORED), FUSE_OPT_KEY("noauto", KEY_IGNORED), FUSE_OPT_KEY("user", KEY_IGNORED),
   FUSE_OPT_KEY("nouser", KEY_IGNORED), FUSE_OPT_KEY("users", KEY_IGNORED), FUSE_OPT_KEY("nofail", KEY_IGNORED),
   FUSE_OPT_KEY("_netdev", KEY_IGNORED), FUSE_OPT_END
@@ -62,8 +64,8 @@ static const char USAGE[] =
   "  allow_other   other users may enter, as owner and mode allow\n"
   "  uid=N gid=N umask=OCTAL   owner and mode of all entries (default: whoever mounts, 077)\n"
   "  -f            stay in the foreground\n"
-  "exit codes: 2 usage, 3 record can't be opened, 4 not a record or another version, 5 credential, 6 PIN, 7 mount point,\n"
-  "  8 fuse, 9 extension, 10 record damaged or altered, 11 system\n";
+  "exit codes: 2 usage, 3 record can't be opened, 4 not a record or another version, 5 credential, 6 PIN,\n"
+  "  7 mount point, 8 fuse, 9 extension, 10 record damaged or altered, 11 system\n";
 
 static enum verdict say(enum verdict v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static enum verdict say(enum verdict v, const char *format, ...) {
@@ -142,15 +144,17 @@ static void harden(void) {
 /* Replaces the mount point by its full path: the daemon leaves this directory. */
 static enum verdict check_mountpoint(struct options *o) {
   struct stat st;
-  struct statvfs vfs;                       /* asks the file system itself, where stat() may answer from the kernel's memory */
+  struct statvfs vfs;                       /* asks the file system, where stat() may answer from the kernel's memory */
   char *full = realpath(o->mountpoint, NULL);
-  int err = full == NULL || stat(full, &st) != 0 || statvfs(full, &vfs) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+  int err = full == NULL || stat(full, &st) != 0 || statvfs(full, &vfs) != 0 ? errno : 0;
+  if (err == 0 && !S_ISDIR(st.st_mode)) err = ENOTDIR;
   if (full != NULL) {
     free(o->mountpoint);
     o->mountpoint = full;
   }
   if (err == ENOTCONN)
-    return say(VERDICT_MOUNTPOINT, "%s holds a mount whose driver has died: run fusermount3 -u on it first", o->mountpoint);
+    return say(VERDICT_MOUNTPOINT, "%s holds a mount whose driver has died: run fusermount3 -u on it first",
+               o->mountpoint);
   if (err != 0) return say(VERDICT_MOUNTPOINT, "the mount point %s can't be used: %s", o->mountpoint, strerror(err));
   return VERDICT_MOUNTED;
 }
@@ -228,12 +232,13 @@ static int answer(struct fuse_session *se, struct fuse_buf *request) {
   return 0;
 }
 
-/* Answers requests until the file system is unmounted or a signal asks for the end. Every CACHE_LOOK_MS, while documents are
- * open, drops what may no longer be seen. */
+/* Answers requests until the file system is unmounted or a signal asks for the end. Every CACHE_LOOK_MS, while
+ * documents are open, drops what may no longer be seen. */
 static void serve(struct fuse_session *se, int signals, struct tree *tree, struct cache *cache) {
   struct pollfd p[2] = { { .fd = fuse_session_fd(se), .events = POLLIN }, { .fd = signals, .events = POLLIN } };
   struct fuse_buf request = { .mem = NULL };
-  fcntl(p[0].fd, F_SETFL, fcntl(p[0].fd, F_GETFL) | O_NONBLOCK);   /* a request may be withdrawn between poll and read */
+  /* a request may be withdrawn between poll and read */
+  fcntl(p[0].fd, F_SETFL, fcntl(p[0].fd, F_GETFL) | O_NONBLOCK);
   while (!fuse_session_exited(se)) {
     if (poll(p, 2, tree_has_open(tree) ? CACHE_LOOK_MS : -1) < 0 && errno != EINTR) break;
     cache_look(cache);
@@ -244,17 +249,19 @@ static void serve(struct fuse_session *se, int signals, struct tree *tree, struc
 }
 
 static void run_fusermount(const char *mountpoint) {
-  char *argv[] = { (char[]){ "fusermount3" }, (char[]){ "-u" }, (char[]){ "-q" }, (char[]){ "--" }, strdup(mountpoint), NULL };
+  char *argv[] = { (char[]){ "fusermount3" }, (char[]){ "-u" }, (char[]){ "-q" }, (char[]){ "--" },
+                   strdup(mountpoint), NULL };
   pid_t pid;
   if (argv[4] != NULL && posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) == 0) waitpid(pid, NULL, 0);
   free(argv[4]);
 }
 
-/* Cleanly where nobody is inside. Then libfuse does it lazily: the name is free at once, and whoever is still inside gets
- * ENOTCONN when this process ends. On an unmounted directory both do nothing. */
+/* Cleanly where nobody is inside. Then libfuse does it lazily: the name is free at once, and whoever is still inside
+ * gets ENOTCONN when this process ends. On an unmounted directory both do nothing. */
 static void unmount(struct fuse_session *se, const char *mountpoint) {
   struct pollfd p = { .fd = fuse_session_fd(se), .events = POLLIN };
-  if (poll(&p, 1, 0) > 0 && (p.revents & POLLERR)) return;         /* already unmounted: the path may be another mount's by now */
+  /* already unmounted: the path may be another mount's by now */
+  if (poll(&p, 1, 0) > 0 && (p.revents & POLLERR)) return;
   if (umount2(mountpoint, UMOUNT_NOFOLLOW) != 0 && errno == EPERM) run_fusermount(mountpoint);
   p.revents = 0;
   if (poll(&p, 1, 0) > 0 && (p.revents & POLLERR)) return;

@@ -1,10 +1,12 @@
 /* ops.c: see ops.h.
  *
- * The mount is read-only, so the kernel refuses nearly every writing call itself; the handlers below say EROFS too, should an
- * administrator remount it writable. There are no xattr handlers and no access handler: the kernel asks once, then no more.
+ * The mount is read-only, so the kernel refuses nearly every writing call itself; the handlers below say EROFS too,
+ * should an administrator remount it writable. There are no xattr handlers and no access handler: the kernel asks
+ * once, then no more.
  *
- * Pages of documents stay in the kernel's cache, for speed and for programs that map files; cache.c drops them when a right
- * ends. Each open() is an access that the record sees: by the first read, or by one byte when pages are already there. */
+ * Pages of documents stay in the kernel's cache, for speed and for programs that map files; cache.c drops them when a
+ * right ends. Each open() is an access that the record sees: by the first read, or by one byte when pages are already
+ * there. */
 #include "ops.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +20,10 @@
 #define FRESH_SECONDS (TREE_KERNEL_MS / 1000.0)
 #define NEVER_SECONDS 86400.0
 
-/* Asked for by file managers in every directory. No name of a layout begins with a dot, and these others are Windows'. */
-static const char *const NEVER[] = { ".*", "desktop.ini", "Desktop.ini", "autorun.inf", "Autorun.inf", "AUTORUN.INF", "Thumbs.db" };
+/* Asked for by file managers in every directory. No name of a layout begins with a dot, and these others are
+ * Windows'. */
+static const char *const NEVER[] = { ".*", "desktop.ini", "Desktop.ini", "autorun.inf", "Autorun.inf", "AUTORUN.INF",
+                                     "Thumbs.db" };
 
 /* A request is freed by its reply: what is needed afterwards is taken out before. */
 static struct ops *ops_of(fuse_req_t req) { return fuse_req_userdata(req); }
@@ -27,12 +31,13 @@ static struct tree *tree_of(fuse_req_t req) { return ops_of(req)->tree; }
 
 /* One error reply. What the administrator must see goes to the system log, with the record's own sentence. */
 static void fail(fuse_req_t req, int err) {
-  if (err == EIO || err == ENOMEM || err == EOVERFLOW) syslog(LOG_ERR, "%s: %s", strerror(err), tree_error(tree_of(req)));
+  if (err == EIO || err == ENOMEM || err == EOVERFLOW)
+    syslog(LOG_ERR, "%s: %s", strerror(err), tree_error(tree_of(req)));
   fuse_reply_err(req, err);
 }
 
-/* What the kernel holds by inode and is not there any more. For a path the kernel then looks the name up again, which answers
- * ENOENT; who has it open gets ESTALE. */
+/* What the kernel holds by inode and is not there any more. For a path the kernel then looks the name up again, which
+ * answers ENOENT; who has it open gets ESTALE. */
 static int stale(int err) { return err == ENOENT ? ESTALE : err; }
 
 /* Everything constant but what a document or a folder's visible documents give. */
@@ -52,8 +57,9 @@ static struct fuse_entry_param entry_of(const struct ops *o, const struct tree_n
 
 static void op_init(void *userdata, struct fuse_conn_info *conn) {
   (void)userdata;
-  conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_READDIRPLUS_AUTO);
-  if (conn->capable & FUSE_CAP_READDIRPLUS) conn->want |= FUSE_CAP_READDIRPLUS;   /* always: attributes come with the names */
+  conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+  conn->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;        /* always: attributes come with the names */
+  if (conn->capable & FUSE_CAP_READDIRPLUS) conn->want |= FUSE_CAP_READDIRPLUS;
 }
 
 static int is_never(const char *name) {
@@ -103,7 +109,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
   struct tree *tree = tree_of(req);
   struct tree_node n;
-  int cached = 0, err = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) ? EROFS : stale(tree_get(tree, ino, &n));
+  int cached = 0, writes = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0;
+  int err = writes ? EROFS : stale(tree_get(tree, ino, &n));
   if (err == 0 && preview_is(fuse_req_ctx(req)->pid)) err = EACCES;
   if (err == 0) err = stale(tree_open(tree, ino, &cached));
   if (err != 0) {
@@ -147,9 +154,10 @@ static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
   fuse_reply_err(req, 0);
 }
 
-/* Adds one entry at p; 0 when it does not fit. The kernel counts a reference for each entry with attributes, "." and ".."
- * excepted. */
-static size_t add_entry(fuse_req_t req, char *p, size_t room, const char *name, const struct tree_node *n, uint64_t next, int plus) {
+/* Adds one entry at p; 0 when it does not fit. The kernel counts a reference for each entry with attributes, "." and
+ * ".." excepted. */
+static size_t add_entry(fuse_req_t req, char *p, size_t room, const char *name, const struct tree_node *n,
+                        uint64_t next, int plus) {
   struct fuse_entry_param e = entry_of(ops_of(req), n);
   if (!plus) {
     size_t used = fuse_add_direntry(req, p, room, name, &e.attr, (off_t)next);
@@ -219,7 +227,8 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
   (void)target; (void)parent; (void)name;
   fuse_reply_err(req, EROFS);
 }
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to, const char *new_name, unsigned int flags) {
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to, const char *new_name,
+                      unsigned int flags) {
   (void)parent; (void)name; (void)to; (void)new_name; (void)flags;
   fuse_reply_err(req, EROFS);
 }
@@ -231,19 +240,23 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
   (void)parent; (void)name; (void)mode; (void)fi;
   fuse_reply_err(req, EROFS);
 }
-static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset, struct fuse_file_info *fi) {
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
+                     struct fuse_file_info *fi) {
   (void)ino; (void)bytes; (void)size; (void)offset; (void)fi;
   fuse_reply_err(req, EROFS);
 }
-static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi) {
+static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+                         struct fuse_file_info *fi) {
   (void)ino; (void)mode; (void)offset; (void)length; (void)fi;
   fuse_reply_err(req, EROFS);
 }
 
 const struct fuse_lowlevel_ops ops_table = {
   .init = op_init, .lookup = op_lookup, .forget = op_forget, .forget_multi = op_forget_multi, .getattr = op_getattr,
-  .open = op_open, .read = op_read, .release = op_release, .opendir = op_opendir, .readdir = op_readdir, .readdirplus = op_readdirplus,
-  .releasedir = op_releasedir, .statfs = op_statfs,
-  .setattr = op_setattr, .mknod = op_mknod, .mkdir = op_mkdir, .unlink = op_unlink, .rmdir = op_unlink, .symlink = op_symlink,
-  .rename = op_rename, .link = op_link, .create = op_create, .write = op_write, .fallocate = op_fallocate,
+  .open = op_open, .read = op_read, .release = op_release,
+  .opendir = op_opendir, .readdir = op_readdir, .readdirplus = op_readdirplus, .releasedir = op_releasedir,
+  .statfs = op_statfs,
+  .setattr = op_setattr, .mknod = op_mknod, .mkdir = op_mkdir, .unlink = op_unlink, .rmdir = op_unlink,
+  .symlink = op_symlink, .rename = op_rename, .link = op_link, .create = op_create, .write = op_write,
+  .fallocate = op_fallocate,
 };

@@ -1,5 +1,7 @@
-/* ops.h: the FUSE operations: one question to the tree, one reply to the kernel. The only file beside main.c that sees libfuse.
- * Owns: modes, owners, how long the kernel may believe a reply, which names are never there.  Never: SQL, names, rights. */
+/* ops.h: the FUSE operations: one question to the tree, one reply to the kernel. The only file beside main.c that
+ * sees libfuse.
+ * Owns: modes, owners, how long the kernel may believe a reply, which names are never there.  Never: SQL, names,
+ * rights. */
 #ifndef OPS_H
 #define OPS_H
 #include <sys/types.h>

@@ -33,7 +33,8 @@ static int comm_matches(pid_t pid) {
   return 0;
 }
 
-/* FUSE names the thread that asks; a thread may have a name of its own ("pool-1"), its process has the one that tells. */
+/* FUSE names the thread that asks; a thread may have a name of its own ("pool-1"), its process has the one that
+ * tells. */
 int preview_is(pid_t pid) {
   char path[64], status[1024];
   int process = 0;

@@ -4,6 +4,7 @@
 #define PREVIEW_H
 #include <sys/types.h>
 
-int preview_is(pid_t pid);                  /* 1: refuse it. 0 also when the kernel or another pid namespace hides who asks */
+/* 1: refuse it. 0 also when the kernel or another pid namespace hides who asks. */
+int preview_is(pid_t pid);
 
 #endif

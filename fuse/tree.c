@@ -8,7 +8,7 @@
 #include "listing.h"
 
 enum { TRIES = 3, LISTINGS = 32, BUCKETS_MIN = 1024, FIRST_ENTRY = 2 };
-enum { VERSION_MS = 50 };
+enum { VERSION_MS = 10 };
 /* How long the names of patients are believed by a lookup, which asks whether the one patient is still there. */
 enum { NAMES_MS = 30000 };
 
@@ -84,8 +84,8 @@ const char *tree_error(const struct tree *t) { return db_error(t->db); }
 
 /* ---- nodes ---- */
 
-/* Ids are positive 63-bit numbers: a document has its own, a patient has the top bit too. A folder's is a mix of patient and
- * folder number; should it meet another node's, which takes billions of folders, tree_hold() refuses it. */
+/* Ids are positive 63-bit numbers: a document has its own, a patient has the top bit too. A folder's is a mix of
+ * patient and folder number; should it meet another node's, which takes billions of folders, tree_hold() refuses it. */
 static const uint64_t TOP = (uint64_t)1 << 63;
 static uint64_t mix(uint64_t x) {
   x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
@@ -140,7 +140,9 @@ int tree_hold(struct tree *t, const struct tree_node *n) {
     if ((h = calloc(1, sizeof *h)) == NULL) return ENOMEM;
     *at = h;
     if (++t->nodes > t->buckets * 2) grow_buckets(t);
-  } else if (h->node.kind != n->kind || h->node.patient != n->patient || (n->kind == TREE_FOLDER && h->node.folder != n->folder)) {
+  } else if (h->node.kind != n->kind || h->node.patient != n->patient) {
+    return EIO;
+  } else if (n->kind == TREE_FOLDER && h->node.folder != n->folder) {
     return EIO;
   }
   h->node = *n;
@@ -242,7 +244,8 @@ static int ask_patient(struct tree *t, int64_t id, struct one_patient *one) {
   return one->found ? 0 : ENOENT;
 }
 
-/* A name that stands alone in an older listing, of a patient who is still there under it: no need to list all the others. */
+/* A name that stands alone in an older listing, of a patient who is still there under it: no need to list all the
+ * others. */
 static int known_patient(struct tree *t, const char *name, struct tree_node *out) {
   const struct listing *l = t->patients;
   struct one_patient one;
@@ -358,7 +361,8 @@ static int begin(struct tree *t, struct tree_dir *d) {
 }
 
 /* The next folder that has documents, from number *i on. */
-static int next_folder(const struct tree *t, const struct tree_dir *d, uint64_t *i, struct tree_node *out, const char **name) {
+static int next_folder(const struct tree *t, const struct tree_dir *d, uint64_t *i, struct tree_node *out,
+                       const char **name) {
   for (; *i < DB_FOLDER_MAX; ++*i) {
     int folder = (int)*i;
     if (db_folder(t->db, folder) == NULL || !has_folder(d->l, folder)) continue;

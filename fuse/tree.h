@@ -1,20 +1,22 @@
-/* tree.h: the directories and files of a mount, as nodes with inode numbers; the names that tell equal names apart; how long
- * a listing is believed.
+/* tree.h: the directories and files of a mount, as nodes with inode numbers; the names that tell equal names apart;
+ * how long a listing is believed.
  * Owns: nodes the kernel knows, listings.  Never: libfuse, SQL, bytes of documents other than passing them through.
  *
- * Three levels: root (a directory for each patient), patient (a directory for each folder that has a document), folder (files).
+ * Three levels: root (a directory for each patient), patient (a directory for each folder that has a document),
+ * folder (files).
  *
- * Masked equals absent. Everything is made from the rows that this session can open, and from each row alone, with one
- * exception: equal names. When two visible names of one directory are equal (case aside), each of them gets " (<id>)" before
- * its extension, <id> being its own id on 19 digits; so does a name that already ends like this, so that no name of the one
- * kind equals one of the other. The name of a visible item therefore depends on visible items only, never on an order or a
- * count: it is what it would be in a record where the hidden ones never were. Inode numbers come from ids. Directories have
- * constant sizes and link counts, and a folder's date is that of its newest visible document.
+ * Masked equals absent. Everything is made from the rows that this session can open, and from each row alone, with
+ * one exception: equal names. When two visible names of one directory are equal (case aside), each of them gets
+ * " (<id>)" before its extension, <id> being its own id on 19 digits; so does a name that already ends like this, so
+ * that no name of the one kind equals one of the other. The name of a visible item therefore depends on visible items
+ * only, never on an order or a count: it is what it would be in a record where the hidden ones never were. Inode
+ * numbers come from ids. Directories have constant sizes and link counts, and a folder's date is that of its newest
+ * visible document.
  *
- * Freshness. A listing is believed until another connection has committed to the record, and TREE_LISTING_MS at most, since
- * rights also end by date; then it is asked again, for the one patient concerned. The kernel may believe an answer for
- * TREE_KERNEL_MS. Documents never change, so their pages may stay in the kernel while they are open: tree_gone() names those
- * that have to be dropped. */
+ * Freshness. A listing is believed until another connection has committed to the record, and TREE_LISTING_MS at most,
+ * since rights also end by date; then it is asked again, for the one patient concerned. The kernel may believe an
+ * answer for TREE_KERNEL_MS. Documents never change, so their pages may stay in the kernel while they are open:
+ * tree_gone() names those that have to be dropped. */
 #ifndef TREE_H
 #define TREE_H
 #include <stddef.h>
@@ -40,9 +42,9 @@ struct tree_node {
 int  tree_new(struct tree **out, struct db *db);      /* borrows db; 0 or ENOMEM */
 void tree_free(struct tree *t);             /* wipes; NULL is harmless */
 
-/* These answer 0 or an errno: ENOENT for whatever is not there for this session, ESTALE when the session has ended, ENOTDIR,
- * ENOMEM, EOVERFLOW for a listing above a million rows, EIO. */
-int  tree_lookup(struct tree *t, uint64_t parent, const char *name, struct tree_node *out);   /* the kernel knows it now: hold */
+/* These answer 0 or an errno: ENOENT for whatever is not there for this session, ESTALE when the session has ended,
+ * ENOTDIR, ENOMEM, EOVERFLOW for a listing above a million rows, EIO. */
+int  tree_lookup(struct tree *t, uint64_t parent, const char *name, struct tree_node *out);   /* holds it once */
 int  tree_get(struct tree *t, uint64_t ino, struct tree_node *out);          /* asks whether it is still there */
 int  tree_hold(struct tree *t, const struct tree_node *n);                   /* one more reference by the kernel */
 void tree_forget(struct tree *t, uint64_t ino, uint64_t references);
@@ -53,15 +55,16 @@ void tree_closedir(struct tree *t, struct tree_dir *d);
  * end, less what has gone since. name is borrowed until the next call. ENOENT after the last one. */
 int  tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_node *out, const char **name);
 
-/* Opening: *cached says that the kernel may still have pages of an earlier reading; then the record was asked for a byte, so
- * that an access which the kernel answers by itself is logged, or refused, too. */
+/* Opening: *cached says that the kernel may still have pages of an earlier reading; then the record was asked for a
+ * byte, so that an access which the kernel answers by itself is logged, or refused, too. */
 int  tree_open(struct tree *t, uint64_t ino, int *cached);
 void tree_close(struct tree *t, uint64_t ino);
 /* Calls gone for each open document that is no longer there: once, or again the next time when it answers 0. */
 void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg);
 int  tree_has_open(const struct tree *t);
 
-/* Bytes of a document, at most size, borrowed until tree_read_end(), which follows in every case. Each call asks the record. */
+/* Bytes of a document, at most size, borrowed until tree_read_end(), which follows in every case. Each call asks the
+ * record. */
 int  tree_read(struct tree *t, uint64_t ino, int64_t offset, size_t size, const void **bytes, size_t *n);
 void tree_read_end(struct tree *t);
 const char *tree_error(const struct tree *t);         /* the record's own sentence for the last EIO or ESTALE */

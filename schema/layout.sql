@@ -4,8 +4,10 @@
 --
 -- The driver asks for exactly these columns:
 --   patients  (id, name)                                      one directory below the mount point for each row
+--   deposits  (id, name)                                      one more for each patient whose identity no longer opens,
+--                                                             but own deposits do (costs a pass over all grants)
 --   folders   (folder, name)                                  the directories that a patient's directory may hold
---   documents (id, patient, folder, name, size, offset, modified)   one file for each row, in that folder of that patient
+--   documents (id, patient, folder, name, size, offset, modified)   one file a row, in that folder of that patient
 --     size, offset: the bytes of the readable view within dmp_read(id, …);  modified: seconds since 1970, UTC
 -- Names must be safe (dmp_filename) and never begin with a dot; the driver tells equal names apart by the row's id.
 -- `patient` stays a plain column of documents, so that WHERE patient = ? reaches the record's own index.
@@ -20,7 +22,8 @@ INSERT INTO layout_folder VALUES
 -- The folder follows from the class, unless the type has a line of its own below.
 CREATE TEMP TABLE layout_class(class_code TEXT PRIMARY KEY, folder INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO layout_class VALUES
-  ('10', 2), ('11', 1), ('31', 5), ('42', 6), ('43', 7), ('44', 8), ('45', 9), ('52', 11), ('60', 13), ('90', 14), ('95', 15);
+  ('10', 2), ('11', 1), ('31', 5), ('42', 6), ('43', 7), ('44', 8), ('45', 9),
+  ('52', 11), ('60', 13), ('90', 14), ('95', 15);
 
 CREATE TEMP TABLE layout_type(type_code TEXT PRIMARY KEY, folder INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO layout_type VALUES
@@ -33,26 +36,32 @@ INSERT INTO layout_type VALUES
 CREATE TEMP TABLE layout_mime(mime TEXT PRIMARY KEY, extension TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO layout_mime VALUES
   ('application/pdf', 'pdf'), ('text/xml', 'xml'), ('application/xml', 'xml'), ('application/cda+xml', 'xml'),
-  ('application/hl7-v3+xml', 'xml'), ('application/fhir+xml', 'xml'), ('text/html', 'html'), ('application/xhtml+xml', 'xhtml'),
+  ('application/hl7-v3+xml', 'xml'), ('application/fhir+xml', 'xml'), ('text/html', 'html'),
+  ('application/xhtml+xml', 'xhtml'),
   ('text/plain', 'txt'), ('text/csv', 'csv'), ('text/markdown', 'md'), ('application/json', 'json'),
   ('application/fhir+json', 'json'), ('text/rtf', 'rtf'), ('application/rtf', 'rtf'), ('image/png', 'png'),
   ('image/jpeg', 'jpg'), ('image/jpg', 'jpg'), ('image/gif', 'gif'), ('image/tiff', 'tif'), ('image/bmp', 'bmp'),
   ('image/svg+xml', 'svg'), ('image/webp', 'webp'), ('application/dicom', 'dcm'), ('application/zip', 'zip'),
   ('audio/mpeg', 'mp3'), ('audio/basic', 'au'), ('video/mpeg', 'mpg'), ('video/mp4', 'mp4'),
   ('application/msword', 'doc'), ('application/vnd.oasis.opendocument.text', 'odt'),
-  ('application/vnd.openxmlformats-officedocument.wordprocessingml.document', 'docx'), ('x-application/hl7-v2+er7', 'hl7');
+  ('application/vnd.openxmlformats-officedocument.wordprocessingml.document', 'docx'), 
+  ('x-application/hl7-v2+er7', 'hl7');
 
 -- DUPONT Marie 1970-01-02
 CREATE TEMP VIEW patients AS SELECT id,
   dmp_filename(concat_name) AS name FROM (SELECT id,
     coalesce(nullif(trim(
       coalesce(CASE WHEN birth_name GLOB '*[^ -~]*'   -- upper() knows ASCII only
-        THEN upper(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(
-          birth_name, 'é', 'É'), 'è', 'È'), 'ê', 'Ê'), 'ë', 'Ë'), 'à', 'À'), 'â', 'Â'), 'ç', 'Ç'), 'î', 'Î'), 'ï', 'Ï'),
-          'ô', 'Ô'), 'ö', 'Ö'), 'ù', 'Ù'), 'ü', 'Ü'))
+        THEN upper(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(
+          replace(birth_name, 'é', 'É'), 'è', 'È'), 'ê', 'Ê'), 'ë', 'Ë'), 'à', 'À'), 'â', 'Â'), 'ç', 'Ç'), 'î', 'Î'),
+          'ï', 'Ï'), 'ô', 'Ô'), 'ö', 'Ö'), 'ù', 'Ù'), 'ü', 'Ü'))
         ELSE upper(birth_name) END, '')
       || coalesce(' ' || given_names, '') || coalesce(' ' || birth_date, '')), ''), 'Patient ' || id) AS concat_name
     FROM main.patient);
+
+CREATE TEMP VIEW deposits AS SELECT value AS id,
+  dmp_filename('Dossier ' || value || ' (identité non accessible)') AS name
+  FROM json_each(dmp_deposited_for());
 
 CREATE TEMP VIEW folders AS SELECT folder, name FROM temp.layout_folder;
 
@@ -67,7 +76,7 @@ CREATE TEMP VIEW documents AS SELECT id, patient,
     || CASE WHEN availability = 'Deprecated' THEN '(remplacé) ' ELSE '' END
     || coalesce(nullif(trim(title), ''), 'Document')
     || coalesce(' – ' || nullif(trim(author), ''), '')
-    || '.' || coalesce((SELECT extension FROM temp.layout_mime AS m
-                        WHERE m.mime = lower(trim(substr(view_mime, 1, instr(view_mime || ';', ';') - 1)))), 'bin')) AS name,
+    || '.' || coalesce((SELECT extension FROM temp.layout_mime AS m WHERE m.mime =
+                          lower(trim(substr(view_mime, 1, instr(view_mime || ';', ';') - 1)))), 'bin')) AS name,
   view_size AS size, view_offset AS offset, coalesce(CAST(strftime('%s', creation_time) AS INTEGER), 0) AS modified
   FROM main.document AS d;

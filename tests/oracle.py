@@ -6,6 +6,7 @@ A failing history is shrunk and printed; --first I --histories 1 with the printe
 --mutate: one random row of the rights matrix is changed and the extension built with it; the oracle must notice."""
 import argparse, collections, copy, os, random, re, shutil, sqlite3, subprocess, sys, tempfile, time
 
+sys.dont_write_bytecode = True
 import oracle_model as model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -206,13 +207,24 @@ class Record:
             rows[table].append(row[table])
         return {table: sorted(r, key=str) for table, r in rows.items()}
 
+    def check_end(self, who):
+        """Every body that who sees can be read, and nothing in the file is reported as altered."""
+        try:
+            for title, content in self.connections[who].execute('SELECT title, content FROM document'):
+                if content != title.encode():
+                    raise Failure('at the end: %s reads another body than the one of %s' % (who, title))
+            for fault in self.connections[who].execute("SELECT * FROM dmp_verify WHERE kind='fault'"):
+                raise Failure('at the end: dmp_verify tells %s: %s' % (who, fault))
+        except sqlite3.Error as e:
+            raise Failure('at the end: %s: %s' % (who, e))
+
 
 # ---- the mounted record ----
 
 class Mounts:
     """One dmpfs for each identity; the documents that a walk finds are known by the number in their titles."""
 
-    def __init__(self, dmpfs, record):
+    def __init__(self, dmpfs, so, record):
         self.children, self.points = {}, {}
         for who in IDENTITIES:
             point = os.path.join(record.folder, 'mount-' + who)
@@ -220,7 +232,7 @@ class Mounts:
             pin_end, own_end = os.pipe()
             os.write(own_end, PIN.encode() + b'\n')
             os.close(own_end)
-            options = 'key=%s,pinfd=%d' % (record.key(who), pin_end)
+            options = 'key=%s,pinfd=%d,ext=%s' % (record.key(who), pin_end, so)
             self.children[who] = subprocess.Popen([dmpfs, record.path, point, '-f', '-o', options], pass_fds=[pin_end])
             os.close(pin_end)
             self.points[who] = point
@@ -258,12 +270,17 @@ def difference(who, seen, expected):
 
 
 def check_mounts(mounts, oracle, when):
+    """A mount may lag behind the record by two seconds."""
+    deadline = time.monotonic() + 2.5
     for who in IDENTITIES:
-        seen = mounts.titles(who)
         expected = {int(title.split('-')[1]) for *_, title in oracle.view(who)['document']}
-        if seen != expected:
-            raise Failure('%s: %s sees in the mount, too many: %s, lacking: %s' % (
-                when, who, sorted(seen - expected), sorted(expected - seen)))
+        seen = mounts.titles(who)
+        while seen != expected:
+            if time.monotonic() > deadline:
+                raise Failure('%s: %s sees in the mount, too many: %s, lacking: %s' % (
+                    when, who, sorted(seen - expected), sorted(expected - seen)))
+            time.sleep(0.05)
+            seen = mounts.titles(who)
 
 
 def play(history, so, dmpfs=None):
@@ -272,7 +289,7 @@ def play(history, so, dmpfs=None):
     record = mounts = None
     try:
         record = Record(so, folder, history)
-        mounts = Mounts(dmpfs, record) if dmpfs else None
+        mounts = Mounts(dmpfs, so, record) if dmpfs else None
         oracle = model.Model(history.professions, history.patients)
         for n, step in enumerate([None] + history.steps):
             when = 'at the start' if step is None else 'after step %d (%s)' % (n, show(step))
@@ -287,6 +304,8 @@ def play(history, so, dmpfs=None):
                 raise Failure('%s:\n    %s' % (when, '\n    '.join(lines)))
             if mounts and (n % 10 == 0 or n == len(history.steps)):
                 check_mounts(mounts, oracle, when)
+        for who in IDENTITIES:
+            record.check_end(who)
     finally:
         if mounts:
             mounts.close()
@@ -386,7 +405,7 @@ def main():
     parser.add_argument('--steps', type=int, default=100)
     parser.add_argument('--seed', type=int, default=random.randrange(10 ** 6))
     parser.add_argument('--first', type=int, default=0)
-    parser.add_argument('--so', default=os.path.join(ROOT, 'build', 'dmp.so'))
+    parser.add_argument('--so', type=os.path.abspath, default=os.path.join(ROOT, 'build', 'dmp.so'))
     parser.add_argument('--dmpfs', default=os.path.join(ROOT, 'build', 'dmpfs'))
     parser.add_argument('--mutate', action='store_true')
     args = parser.parse_args()

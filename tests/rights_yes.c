@@ -1,5 +1,5 @@
-/* rights_yes.c: ext/rights.c with a rule that always says yes, linked in its place by one test build only: it shows that
- * where no key was given, no rule can open.  Never part of dmp.so. */
+/* rights_yes.c: ext/rights.c with a rule that always says yes, linked in its place by one test build only: it shows
+ * that where no key was given, no rule can open.  Never part of dmp.so. */
 #define rights_keys rights_keys_by_rule
 #include "../ext/rights.c"
 #undef rights_keys

@@ -20,7 +20,8 @@ static void an_ordinary_french_name_is_unchanged(void **state) {
   (void)state;
   expect("2026-03-12 Compte rendu – Dr Hélène Lœuillet.pdf", "2026-03-12 Compte rendu – Dr Hélène Lœuillet.pdf");
   expect("DUPONT Marie 1970-01-02", "DUPONT Marie 1970-01-02");
-  expect("l'été à 37,2 °C (n° 3) [a] {b} ~ # % & + = @ ! ; $ ^.txt", "l'été à 37,2 °C (n° 3) [a] {b} ~ # % & + = @ ! ; $ ^.txt");
+  expect("l'été à 37,2 °C (n° 3) [a] {b} ~ # % & + = @ ! ; $ ^.txt",
+         "l'été à 37,2 °C (n° 3) [a] {b} ~ # % & + = @ ! ; $ ^.txt");
   expect("日本語 Ελλάδα 🩺.pdf", "日本語 Ελλάδα 🩺.pdf");
 }
 
@@ -40,7 +41,8 @@ static void control_characters_become_one_space(void **state) {
 static void bidirectional_and_invisible_characters_are_dropped(void **state) {
   (void)state;
   expect("facture\xe2\x80\xae" "fdp.exe", "facturefdp.exe");
-  expect("\xe2\x81\xa6" "a\xe2\x81\xa9\xe2\x80\x8b" "b\xef\xbb\xbf" "c\xc2\xad" "d\xd8\x9c" "e\xf3\xa0\x81\x81", "abcde");
+  expect("\xe2\x81\xa6" "a\xe2\x81\xa9\xe2\x80\x8b" "b\xef\xbb\xbf" "c\xc2\xad" "d\xd8\x9c" "e\xf3\xa0\x81\x81",
+         "abcde");
   expect("pdf.\xe2\x80\x8d", "pdf");
 }
 
@@ -88,7 +90,7 @@ static void decomposed_latin_letters_are_composed(void **state) {
   (void)state;
   expect("He\xcc\x81le\xcc\x80ne Noe\xcc\x88l Franc\xcc\xa7ois", "Hélène Noël François");
   expect("a\xcc\x82i\xcc\x88o\xcc\x82u\xcc\x80Y\xcc\x88n\xcc\x83" "A\xcc\x8a", "âïôùŸñÅ");
-  expect("e\xe2\x80\x8d\xcc\x81", "é");                                     /* an invisible joiner does not separate them */
+  expect("e\xe2\x80\x8d\xcc\x81", "é");             /* an invisible joiner does not separate them */
   expect("z\xcc\x81", "z\xcc\x81");
 }
 
@@ -112,7 +114,8 @@ static void a_long_name_is_cut_between_characters_and_keeps_its_extension(void *
 /* Whatever the bytes, the promises hold, and a safe name is its own safe name. */
 static void any_bytes_give_a_safe_name_that_is_its_own_safe_name(void **state) {
   (void)state;
-  static const char *const PIECES[] = { ".", " ", "a", "é", "e\xcc\x81", "\xe2\x80\xae", "CON", "\xff", "/", "\n", ".pdf", "🩺" };
+  static const char *const PIECES[] = { ".", " ", "a", "é", "e\xcc\x81", "\xe2\x80\xae", "CON", "\xff", "/", "\n", ".pdf",
+                                        "🩺" };
   uint32_t seed = 1;
   for (int round = 0; round < 20000; round++) {
     char text[2048] = "", out[DMP_NAME_MAX + 1], again[DMP_NAME_MAX + 1];

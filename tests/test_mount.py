@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 """The file door on real mounts: every test makes a record with the extension and mounts it with dmpfs.
-  test_mount.py [--build build] [name…]     a name runs the tests that contain it
+  test_mount.py [build [name…]]     a name runs the tests that contain it
 Skips, and says so, where there is no /dev/fuse."""
-import argparse, contextlib, ctypes, errno, mmap, os, shutil, signal, sqlite3, stat, subprocess, sys, tempfile, time, traceback
+import argparse, contextlib, ctypes, errno, mmap, os, shutil, signal, sqlite3, stat, subprocess, sys, tempfile, time
+import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, 'build')
 PIN = 'epingle-du-test'
 FOLDER = 'DUPONT Marie 1970-01-02'
 REPORTS = FOLDER + '/Comptes rendus'
+MARIE = dict(birth_name='Dupont', given_names='Marie', birth_date='1970-01-02', sex='F')
 DATE = '2026-03-12T10:00:00Z'
 TWO_SECONDS = 2.0
 
@@ -25,11 +27,12 @@ class Practice:
         self.path = os.path.join(self.folder, 'record.db')
         self.sessions, self.points = {}, 0
         authority = self.connect()
-        self.fingerprint = authority.execute("SELECT dmp_create(?, ?, NULL, 'kdf=1x8')", (self.key('authority'), PIN)).fetchone()[0]
+        self.fingerprint, = authority.execute("SELECT dmp_create(?, ?, NULL, 'kdf=1x8')",
+                                              (self.key('authority'), PIN)).fetchone()
         self.sessions['authority'] = self.login('authority')
         self.doctor = self.enrol('doctor', '10100000017', 'Dr Martin', '10', 1)
         self.pharmacist = self.enrol('pharmacist', '10100000025', 'Ph Durand', '21', 0)
-        self.patient = self.register('patient', birth_name='Dupont', given_names='Marie', birth_date='1970-01-02', sex='F')
+        self.patient = self.register('patient', **MARIE)
         self.sessions['patient'] = self.login('patient')
         self.consent(self.pharmacist)
 
@@ -51,22 +54,24 @@ class Practice:
     def enrol(self, who, rpps, name, profession, registrar):
         request = self.connect().execute("SELECT dmp_keygen(?, ?, 'kdf=1x8')", (self.key(who), PIN)).fetchone()[0]
         self['authority'].execute('INSERT INTO principal(kind, identifier, name, profession, registrar, certificate) '
-                                  "VALUES ('professional', ?, ?, ?, ?, ?)", (rpps, name, profession, registrar, request))
+                                  "VALUES ('professional', ?, ?, ?, ?, ?)",
+                                  (rpps, name, profession, registrar, request))
         self.sessions[who] = self.login(who, self.fingerprint)
         return self[who].execute('SELECT principal FROM session').fetchone()[0]
 
     def register(self, who, **traits):
         traits.update(credential=self.key(who), pin=PIN)
-        c = self['doctor'].execute('INSERT INTO patient(%s) VALUES (%s)' % (', '.join(traits), ', '.join('?' * len(traits))),
-                                   list(traits.values()))
-        return c.lastrowid
+        return self.insert('doctor', 'patient', traits)
 
     def deposit(self, title, content=b'%PDF-1.4 test', who='doctor', patient=None, **columns):
-        values = dict(patient=patient or self.patient, title=title, content=content, type_code='11488-4', mime='application/pdf',
-                      creation_time=DATE, author='Dr Martin')
+        values = dict(patient=patient or self.patient, title=title, content=content, type_code='11488-4',
+                      mime='application/pdf', creation_time=DATE, author='Dr Martin')
         values.update(columns)
-        return self[who].execute('INSERT INTO document(%s) VALUES (%s)' % (', '.join(values), ', '.join('?' * len(values))),
-                                 list(values.values())).lastrowid
+        return self.insert(who, 'document', values)
+
+    def insert(self, who, table, values):
+        sql = 'INSERT INTO %s(%s) VALUES (%s)' % (table, ', '.join(values), ', '.join('?' * len(values)))
+        return self[who].execute(sql, list(values.values())).lastrowid
 
     def consent(self, grantee):
         self['patient'].execute('INSERT INTO consent(patient, grantee) VALUES (?, ?)', (self.patient, grantee))
@@ -123,16 +128,19 @@ class Mount:
     """A mount in the foreground, ended by SIGTERM at the end of the with."""
     def __init__(self, practice, who, options='', point=None):
         self.point = point or practice.point()
-        self.process = start([practice.path, self.point, '-f', '-o', 'key=%s,pinfd=PINFD%s' % (practice.key(who), options)])
-        if not wait_until(lambda: os.path.ismount(self.point) or self.process.poll() is not None, 20) or self.process.poll() is not None:
-            raise AssertionError('dmpfs did not mount for ' + who)
+        options = 'key=%s,pinfd=PINFD%s' % (practice.key(who), options)
+        self.process = start([practice.path, self.point, '-f', '-o', options])
+        wait_until(lambda: os.path.ismount(self.point) or self.process.poll() is not None, 20)
+        assert os.path.ismount(self.point), 'dmpfs did not mount for ' + who
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
         self.process.terminate()
-        self.process.wait(timeout=10)
+        code = self.process.wait(timeout=10)
+        if failure is None:
+            same(code, 0, 'the driver at its end')
 
     def __call__(self, *names):
         return os.path.join(self.point, *names)
@@ -149,9 +157,10 @@ class Mount:
         seen = []
         for folder, folders, files in os.walk(self.point):
             for name in sorted(folders + files) + ['.']:
-                s = os.lstat(os.path.join(folder, name))
-                seen.append((os.path.relpath(os.path.join(folder, name), self.point), s.st_ino, s.st_mode, s.st_nlink, s.st_uid,
-                             s.st_gid, s.st_size, s.st_blocks, s.st_mtime_ns, s.st_ctime_ns, s.st_atime_ns))
+                path = os.path.join(folder, name)
+                s = os.lstat(path)
+                seen.append((os.path.relpath(path, self.point), s.st_ino, s.st_mode, s.st_nlink, s.st_uid, s.st_gid,
+                             s.st_size, s.st_blocks, s.st_mtime_ns, s.st_ctime_ns, s.st_atime_ns))
         return sorted(seen)
 
 
@@ -203,8 +212,8 @@ def test_the_readable_view_is_shown_when_there_is_one_else_the_original(p):
 
 
 def test_hostile_titles_give_safe_names_that_can_be_opened(p):
-    titles = ['A' * 10000, '../../etc/passwd', 'a\nb\tc\x1b[31m', 'facture\u202efdp.exe', 'CON', '. . .', '', ' \u200b ', 'é' * 300,
-              'x' * 251 + '.pdf', '<a>:"|?*\\', '--help', 'e\u0301']
+    titles = ['A' * 10000, '../../etc/passwd', 'a\nb\tc\x1b[31m', 'facture\u202efdp.exe', 'CON', '. . .', '',
+              ' \u200b ', 'é' * 300, 'x' * 251 + '.pdf', '<a>:"|?*\\', '--help', 'e\u0301']
     for i, title in enumerate(titles):
         p.deposit(title, b'%d' % i)
     with Mount(p, 'doctor') as m:
@@ -240,7 +249,7 @@ def test_a_title_that_imitates_the_suffix_of_another_document_takes_nobodys_name
 
 
 def test_two_patients_of_one_name_have_a_folder_each(p):
-    other = p.register('other', birth_name='Dupont', given_names='Marie', birth_date='1970-01-02', sex='F')
+    other = p.register('other', **MARIE)
     with Mount(p, 'doctor') as m:
         same(m.list(), sorted('%s (%019d)' % (FOLDER, i) for i in (p.patient, other)))
     with Mount(p, 'pharmacist') as m:                     # who knows of one only
@@ -287,7 +296,8 @@ def test_reads_at_the_edges_give_what_is_there_and_no_more(p):
     p.deposit('Vide', b'')
     with Mount(p, 'doctor') as m:
         fd = os.open(m(REPORTS, '2026-03-12 Grand – Dr Martin.pdf'), os.O_RDONLY)
-        for at, n in ((0, 1), (65535, 2), (65536, 65536), (149990, 100), (150000, 10), (150001, 10), (1 << 40, 10), ((1 << 63) - 100, 10)):
+        for at, n in ((0, 1), (65535, 2), (65536, 65536), (149990, 100), (150000, 10), (150001, 10), (1 << 40, 10),
+                      ((1 << 63) - 100, 10)):
             same(os.pread(fd, n, at), content[at:at + n], 'at %d' % at)
         with mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ) as mapped:
             same(mapped[:], content)
@@ -299,12 +309,13 @@ def test_reads_at_the_edges_give_what_is_there_and_no_more(p):
 def test_altered_bytes_are_an_input_output_error_and_never_shown(p):
     p.deposit('Abime', os.urandom(300000))
     with contextlib.closing(sqlite3.connect(p.path)) as c:     # as the host would, without the extension
-        columns = [r[1] for r in c.execute('PRAGMA table_info(dmp_chunk)')]
-        blob = [n for n in columns if isinstance(c.execute('SELECT "%s" FROM dmp_chunk' % n).fetchone()[0], bytes)
-                and len(c.execute('SELECT "%s" FROM dmp_chunk ORDER BY length("%s") DESC' % (n, n)).fetchone()[0]) > 1000][0]
-        rows = c.execute('SELECT rowid, "%s" FROM dmp_chunk' % blob).fetchall()
-        for rowid, box in rows:
-            c.execute('UPDATE dmp_chunk SET "%s" = ? WHERE rowid = ?' % blob, (box[:500] + bytes([box[500] ^ 1]) + box[501:], rowid))
+        def longest(column):
+            return c.execute('SELECT max(length("%s")) FROM dmp_chunk' % column).fetchone()[0] or 0
+        box = max((r[1] for r in c.execute('PRAGMA table_info(dmp_chunk)').fetchall()), key=longest)
+        assert longest(box) > 60000
+        for rowid, b in c.execute('SELECT rowid, "%s" FROM dmp_chunk' % box).fetchall():
+            altered = b[:500] + bytes([b[500] ^ 1]) + b[501:]
+            c.execute('UPDATE dmp_chunk SET "%s" = ? WHERE rowid = ?' % box, (altered, rowid))
         c.commit()
     with Mount(p, 'doctor') as m:
         same(error_of(m.read, REPORTS, '2026-03-12 Abime – Dr Martin.pdf'), 'EIO')
@@ -327,23 +338,31 @@ def test_listing_and_opening_are_in_the_patients_log_and_stat_of_a_known_name_is
         assert log_lines(p, 'read') >= 1
 
 
+# Under another name, in a thread of its own as thumbnailers do: lists, then reads.
+PREVIEWER = """import os, sys, threading
+def read():
+  try: print(len(open(sys.argv[2], 'rb').read()), 'bytes')
+  except OSError as e: print(e.errno)
+open('/proc/self/comm', 'w').write(sys.argv[1])
+os.listdir(os.path.dirname(sys.argv[2]))
+t = threading.Thread(target=read); t.start(); t.join()"""
+
+
 def test_thumbnailers_and_indexers_may_list_but_not_open(p):
     p.deposit('Apercu')
-    code = ("import os, sys, threading\nopen('/proc/self/comm', 'w').write(sys.argv[1])\nos.listdir(os.path.dirname(sys.argv[2]))\n"
-            "def read():\n  try: print(len(open(sys.argv[2], 'rb').read()))\n  except OSError as e: print(e.errno)\n"
-            "t = threading.Thread(target=read); t.start(); t.join()")
     with Mount(p, 'doctor') as m:
         path = m(REPORTS, '2026-03-12 Apercu – Dr Martin.pdf')
-        for comm, answer in (('tumblerd', errno.EACCES), ('evince-thumbnailer', errno.EACCES), ('tracker-miner-fs', errno.EACCES),
-                             ('localsearch-3', errno.EACCES), ('baloo_file', errno.EACCES), ('evince', 13 + 0 * errno.EACCES)):
-            said = subprocess.check_output(['/usr/bin/python3', '-c', code, comm, path], text=True).strip()
-            same(int(said), answer if comm != 'evince' else len(b'%PDF-1.4 test'), comm)
+        for comm in ('tumblerd', 'evince-thumbnailer', 'tracker-miner-fs', 'localsearch-3', 'baloo_file'):
+            said = subprocess.check_output(['/usr/bin/python3', '-c', PREVIEWER, comm, path], text=True)
+            same(said, '%d\n' % errno.EACCES, comm)
+        same(subprocess.check_output(['/usr/bin/python3', '-c', PREVIEWER, 'evince', path], text=True), '13 bytes\n')
 
 
 def test_names_that_file_managers_ask_for_are_not_there(p):
     p.deposit('Document')
     with Mount(p, 'doctor') as m:
-        for name in ('.hidden', '.Trash', '.Trash-1000', '.directory', 'desktop.ini', 'autorun.inf', 'Thumbs.db', '.sh_thumbnails'):
+        for name in ('.hidden', '.Trash', '.Trash-1000', '.directory', 'desktop.ini', 'autorun.inf', 'Thumbs.db',
+                     '.sh_thumbnails'):
             for folder in ('', FOLDER, REPORTS):
                 same(error_of(os.stat, m(folder, name)), 'ENOENT', name)
 
@@ -354,14 +373,17 @@ def test_every_writing_call_says_read_only_file_system(p):
     p.deposit('Document')
     with Mount(p, 'doctor') as m:
         f, d = m(REPORTS, '2026-03-12 Document – Dr Martin.pdf'), m(REPORTS)
+        new = d + '/new'
         calls = [('open for writing', os.open, f, os.O_WRONLY), ('open for both', os.open, f, os.O_RDWR),
-                 ('open with truncation', os.open, f, os.O_RDONLY | os.O_TRUNC), ('append', os.open, f, os.O_WRONLY | os.O_APPEND),
-                 ('create', os.open, d + '/new', os.O_CREAT | os.O_WRONLY), ('mkdir', os.mkdir, d + '/new'), ('mkdir at the top', os.mkdir, m('new')),
-                 ('unlink', os.unlink, f), ('rmdir', os.rmdir, d), ('rename', os.rename, f, d + '/new'), ('rename folder', os.rename, d, m('new')),
-                 ('chmod', os.chmod, f, 0o777), ('chown', os.chown, f, 1, 1), ('truncate', os.truncate, f, 0), ('utime', os.utime, f),
+                 ('truncate by open', os.open, f, os.O_TRUNC), ('append', os.open, f, os.O_WRONLY | os.O_APPEND),
+                 ('create', os.open, new, os.O_CREAT | os.O_WRONLY), ('mkdir', os.mkdir, new),
+                 ('mkdir at the top', os.mkdir, m('new')), ('unlink', os.unlink, f), ('rmdir', os.rmdir, d),
+                 ('rename', os.rename, f, new), ('rename a folder', os.rename, d, m('new')),
+                 ('chmod', os.chmod, f, 0o777),
+                 ('chown', os.chown, f, 1, 1), ('truncate', os.truncate, f, 0), ('utime', os.utime, f),
                  ('setxattr', os.setxattr, f, 'user.a', b'b'), ('removexattr', os.removexattr, f, 'user.a'),
-                 ('symlink', os.symlink, 'a', d + '/new'), ('link', os.link, f, d + '/new'),
-                 ('mknod', os.mknod, d + '/new', 0o600 | stat.S_IFIFO)]
+                 ('symlink', os.symlink, 'a', new), ('link', os.link, f, new),
+                 ('mknod', os.mknod, new, 0o600 | stat.S_IFIFO)]
         for what, call, *arguments in calls:
             same(error_of(call, *arguments), 'EROFS', what)
         same(m.read(REPORTS, '2026-03-12 Document – Dr Martin.pdf'), b'%PDF-1.4 test')
@@ -374,10 +396,12 @@ def test_remounted_writable_by_an_administrator_it_still_refuses(p):
         if ctypes.CDLL(None).mount(None, os.fsencode(m.point), None, flags, None) != 0:
             raise Skip('this kernel or user does not remount')
         f, d = m(REPORTS, '2026-03-12 Document – Dr Martin.pdf'), m(REPORTS)
-        for what, call, *arguments in [('open', os.open, f, os.O_RDWR), ('mkdir', os.mkdir, d + '/new'), ('unlink', os.unlink, f),
-                                       ('rename', os.rename, f, d + '/new'), ('chmod', os.chmod, f, 0o777), ('truncate', os.truncate, f, 0),
-                                       ('create', os.open, d + '/new', os.O_CREAT | os.O_WRONLY), ('symlink', os.symlink, 'a', d + '/new'),
-                                       ('link', os.link, f, d + '/new'), ('rmdir', os.rmdir, d), ('utime', os.utime, f)]:
+        new = d + '/new'
+        for what, call, *arguments in [
+                ('open', os.open, f, os.O_RDWR), ('create', os.open, new, os.O_CREAT | os.O_WRONLY),
+                ('mkdir', os.mkdir, new), ('unlink', os.unlink, f), ('rmdir', os.rmdir, d), ('rename', os.rename, f, new),
+                ('chmod', os.chmod, f, 0o777), ('truncate', os.truncate, f, 0), ('utime', os.utime, f),
+                ('symlink', os.symlink, 'a', new), ('link', os.link, f, new)]:
             assert error_of(call, *arguments) in ('EROFS', 'EACCES'), what
 
 
@@ -388,9 +412,10 @@ def test_the_mount_is_read_only_without_setuid_devices_or_programs(p):
         for option in ('ro', 'nosuid', 'nodev', 'noexec', 'default_permissions'):
             assert option in line[3].split(','), option
         assert 'allow_other' not in line[3]
-        limits = open('/proc/%d/limits' % m.process.pid).read()
+        limits, cmdline, environment = (open('/proc/%d/%s' % (m.process.pid, n)).read()
+                                        for n in ('limits', 'cmdline', 'environ'))
         assert 'Max core file size        0 ' in limits
-        assert PIN not in open('/proc/%d/cmdline' % m.process.pid).read() + open('/proc/%d/environ' % m.process.pid).read()
+        assert PIN not in cmdline + environment
 
 
 def test_owner_and_mode_follow_the_options(p):
@@ -403,22 +428,32 @@ def test_owner_and_mode_follow_the_options(p):
 
 # ---- rights that end under a live mount ----
 
+MAPPER = """import mmap, os, sys, time
+m = mmap.mmap(os.open(sys.argv[1], os.O_RDONLY), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+sum(m[::4096])
+print('mapped', flush=True)
+for i in range(400):
+  time.sleep(.01)
+  sum(m[::4096])"""
+
+
 def test_a_mask_by_another_process_reaches_names_descriptors_and_mappings_within_two_seconds(p):
     masked = p.deposit('Bientot masque', b'secret ' * 50000)
     p.deposit('Reste', b'reste')
-    reader = ("import mmap, os, sys, time\nfd = os.open(sys.argv[1], os.O_RDONLY)\nm = mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ)\n"
-              "sum(m[::4096]); print('mapped', flush=True)\nfor i in range(400): time.sleep(.01); sum(m[::4096])\n")
     with Mount(p, 'pharmacist') as m:
         path = m(REPORTS, '2026-03-12 Bientot masque – Dr Martin.pdf')
         fd = os.open(path, os.O_RDONLY)
         same(os.pread(fd, 7, 0), b'secret ')
-        mapper = subprocess.Popen(['/usr/bin/python3', '-c', reader, path], stdout=subprocess.PIPE, text=True)
+        plain = {k: v for k, v in os.environ.items() if k != 'LD_PRELOAD'}    # a sanitizer would catch the SIGBUS
+        mapper = subprocess.Popen(['/usr/bin/python3', '-c', MAPPER, path], stdout=subprocess.PIPE, text=True, env=plain)
         same(mapper.stdout.readline(), 'mapped\n')
         p.mask(masked)
         end = time.monotonic() + TWO_SECONDS
-        assert wait_until(lambda: error_of(os.stat, path) == 'ENOENT', end - time.monotonic()), 'the name is still there'
-        assert wait_until(lambda: error_of(os.pread, fd, 7, 0) == 'ESTALE', end - time.monotonic()), error_of(os.pread, fd, 7, 0)
-        assert wait_until(lambda: mapper.poll() is not None, end - time.monotonic()), 'the mapping still gives bytes'
+        def in_time(what):
+            return wait_until(what, end - time.monotonic())
+        assert in_time(lambda: error_of(os.stat, path) == 'ENOENT'), 'the name is still there'
+        assert in_time(lambda: error_of(os.pread, fd, 7, 0) == 'ESTALE'), error_of(os.pread, fd, 7, 0)
+        assert in_time(lambda: mapper.poll() is not None), 'the mapping still gives bytes'
         same(mapper.returncode, -signal.SIGBUS)
         same(m.list(REPORTS), ['2026-03-12 Reste – Dr Martin.pdf'])
         same(error_of(os.open, path, os.O_RDONLY), 'ENOENT')
@@ -446,6 +481,19 @@ def test_a_withdrawn_consent_closes_a_live_mount_within_two_seconds(p):
         same(m.process.wait(timeout=10), 0)
 
 
+def test_a_depositor_keeps_own_documents_and_nothing_else_after_a_withdrawal(p):
+    own = p.deposit('Dispensation', b'own', who='pharmacist', type_code='60593-1')
+    p.deposit('Du docteur')
+    p['patient'].execute('DELETE FROM consent WHERE patient = ? AND grantee = ?', (p.patient, p.pharmacist))
+    with Mount(p, 'pharmacist') as m:
+        folder = 'Dossier %d (identité non accessible)' % p.patient
+        same(m.list(), [folder])
+        same(m.list(folder), ['Dispensations'])
+        same(m.read(folder, 'Dispensations', '2026-03-12 Dispensation – Dr Martin.pdf'), b'own')
+        p['pharmacist'].execute('DELETE FROM document WHERE id = ?', (own,))
+        assert wait_until(lambda: m.list() == [] and error_of(os.stat, m(folder)) == 'ENOENT', TWO_SECONDS)
+
+
 def test_a_new_document_appears_under_a_name_that_was_just_absent(p):
     p.deposit('Premier')
     with Mount(p, 'pharmacist') as m:
@@ -455,17 +503,15 @@ def test_a_new_document_appears_under_a_name_that_was_just_absent(p):
         assert wait_until(lambda: error_of(os.stat, path) == 'OK', TWO_SECONDS)
 
 
-def test_an_old_open_directory_does_not_give_names_that_have_gone(p):
-    gone = [p.deposit('Document %03d %s' % (i, 'x' * 150)) for i in range(60)]
+def test_a_directory_opened_before_a_mask_does_not_give_the_masked_name_after_it(p):
+    documents = [p.deposit('Document %03d %s' % (i, 'x' * 150)) for i in range(400)]   # more than getdents() takes
     with Mount(p, 'pharmacist') as m, os.scandir(m(REPORTS)) as entries:
         first = next(entries).name
-        for i in gone[-5:]:
+        for i in documents[-5:]:
             p.mask(i)
         time.sleep(0.2)
-        rest = [first] + [e.name for e in entries]
-        assert wait_until(lambda: len(m.list(REPORTS)) == 55, TWO_SECONDS)
-        print(len(rest),len(set(rest)))
-        assert len(rest) in range(55, 61) and not [n for n in rest if error_of(os.stat, m(REPORTS, n)) == 'OK' and n not in m.list(REPORTS)]
+        same(len([first] + list(entries)), 395)
+        same(len(m.list(REPORTS)), 395)
 
 
 # ---- start and end ----
@@ -478,17 +524,21 @@ def test_each_start_up_error_has_its_exit_code_and_sentence_and_mounts_nothing(p
     stranger = Practice()
     shutil.copy(stranger.key('doctor'), other)
     stranger.close()
+    record, none = p.path, os.path.join(p.folder, 'none')
+    def with_key(path):
+        return 'key=%s,pinfd=PINFD' % path
     for code, part, record, where, options, pin in [
-            (2, 'usage', p.path, point, 'pinfd=PINFD', PIN), (2, 'unknown option', p.path, point, key + ',foo', PIN),
-            (2, 'unknown option', p.path, point, key + ',pin=1234', PIN), (2, 'umask', p.path, point, key + ',umask=1000', PIN),
-            (3, "can't be opened", os.path.join(p.folder, 'none.db'), point, key, PIN), (3, "can't be opened", p.folder, point, key, PIN),
+            (2, 'usage', record, point, 'pinfd=PINFD', PIN), (2, 'unknown option', record, point, key + ',foo', PIN),
+            (2, 'unknown option', record, point, key + ',pin=1234', PIN),
+            (2, 'umask', record, point, key + ',umask=1000', PIN),
+            (3, "can't be opened", none, point, key, PIN), (3, "can't be opened", p.folder, point, key, PIN),
             (4, 'not a record', text, point, key, PIN), (4, 'dmp-E019', empty, point, key, PIN),
-            (5, 'dmp-E009', p.path, point, 'key=%s/none,pinfd=PINFD' % p.folder, PIN), (5, 'dmp-E010', p.path, point, 'key=%s,pinfd=PINFD' % text, PIN),
-            (5, 'dmp-E0', p.path, point, 'key=%s,pinfd=PINFD' % other, PIN),
-            (6, 'dmp-E011', p.path, point, key, 'pas le bon code'), (6, 'no PIN', p.path, point, key, ''),
-            (6, "can't be read", p.path, point, 'key=%s,pinfd=99' % p.key('doctor'), PIN),
-            (7, "can't be used", p.path, os.path.join(p.folder, 'nowhere'), key, PIN), (7, 'Not a directory', p.path, text, key, PIN),
-            (9, "extension can't be loaded", p.path, point, key + ',ext=/nonexistent/dmp.so', PIN)]:
+            (5, 'dmp-E009', record, point, with_key(none), PIN), (5, 'dmp-E010', record, point, with_key(text), PIN),
+            (5, 'dmp-E027', record, point, with_key(other), PIN),
+            (6, 'dmp-E011', record, point, key, 'pas le bon code'), (6, 'no PIN', record, point, key, ''),
+            (6, "can't be read", record, point, key.replace('PINFD', '99'), PIN),
+            (7, "can't be used", record, none, key, PIN), (7, 'Not a directory', record, text, key, PIN),
+            (9, "can't be loaded", record, point, key + ',ext=/nonexistent/dmp.so', PIN)]:
         for foreground in ([], ['-f']):
             got, said = run_dmpfs(record, where, '-o', options, *foreground, pin=pin)
             same(got, code, said)
@@ -518,8 +568,9 @@ def test_without_a_fuse_device_the_code_is_that_of_fuse(p):
     with open(pin, 'w') as f:
         f.write(PIN + '\n')
     with open(pin) as f:
-        r = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh', os.path.join(BUILD, 'dmpfs'), p.path, p.point(), '-o',
-                            'key=%s,pinfd=0' % p.key('doctor')], stdin=f, stderr=subprocess.PIPE, text=True)
+        command = [os.path.join(BUILD, 'dmpfs'), p.path, p.point(), '-o', 'key=%s,pinfd=0' % p.key('doctor')]
+        r = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh'] + command, stdin=f, stderr=subprocess.PIPE,
+                           text=True)
     same(r.returncode, 8, r.stderr)
     assert "can't be mounted" in r.stderr
 
@@ -537,7 +588,8 @@ def test_in_the_background_it_returns_once_mounted_and_sigterm_ends_it(p):
 def pid_of(point):
     for pid in filter(str.isdigit, os.listdir('/proc')):
         with contextlib.suppress(OSError):
-            if os.fsencode(point) in open('/proc/%s/cmdline' % pid, 'rb').read().split(b'\0') and b'dmpfs' in open('/proc/%s/comm' % pid, 'rb').read():
+            arguments = open('/proc/%s/cmdline' % pid, 'rb').read().split(b'\0')
+            if os.fsencode(point) in arguments and arguments[0].endswith(b'/dmpfs'):
                 return int(pid)
     raise AssertionError('no driver for ' + point)
 
@@ -589,29 +641,31 @@ def test_an_ordinary_user_mounts_and_unmounts_through_fusermount(p):
         raise Skip('started by an ordinary user: every other test proves it')
     if not os.stat('/dev/fuse').st_mode & 0o002:
         raise Skip('/dev/fuse is for root only on this machine')
-    for path in [p.folder] + [os.path.join(p.folder, n) for n in os.listdir(p.folder)]:
-        os.chown(path, 65534, 65534)
-    for path in os.listdir(p.path + '-log'):
-        os.chown(os.path.join(p.path + '-log', path), 65534, 65534)
-    p.deposit('Document')
     point = p.point()
-    os.chown(point, 65534, 65534)
+    for folder, _, files in os.walk(p.folder):
+        for path in [folder] + [os.path.join(folder, f) for f in files]:
+            os.chown(path, 65534, 65534)
+    def is_mounted():                                     # root may not look into it
+        return any(line.split()[1] == point for line in open('/proc/mounts', encoding='utf-8'))
     def become_nobody():
         os.setgid(65534)
         os.setuid(65534)
     process = start([p.path, point, '-f', '-o', 'key=%s,pinfd=PINFD' % p.key('doctor')], preexec_fn=become_nobody)
-    assert wait_until(lambda: os.path.ismount(point), 10)
+    assert wait_until(is_mounted, 10)
+    same(error_of(os.listdir, point), 'EACCES', 'root')
     same(os.stat('/proc/%d/mem' % process.pid).st_uid, 0, 'another process of this user could read its memory')
     process.terminate()
     same(process.wait(timeout=10), 0)
-    assert not os.path.ismount(point)
+    assert not is_mounted()
 
 
 # ---- running ----
 
 def run_all(wanted):
     counts = {'passed': 0, 'failed': 0, 'skipped': 0}
-    for name, test in [(n, t) for n, t in list(globals().items()) if n.startswith('test_') and all(w in n for w in wanted)]:
+    for name, test in list(globals().items()):
+        if not name.startswith('test_') or not all(w in name for w in wanted):
+            continue
         practice, outcome = None, 'passed'
         try:
             if not os.path.exists('/dev/fuse'):
@@ -635,7 +689,7 @@ def run_all(wanted):
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser()
-    parser.add_argument('--build', default=BUILD)
+    parser.add_argument('build', nargs='?', default=BUILD)
     parser.add_argument('names', nargs='*')
     arguments = parser.parse_args()
     BUILD = os.path.abspath(arguments.build)
