@@ -272,7 +272,10 @@ int directory_load(struct record *r, const uint8_t d[32], const uint8_t authorit
   dir->rows = (int64_t)dir->n;
   if (e == DMP_OK && dir->n > 1) qsort(dir->all, dir->n, sizeof *dir->all, by_log_index);
   if (e == DMP_OK) e = directory_chain(r, dir);
-  if (e != DMP_OK) directory_free(dir);
+  if (e != DMP_OK) {
+    directory_free(dir);
+    dir->rows = -1;                                   /* an empty directory answers nothing: the next use tries again */
+  }
   return e;
 }
 
@@ -302,9 +305,10 @@ static const struct certificate *directory_verify(struct directory *dir, struct 
 }
 
 const struct certificate *directory_by_principal(struct directory *dir, const uint8_t principal[16]) {
-  for (size_t i = 0; i < dir->n; i++)
-    if (memcmp(dir->all[i].principal, principal, 16) == 0) return directory_verify(dir, &dir->all[i]);
-  return NULL;
+  const struct certificate *c = NULL;
+  for (size_t i = 0; c == NULL && i < dir->n; i++)    /* a forged one of the same principal does not stand before the true one */
+    if (memcmp(dir->all[i].principal, principal, 16) == 0) c = directory_verify(dir, &dir->all[i]);
+  return c;
 }
 
 const struct certificate *directory_by_hash(struct directory *dir, const uint8_t hash[32]) {

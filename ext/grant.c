@@ -16,19 +16,25 @@ void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]) {
 }
 
 void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out) {
-  uint8_t half[32], prf[16], state[32];
+  uint8_t half[32], prf[16];
   suite_kdf_text(key, l & 1 ? "hidden" : "visible", half);
   suite_kdf2(half, 32, anchor, 32, "leaf", 4, out->key);
   suite_prf_key(out->key, prf);
   suite_prf_with(prf, "object", 6, out->object_loc);
   suite_prf_with(prf, "state", 5, out->state_loc);
-  suite_kdf_text(out->key, "state", state);
-  suite_prf_key(state, out->state_prf);
   out->held = 1;
-  out->deposit_ready = 0;
+  out->state_ready = out->deposit_ready = 0;
   bytes_wipe(half, sizeof half);
   bytes_wipe(prf, sizeof prf);
-  bytes_wipe(state, sizeof state);
+}
+
+void leaf_state_key(struct leaf *l) {
+  uint8_t k[32];
+  if (l->state_ready) return;
+  suite_kdf_text(l->key, "state", k);
+  suite_prf_key(k, l->state_prf);
+  l->state_ready = 1;
+  bytes_wipe(k, sizeof k);
 }
 
 void leaf_deposit_pair(struct leaf *l) {
@@ -167,8 +173,6 @@ static struct box_ad grant_ad(const struct session *s, int64_t row, const uint8_
 /* ---- the list of own grants ---- */
 
 static int own_add(struct session *s, int64_t patient, int64_t row, int inbox) {
-  for (size_t i = 0; i < s->owns; i++)
-    if (s->own[i].row == row) return DMP_OK;
   if (s->owns == s->own_cap) {
     size_t cap = s->own_cap ? 2 * s->own_cap : 64;
     struct own_grant *p = realloc(s->own, cap * sizeof *p);
@@ -180,9 +184,9 @@ static int own_add(struct session *s, int64_t patient, int64_t row, int inbox) {
   return DMP_OK;
 }
 
-static int by_row(const void *a, const void *b) {
-  const struct own_grant *x = a, *y = b;
-  return (x->row > y->row) - (x->row < y->row);
+static int by_int64(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
 }
 
 static int by_patient(const void *a, const void *b) {
@@ -190,7 +194,7 @@ static int by_patient(const void *a, const void *b) {
   return x->patient != y->patient ? (x->patient > y->patient) - (x->patient < y->patient) : x->inbox - y->inbox;
 }
 
-/* Row ids at a locator, in memory: the statement is free again while their boxes are opened. */
+/* Row ids at a locator, ascending, in memory: the statement is free again while their boxes are opened. */
 static int grant_ids(struct session *s, const uint8_t loc[16], int64_t limit, int64_t **ids, size_t *n) {
   size_t cap = 0;
   *ids = NULL;
@@ -214,58 +218,89 @@ static int grant_ids(struct session *s, const uint8_t loc[16], int64_t limit, in
   return e;
 }
 
-/* Opens a grant row, own (under the wrap key) or as sent (to the X25519 key). *sig: see grant_parse; NULL allowed. */
-static int grant_open(struct session *s, int64_t row, int sent, struct grant *g, const uint8_t **sig) {
+/* Opens a grant's box, own (under the wrap key) or as sent (to the X25519 key). *sig: see grant_parse; NULL allowed. */
+static int grant_unseal(struct session *s, int64_t row, const uint8_t *loc, const void *box, size_t len, int sent, struct grant *g,
+                        const uint8_t **sig) {
   const uint8_t *p, *ignored;
   size_t n;
+  struct box_ad ad = grant_ad(s, row, loc);
+  s->boxes_opened++;
+  int e = sent ? box_open_from(s->cred->box_sk, s->cred->box_pk, NULL, &ad, box, len, &s->scratch, &p, &n)
+               : box_open(s->cred->wrap, &ad, box, len, &s->scratch, &p, &n);
+  return e == DMP_OK ? grant_parse(p, n, g, sig ? sig : &ignored) : e;
+}
+
+static int grant_open(struct session *s, int64_t row, int sent, struct grant *g, const uint8_t **sig) {
   sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_BY_ID);
   if (st == NULL) return record_sql_fault(s->r);
   sqlite3_bind_int64(st, 1, row);
   int rc = sqlite3_step(st), e = DMP_E_NOT_FOUND;
-  if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == 16) {
-    struct box_ad ad = grant_ad(s, row, sqlite3_column_blob(st, 0));
-    const void *box = sqlite3_column_blob(st, 1);
-    size_t len = (size_t)sqlite3_column_bytes(st, 1);
-    s->boxes_opened++;
-    e = sent ? box_open_from(s->cred->box_sk, s->cred->box_pk, NULL, &ad, box, len, &s->scratch, &p, &n)
-             : box_open(s->cred->wrap, &ad, box, len, &s->scratch, &p, &n);
-    if (e == DMP_OK) e = grant_parse(p, n, g, sig ? sig : &ignored);
-  } else if (rc != SQLITE_DONE) {
+  if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == 16)
+    e = grant_unseal(s, row, sqlite3_column_blob(st, 0), sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), sent, g, sig);
+  else if (rc != SQLITE_DONE)
     e = record_sql_fault(s->r);
-  }
   sqlite3_reset(st);
   return e == DMP_OK ? e : record_fault(s->r, e, "dmp_grant", row);
 }
 
-/* The file's rows at the own locator against the list: new ones are opened, vanished ones dropped. */
+/* Drops from the list what is no longer among the file's rows; marks in `known` the rows that are listed. */
+static void own_keep(struct session *s, int inbox, const int64_t *ids, size_t n, uint8_t *known) {
+  size_t kept = 0;
+  for (size_t i = 0; i < s->owns; i++) {
+    if (s->own[i].inbox == inbox) {
+      const int64_t *at = n ? bsearch(&s->own[i].row, ids, n, sizeof *ids, by_int64) : NULL;
+      if (at == NULL) continue;
+      known[at - ids] = 1;
+    }
+    s->own[kept++] = s->own[i];
+  }
+  s->owns = kept;
+}
+
+/* The first reading: all own grants in one pass. */
+static int own_load(struct session *s, const uint8_t loc[16], struct grant *g) {
+  sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_BY_LOC);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
+  int rc, e = DMP_OK;
+  while (e == DMP_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+    int64_t row = sqlite3_column_int64(st, 0);
+    e = grant_unseal(s, row, loc, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), 0, g, NULL);
+    e = e == DMP_OK ? own_add(s, g->patient, row, 0) : record_fault(s->r, e, "dmp_grant", row);
+  }
+  if (e == DMP_OK && rc != SQLITE_DONE) e = record_sql_fault(s->r);
+  sqlite3_reset(st);
+  if (e != DMP_OK) s->owns = 0;
+  return e;
+}
+
+/* The file's rows at a locator against the list: new ones are opened, vanished ones dropped. */
 static int own_sync(struct session *s, const uint8_t loc[16], int inbox, struct grant *g) {
   int64_t *ids;
-  size_t n, kept = 0, known = s->owns;
+  size_t n;
   int e = grant_ids(s, loc, inbox ? INBOX_TRIES : INT64_MAX, &ids, &n);
-  if (known > 1) qsort(s->own, known, sizeof *s->own, by_row);
+  uint8_t *known = e == DMP_OK ? calloc(n + 1, 1) : NULL;
+  if (e == DMP_OK && known == NULL) e = DMP_E_NOMEM;
+  if (e == DMP_OK) own_keep(s, inbox, ids, n, known);
   for (size_t i = 0; e == DMP_OK && i < n; i++) {
-    struct own_grant key = { .row = ids[i] };
-    struct own_grant *have = known ? bsearch(&key, s->own, known, sizeof *s->own, by_row) : NULL;
-    if (have) {
-      have->inbox = inbox | 2;                        /* seen in this pass */
-      continue;
-    }
+    if (known[i]) continue;
     e = grant_open(s, ids[i], inbox, g, NULL);
     if (e != DMP_OK && inbox) {                       /* anyone may throw paper into an inbox */
       s->inbox_refused++;
       e = DMP_OK;
       continue;
     }
-    if (e == DMP_OK) e = own_add(s, g->patient, ids[i], inbox | 2);
+    if (e == DMP_OK) e = own_add(s, g->patient, ids[i], inbox);
   }
-  for (size_t i = 0; i < s->owns; i++) {
-    if ((s->own[i].inbox & 1) == inbox && !(s->own[i].inbox & 2)) continue;
-    s->own[kept] = s->own[i];
-    s->own[kept++].inbox &= 1;
-  }
-  if (e == DMP_OK) s->owns = kept;
+  free(known);
   free(ids);
   return e;
+}
+
+static void own_order(struct session *s) {
+  size_t i = 1;
+  while (i < s->owns && by_patient(&s->own[i - 1], &s->own[i]) <= 0) i++;
+  if (i < s->owns) qsort(s->own, s->owns, sizeof *s->own, by_patient);
 }
 
 int patient_own(struct session *s) {
@@ -275,11 +310,13 @@ int patient_own(struct session *s) {
   s->cache[0].generation = 0;
   own_grant_loc(s->cred, own);
   inbox_loc(s->cred->directory, s->cred->principal, inbox);
-  int e = own_sync(s, own, 0, g);
+  int e = s->owns == 0 ? own_load(s, own, g) : own_sync(s, own, 0, g);
   if (e == DMP_OK) e = own_sync(s, inbox, 1, g);
   bytes_wipe(g, sizeof *g);
-  if (s->owns > 1) qsort(s->own, s->owns, sizeof *s->own, by_patient);
-  if (e == DMP_OK) s->owns_generation = s->generation;
+  if (e != DMP_OK) return e;
+  own_order(s);
+  s->owns_generation = s->generation;
+  s->grants_written = 0;
   return e;
 }
 
@@ -537,6 +574,7 @@ int grant_put_own(struct session *s, const struct credential *who, const struct 
   uint8_t loc[16];
   struct buf box = { 0 };
   int e = DMP_OK, fresh = row == 0;
+  s->grants_written = 1;
   own_grant_loc(who, loc);
   if (fresh) e = record_random_id(&row);
   if (e == DMP_OK) e = grant_seal(s, g, none, who, NULL, loc, row, &box);
@@ -551,6 +589,7 @@ int grant_send(struct session *s, struct grant *g, int first, const struct certi
   struct buf over = { 0 }, box = { 0 };
   uint8_t loc[16], sig[SUITE_SIG];
   int64_t row;
+  s->grants_written = 1;
   memset(g->pair, 0, 32);
   memcpy(g->grantee_cert, grantee->hash, 32);
   memcpy(g->granter_cert, granter_hash, 32);
@@ -568,6 +607,7 @@ int grant_send(struct session *s, struct grant *g, int first, const struct certi
 
 static int grant_drop(struct session *s, int64_t row) {
   sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_DROP);
+  s->grants_written = 1;
   if (st) sqlite3_bind_int64(st, 1, row);
   return record_run(s->r, st);
 }

@@ -29,7 +29,9 @@ struct grant {                                        /* secret: locked memory o
 /* One leaf of one class: the key, and where its items and its state lie. */
 struct leaf {
   int held;
-  uint8_t key[32], object_loc[16], state_loc[16], state_prf[16];
+  uint8_t key[32], object_loc[16], state_loc[16];
+  int state_ready;                                    /* the terms of a state need a key of their own: only where rows lie */
+  uint8_t state_prf[16];
   int deposit_ready;
   uint8_t deposit_sk[32], deposit_pk[32];
 };
@@ -64,6 +66,7 @@ const struct certificate *patient_who_hash(struct session *s, struct patient *p,
 struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l);
 const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which);   /* P or M; NULL: not held */
 void leaf_deposit_pair(struct leaf *l);               /* fills deposit_sk, deposit_pk */
+void leaf_state_key(struct leaf *l);                  /* fills state_prf */
 int patient_expired(const struct patient *p);         /* a date rule, not a key */
 /* Derives a leaf from P or M. l: 0, 1 from P; 2, 3 from M. */
 void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out);

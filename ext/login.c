@@ -34,6 +34,19 @@ static int fresh_credential(struct credential *c) {
   return e;
 }
 
+/* What a creation that failed leaves beside the database would stop the next one. */
+static void create_undo(struct record *r, const char *key_path) {
+  char *path = sqlite3_mprintf("%s" DMP_ANCHOR_SUFFIX, r->path);
+  unlink(key_path);
+  if (r->anchor_fd >= 0) {
+    close(r->anchor_fd);
+    r->anchor_fd = -1;
+    if (path) unlink(path);
+  }
+  sqlite3_free(path);
+}
+
+/* The credential comes first of the files: a short PIN or a bad path is the likeliest error. The log is last: it is kept. */
 static int create_all(struct record *r, const char *key_path, struct pin pin, struct kdf_cost cost, struct credential *c) {
   int e = random_bytes("record", r->id, 16);
   if (e == DMP_OK) e = fresh_credential(c);
@@ -43,9 +56,12 @@ static int create_all(struct record *r, const char *key_path, struct pin pin, st
   memcpy(r->authority, c->sign_pk, 32);
   if (e == DMP_OK) e = record_make(r);
   if (e == DMP_OK) e = create_certificate(r, c);
-  if (e == DMP_OK) e = anchor_create(r);
+  if (e == DMP_OK) e = credential_create(key_path, pin.p, pin.n, cost, c);
+  if (e != DMP_OK) return e;
+  e = anchor_create(r);
   if (e == DMP_OK) e = log_open(r->path, NULL, r->id, 1, &r->log);
-  return e == DMP_OK ? credential_create(key_path, pin.p, pin.n, cost, c) : e;
+  if (e != DMP_OK) create_undo(r, key_path);
+  return e;
 }
 
 static int savepoint(struct record *r, const char *verb) {
@@ -74,7 +90,7 @@ int login_create(struct record *r, const char *key_path, struct pin pin, int sui
       savepoint(r, "RELEASE");
       r->fault.sql_rc = rc;
     } else if ((e = savepoint(r, "RELEASE")) != DMP_OK) {
-      unlink(key_path);
+      create_undo(r, key_path);
     }
   }
   if (e == DMP_OK) create_wal(r);

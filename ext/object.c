@@ -52,7 +52,7 @@ static int raws_at(struct session *s, struct raws *a, const uint8_t loc[16], str
 }
 
 /* What the rows from `first` on say the state should be, against the state box. */
-static int raws_state(struct session *s, int64_t patient, const struct raws *a, size_t first, const struct leaf *l, struct state *stored) {
+static int raws_state(struct session *s, int64_t patient, const struct raws *a, size_t first, struct leaf *l, struct state *stored) {
   struct state now = { 0 };
   int e = state_get(s, patient, l, stored);
   for (size_t i = first; e == DMP_OK && i < a->n; i++) {
@@ -223,13 +223,15 @@ static int item_open_own(struct session *s, struct patient *p, int64_t row, stru
   struct raws a = { 0 };
   uint8_t loc[16];
   int e = own_wrap_open(s, p, row, it);
-  if (e == DMP_OK) e = raws_by_id(s, &a, it->id, loc);
+  if (e == DMP_OK && (e = raws_by_id(s, &a, it->id, loc)) == DMP_E_NOT_FOUND)
+    e = record_fault(s->r, DMP_E_STATE_BAD, "dmp_wrap", row);   /* no item is ever removed while its depositor's wrap stands */
   if (e == DMP_OK) {
     it->cls = 0;
     it->leaf = 0;
     it->via = VIA_OWN;
     it->own_row = row;
     e = item_open_header(s, p, &a, &a.r[0], it);
+    if (e != DMP_OK) record_fault(s->r, e, "dmp_object", a.r[0].id);
   }
   raws_free(&a);
   return e;
@@ -312,13 +314,9 @@ static int wrap_ids(struct session *s, const uint8_t loc[16], int64_t **ids, siz
 }
 
 static void own_leaf_state(const struct patient *p, struct leaf *l) {
-  uint8_t k[32];
   memset(l, 0, sizeof *l);
   memcpy(l->key, p->own_leaf, 32);
   suite_prf(p->own_leaf, "state", 5, l->state_loc);
-  suite_kdf_text(p->own_leaf, "state", k);
-  suite_prf_key(k, l->state_prf);
-  bytes_wipe(k, sizeof k);
 }
 
 /* The depositor's own state counts ids: a deposit dropped with its wrap is seen. */
@@ -343,21 +341,33 @@ static int by_int64(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* The depositor's wrap must open what the leaf's opens: only a check of everything looks. */
+static int own_wrap_check(struct session *s, struct patient *p, int64_t row, const struct item *it) {
+  struct item own = { 0 };
+  int e = own_wrap_open(s, p, row, &own);
+  if (e == DMP_OK && (own.id != it->id || own.minimum != it->minimum || !suite_equal(own.header_key, it->header_key, 32)))
+    e = record_fault(s->r, DMP_E_TAMPERED, "dmp_wrap", row);
+  item_close(&own);
+  return e;
+}
+
 /* Own deposits that no leaf opened: the wraps that no opened header names. */
 static int scan_own(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
   int e = wrap_ids(s, p->own_loc, &f->own, &f->owns);
   size_t held = f->n;
-  if (e == DMP_OK && f->owns > 1) qsort(f->own, f->owns, sizeof *f->own, by_int64);
+  uint8_t *known = e == DMP_OK ? calloc(f->owns + 1, 1) : NULL;   /* by an opened header; the rows are in order */
+  if (e == DMP_OK && known == NULL) e = DMP_E_NOMEM;
   for (size_t i = 0; e == DMP_OK && i < held; i++) {
     int64_t row = f->it[i].c.wrap_row;
     if (memcmp(f->it[i].c.wrap_loc, p->own_loc, 16) != 0) continue;
     int64_t *at = f->owns ? bsearch(&row, f->own, f->owns, sizeof *f->own, by_int64) : NULL;
-    if (at) f->it[i].own_row = row;
+    if (at == NULL) continue;
+    f->it[i].own_row = row;
+    known[at - f->own] = 1;
+    if (w->bad) e = scan_fault(w, ctx, own_wrap_check(s, p, row, &f->it[i]));
   }
   for (size_t i = 0; e == DMP_OK && i < f->owns; i++) {
-    int known = 0;
-    for (size_t j = 0; !known && j < held; j++) known = f->it[j].own_row == f->own[i];
-    if (known) continue;
+    if (known[i]) continue;
     struct item *it = found_room(f);
     e = it ? item_open_own(s, p, f->own[i], it) : DMP_E_NOMEM;
     if (e != DMP_OK && it) {
@@ -365,7 +375,17 @@ static int scan_own(struct session *s, struct patient *p, const struct scan *w, 
       e = scan_fault(w, ctx, e);
     }
   }
+  free(known);
   return e == DMP_OK ? scan_fault(w, ctx, own_state_check(s, p, f, f->owns)) : e;
+}
+
+/* A sealed deposit that no leaf opens is no fault for who holds some of them; the patient, who holds all, is told when checking. */
+static int scan_deposit(struct session *s, struct patient *p, const struct scan *w, const struct raws *a, const struct raw *r, struct item *it) {
+  int e = item_open_deposit(s, p, a, r, w->first, w->last, it);
+  if (e != DMP_E_NOT_FOUND || w->bad == NULL) return e;
+  for (size_t i = 0; i < p->keyset.n; i++)
+    if (!patient_key(p, p->keyset.c[i].cls, WHICH_P) || !patient_key(p, p->keyset.c[i].cls, WHICH_M)) return e;
+  return DMP_E_TAMPERED;
 }
 
 static int scan_collect(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
@@ -376,7 +396,10 @@ static int scan_collect(struct session *s, struct patient *p, const struct scan 
     struct item *it = found_room(f);
     if (it == NULL) e = DMP_E_NOMEM;
     else if (a.r[i].via == VIA_LEAF) e = item_open_leaf(s, p, &a, &a.r[i], it);
-    else if (item_open_deposit(s, p, &a, &a.r[i], w->first, w->last, it) != DMP_OK) item_close(&f->it[--f->n]);
+    else if ((e = scan_deposit(s, p, w, &a, &a.r[i], it)) == DMP_E_NOT_FOUND) {
+      item_close(&f->it[--f->n]);
+      e = DMP_OK;
+    }
     if (e != DMP_OK && it) {
       record_fault(s->r, e, "dmp_object", a.r[i].id);
       item_close(&f->it[--f->n]);
@@ -447,22 +470,92 @@ void object_seen(struct session *s, int64_t object, int64_t patient) {
   s->seen[seen_slot(object)].patient = patient;
 }
 
-int object_find(struct session *s, int64_t id, struct patient **p, struct item *it) {
-  int e = patient_own(s);
-  if (e != DMP_OK) return e;
-  if (s->seen && s->seen[seen_slot(id)].object == id) {
-    e = patient_get(s, s->seen[seen_slot(id)].patient, p);
+/* Opens the object with whom the finder knows under the key. */
+static int find_met(struct session *s, uint64_t key, int64_t id, struct patient **p, struct item *it) {
+  int64_t patient;
+  for (size_t probe = 0; (patient = finder_next(&s->finder, key, &probe)) != 0;) {
+    int e = patient_get(s, patient, p);
     if (e == DMP_OK) e = object_open(s, *p, id, it);
-    if (e != DMP_E_NOT_FOUND && e != DMP_E_NO_PATIENT) return e;
-  }
-  for (size_t i = 0; i < s->owns; i++) {
-    if (i > 0 && s->own[i].patient == s->own[i - 1].patient) continue;
-    e = patient_get(s, s->own[i].patient, p);
-    if (e == DMP_OK) e = object_open(s, *p, id, it);
-    if (e == DMP_OK) object_seen(s, id, (*p)->id);
+    if (e == DMP_OK) object_seen(s, id, patient);
     if (e != DMP_E_NOT_FOUND && e != DMP_E_NO_PATIENT) return e;
   }
   return DMP_E_NOT_FOUND;
+}
+
+static int find_leaves(struct session *s, struct patient *p) {
+  int e = finder_add(&s->finder, le_get64(p->deposit_loc), p->id);
+  for (size_t i = 0; i < p->g.count; i++) {
+    const struct entry *en = &p->g.entry[i];
+    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; e == DMP_OK && l < end; l++) {
+      const struct leaf *leaf = patient_leaf(p, en->cls, l);
+      if (leaf->held) e = finder_add(&s->finder, le_get64(leaf->object_loc), p->id);
+    }
+  }
+  return e;
+}
+
+static int find_deposits(struct session *s, struct patient *p) {
+  int64_t *rows = NULL;
+  size_t n = 0;
+  int e = wrap_ids(s, p->own_loc, &rows, &n);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) {
+    struct item it = { 0 };
+    e = own_wrap_open(s, p, rows[i], &it);
+    if (e == DMP_OK) e = finder_add(&s->finder, (uint64_t)it.id, p->id);
+    item_close(&it);
+  }
+  free(rows);
+  return e;
+}
+
+/* Patient after patient is added to the finder, by his locators or by what was deposited with him, until it knows the key. */
+static int find_on(struct session *s, size_t *done, int (*add)(struct session *s, struct patient *p), uint64_t key, int64_t id,
+                   struct patient **p, struct item *it) {
+  int e = DMP_E_NOT_FOUND;
+  while (e == DMP_E_NOT_FOUND && *done < s->owns) {
+    size_t i = *done;
+    if (i == 0 || s->own[i].patient != s->own[i - 1].patient) {
+      e = patient_get(s, s->own[i].patient, p);
+      if (e == DMP_OK) e = add(s, *p);
+      if (e == DMP_OK) e = find_met(s, key, id, p, it);
+      else if (e == DMP_E_NO_PATIENT) e = DMP_E_NOT_FOUND;
+    }
+    if (e == DMP_OK || e == DMP_E_NOT_FOUND) *done = i + 1;
+  }
+  return e;
+}
+
+/* The locator of a row; zeros, which nobody's leaf has, where there is none. */
+static int object_loc(struct session *s, int64_t id, uint8_t loc[16]) {
+  memset(loc, 0, 16);
+  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_BY_ID);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_int64(st, 1, id);
+  int rc = sqlite3_step(st);
+  if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == 16) memcpy(loc, sqlite3_column_blob(st, 0), 16);
+  sqlite3_reset(st);
+  return rc == SQLITE_ROW || rc == SQLITE_DONE ? DMP_OK : record_sql_fault(s->r);
+}
+
+/* An id that exists for others and one that doesn't exist take the same way. */
+int object_find(struct session *s, int64_t id, struct patient **p, struct item *it) {
+  struct finder *f = &s->finder;
+  uint8_t loc[16];
+  int e = patient_own(s);
+  if (e == DMP_OK && s->seen && s->seen[seen_slot(id)].object == id) {
+    e = patient_get(s, s->seen[seen_slot(id)].patient, p);
+    if (e == DMP_OK) e = object_open(s, *p, id, it);
+    if (e != DMP_E_NOT_FOUND && e != DMP_E_NO_PATIENT) return e;
+    e = DMP_OK;
+  }
+  if (e == DMP_OK) e = object_loc(s, id, loc);
+  if (e != DMP_OK) return e;
+  e = find_met(s, le_get64(loc), id, p, it);
+  if (e == DMP_E_NOT_FOUND && f->generation != s->generation) finder_begin(f, s->generation);
+  if (e == DMP_E_NOT_FOUND) e = find_on(s, &f->leaves, find_leaves, le_get64(loc), id, p, it);
+  if (e == DMP_E_NOT_FOUND) e = find_met(s, (uint64_t)id, id, p, it);
+  if (e == DMP_E_NOT_FOUND) e = find_on(s, &f->deposits, find_deposits, (uint64_t)id, id, p, it);
+  return e;
 }
 
 int object_verify(struct session *s, struct patient *p, const struct item *it) {
@@ -491,7 +584,7 @@ static int wrap_seal(struct session *s, const struct item *it, uint16_t table, i
   return e;
 }
 
-static int state_change(struct session *s, struct patient *p, const struct leaf *l, int64_t id, uint64_t version, const uint8_t *tag, int by) {
+static int state_change(struct session *s, struct patient *p, struct leaf *l, int64_t id, uint64_t version, const uint8_t *tag, int by) {
   struct state st;
   int e = state_get(s, p->id, l, &st);
   if (e == DMP_E_STATE_BAD && st.row == 0 && tag == NULL) e = DMP_OK;   /* the first own deposit */
@@ -609,7 +702,7 @@ static int own_reseal(struct session *s, struct patient *p, const struct item *i
 }
 
 /* Seals a header again under a new key, at version + 1, in leaf `to`; states of both leaves follow. */
-static int object_reseal(struct session *s, struct patient *p, struct item *it, const struct leaf *from, const struct leaf *to,
+static int object_reseal(struct session *s, struct patient *p, struct item *it, struct leaf *from, struct leaf *to,
                          const struct buf *plain) {
   struct buf header = { 0 }, wrap = { 0 };
   uint64_t old_version = it->version;

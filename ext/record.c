@@ -320,6 +320,15 @@ void record_release(struct record *r) {
   if (r->st[STMT_SNAPSHOT]) sqlite3_reset(r->st[STMT_SNAPSHOT]);
 }
 
+/* While a transaction that writes is open nobody else's can commit, and each commit adds one to the data version. */
+int record_committed(struct record *r) {
+  unsigned v = 0;
+  if (sqlite3_file_control(r->db, r->schema, SQLITE_FCNTL_DATA_VERSION, &v) != SQLITE_OK) return 0;
+  int own = v == r->data_version || v == r->data_version + 1;   /* the same: another table of this transaction has asked */
+  if (own) r->data_version = v;
+  return own;
+}
+
 int record_changed(struct record *r) {
   unsigned v = 0;
   if (sqlite3_file_control(r->db, r->schema, SQLITE_FCNTL_DATA_VERSION, &v) != SQLITE_OK) return 1;

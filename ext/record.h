@@ -19,7 +19,7 @@
   X(KEYSET_BY_LOC,   "SELECT id,box FROM %s.dmp_keyset WHERE loc=?1") \
   X(KEYSET_PUT,      "INSERT INTO %s.dmp_keyset(id,loc,box) VALUES(?1,?2,?3)") \
   X(GRANT_BY_LOC,    "SELECT id,box FROM %s.dmp_grant WHERE loc=?1") \
-  X(GRANT_IDS,       "SELECT id FROM %s.dmp_grant WHERE loc=?1 LIMIT ?2") \
+  X(GRANT_IDS,       "SELECT id FROM %s.dmp_grant WHERE loc=?1 ORDER BY id LIMIT ?2") \
   X(GRANT_BY_ID,     "SELECT loc,box FROM %s.dmp_grant WHERE id=?1") \
   X(GRANT_PUT,       "INSERT INTO %s.dmp_grant(id,loc,box) VALUES(?1,?2,?3)") \
   X(GRANT_SET,       "UPDATE %s.dmp_grant SET loc=?2,box=?3 WHERE id=?1") \
@@ -94,6 +94,8 @@ int  record_hold(struct record *r);
 void record_release(struct record *r);
 /* 1 when another connection (or this one) committed since the last call: caches are stale. */
 int  record_changed(struct record *r);
+/* Called from a commit of this connection: 1 when it was the only one since the last call of either, so that nobody else's waits unseen. */
+int  record_committed(struct record *r);
 
 /* A ready statement, reset and with its bindings cleared; NULL on failure (then record_sql_fault(r) is the error). */
 sqlite3_stmt *record_stmt(struct record *r, enum record_stmt which);

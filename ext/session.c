@@ -22,12 +22,19 @@ void session_free(struct session *s) {
   free(s->pending.file);
   free(s->own);
   free(s->seen);
+  finder_free(&s->finder);
   free(s->listed);
   free(s->on_behalf);
   free(s);
 }
 
 void session_stale(struct session *s) { s->generation++; }
+
+void session_wrote(struct session *s) {
+  int listed = s->owns_generation == s->generation && !s->grants_written;
+  s->generation++;
+  if (listed) s->owns_generation = s->generation;
+}
 
 int session_use(struct record *r, struct session **out) {
   struct session *s = r->session;

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 #include "certificate.h"
 #include "credential.h"
+#include "finder.h"
 #include "log.h"
 #include "box.h"
 
@@ -38,7 +39,8 @@ struct session {
   struct own_grant *own;                  /* owned, sorted by patient */
   size_t owns, own_cap;
   unsigned generation;                    /* bumped whenever what was read may be stale */
-  unsigned owns_generation;               /* generation at which the list was read */
+  unsigned owns_generation;               /* generation at which the list was true */
+  int grants_written;                     /* this login wrote a grant since the list was read */
   unsigned inbox_refused;                 /* grants found that did not prove and were dropped */
   struct patient *cache;                  /* owned, locked: PATIENT_CACHE opened grants */
   unsigned cache_tick;
@@ -51,6 +53,7 @@ struct session {
   struct repeated repeated[REPEATED];
   unsigned repeated_next;
   struct { int64_t object, patient; } *seen;   /* owned: hints where an object was met, SEEN entries by hash */
+  struct finder finder;                   /* locators of the leaves held, and own deposits, as far as they were needed */
   int64_t listed_day;                     /* day of the lines in listed */
   int64_t *listed; size_t listeds, listed_cap;  /* owned, sorted: patients whose listing this login has logged today */
   uint64_t headers_opened, boxes_opened;
@@ -60,7 +63,9 @@ void session_free(struct session *s);     /* wipes; NULL is harmless */
 /* The checks that every use begins with: logged in, same process, schema untouched, temp in memory; bumps the generation
  * when the file changed. */
 int  session_use(struct record *r, struct session **out);
-void session_stale(struct session *s);    /* forget everything read: after own writes and rollbacks */
+void session_stale(struct session *s);    /* forget everything read: after others' writes and rollbacks */
+/* After an own write that succeeded: forget what was read of patients; the list of grants stays true unless one was written. */
+void session_wrote(struct session *s);
 
 /* Opens a box under a key into s->scratch and counts it. */
 int  session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,

@@ -53,11 +53,12 @@ int state_put(struct session *s, int64_t patient, const struct leaf *l, struct s
   return e;
 }
 
-void state_term(struct state *st, const struct leaf *l, int64_t object, uint64_t version, const uint8_t tag[16]) {
+void state_term(struct state *st, struct leaf *l, int64_t object, uint64_t version, const uint8_t tag[16]) {
   uint8_t x[8 + 8 + 16] = { 0 }, t[16];
   le_put64(x, (uint64_t)object);
   le_put64(x + 8, version);
   if (tag) memcpy(x + 16, tag, 16);
+  leaf_state_key(l);
   suite_prf_with(l->state_prf, x, sizeof x, t);
   for (int i = 0; i < 16; i++) st->sum[i] ^= t[i];
 }

@@ -7,8 +7,9 @@ SQLITE_EXTENSION_INIT3
 
 static const struct table *const TABLES[] = { &TABLE_DMP, &TABLE_SESSION, &TABLE_PRINCIPAL, &TABLE_PATIENT, &TABLE_IDENTITY,
                                               &TABLE_CONSENT, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG };
-/* Rows that a scan reads ahead: their patients are logged in one block before the first is released. */
-enum { READ_AHEAD = 256, CONSTRAINTS_MAX = 16 };
+/* Rows that a scan reads ahead: their patients are logged in one block before the first is released. The first batch is small,
+ * each next one twice as large: who wants one row does not wait for 256. */
+enum { READ_FIRST = 16, READ_AHEAD = 256, CONSTRAINTS_MAX = 16 };
 
 /* ---- batches ---- */
 
@@ -89,10 +90,11 @@ struct constraint { int column, op; struct value v; };
 struct cursor {
   sqlite3_vtab_cursor base;                           /* base class, first */
   struct rows rows;
-  size_t at;                                          /* row in the batch */
+  size_t at, ahead;                                   /* row in the batch; rows that this batch is to have */
   int64_t *patients; size_t n, next;                  /* owned: those still to be made */
   int done;
   int one;                                            /* the statement named a patient or an item */
+  int64_t item;                                       /* the item it named; 0: none */
   uint8_t login[16];                                  /* of the session that began: another one ends the cursor */
   struct constraint con[CONSTRAINTS_MAX]; int cons;
   struct arena values;                                /* of the constraints */
@@ -298,6 +300,7 @@ static int filter_patients(struct cursor *c, const struct table *t, struct sessi
     if (e == DMP_E_NOT_FOUND) return DMP_OK;
     if (e != DMP_OK) return e;
     item_close(&it);
+    c->item = k->v.u.i;
     return add_patient(c, p->id);
   }
   return all_patients(c, s);
@@ -306,7 +309,7 @@ static int filter_patients(struct cursor *c, const struct table *t, struct sessi
 /* Rows of one patient, filtered; kept ones stay in the batch. */
 static int make_patient(struct cursor *c, const struct table *t, struct session *s, struct patient *p, struct access *a) {
   size_t first = c->rows.n, kept = first;
-  int e = t->make(s, p, &c->rows);
+  int e = c->item && t->make_one ? t->make_one(s, p, c->item, &c->rows) : t->make(s, p, &c->rows);
   size_t w = (size_t)c->rows.columns;
   for (size_t i = first; e == DMP_OK && i < c->rows.n; i++) {
     if (!row_passes(c, c->rows.v + i * w)) continue;
@@ -335,12 +338,13 @@ static int next_batch(struct cursor *c, const struct table *t, struct session *s
     if (!c->one) e = make_patient(c, t, s, NULL, &a);
     c->done = 1;
   }
-  while (e == DMP_OK && t->patient_col >= 0 && c->rows.n < READ_AHEAD && c->next < c->n) {
+  while (e == DMP_OK && t->patient_col >= 0 && c->rows.n < c->ahead && c->next < c->n) {
     struct patient *p;
     e = patient_get(s, c->patients[c->next++], &p);
     if (e == DMP_OK) e = make_patient(c, t, s, p, &a);
     else if (e == DMP_E_NO_PATIENT) e = DMP_OK;       /* absent, unknown and withdrawn look the same */
   }
+  if (c->ahead < READ_AHEAD) c->ahead *= 2;
   if (e == DMP_OK) e = access_flush(s, &a);
   if (e != DMP_OK) rows_clear(&c->rows);              /* no log, no data */
   access_free(&a);
@@ -358,6 +362,8 @@ static int table_filter(sqlite3_vtab_cursor *base, int num, const char *str, int
   c->patients = NULL;
   c->n = c->next = c->at = 0;
   c->done = c->one = 0;
+  c->item = 0;
+  c->ahead = READ_FIRST;
   int e = session_use(v->r, &s);
   if (e == DMP_E_NO_SESSION && !v->t->needs_login) {
     c->done = 1;
@@ -446,12 +452,14 @@ static int table_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqli
   struct vtab *v = (struct vtab *)base;
   struct session *s;
   sqlite3 *db = v->c->db;
-  sqlite3_int64 last = sqlite3_last_insert_rowid(db), changes = sqlite3_total_changes64(db);
+  sqlite3_int64 last = sqlite3_last_insert_rowid(db);
   int e = session_use(v->r, &s);
   if (e == DMP_OK) {
+    s->pending.whole = sqlite3_total_changes64(db);
     e = update_call(v, s, argc, argv, rowid);
-    if (e != DMP_OK && sqlite3_total_changes64(db) != changes) s->pending.halfway = 1;
-    session_stale(s);
+    if (e != DMP_OK && sqlite3_total_changes64(db) != s->pending.whole) s->pending.halfway = 1;
+    if (e == DMP_OK) session_wrote(s);
+    else session_stale(s);
   }
   sqlite3_set_last_insert_rowid(db, last);            /* an INSERT sets its own after this */
   return vtab_error(v, e);
@@ -475,7 +483,8 @@ static void table_end(sqlite3_vtab *base, int committed) {
   access_outcome(s, committed);
   s->levels = 0;
   if (!committed) s->dir.rows = -1;
-  session_stale(s);
+  if (committed && record_committed(s->r)) session_wrote(s);
+  else session_stale(s);
 }
 
 static int table_commit(sqlite3_vtab *base) {

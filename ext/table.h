@@ -33,6 +33,8 @@ struct table {
   int self;                                           /* after the patients, make is called once with p NULL: rows about nobody */
   /* Rows of one patient (p NULL when patient_col is -1). */
   int (*make)(struct session *s, struct patient *p, struct rows *out);
+  /* The row of one item of the patient, where that is less work than making them all; NULL: make. */
+  int (*make_one)(struct session *s, struct patient *p, int64_t id, struct rows *out);
   int (*insert)(struct session *s, sqlite3_value **v, int64_t *rowid);         /* v: one per column */
   int (*update)(struct session *s, int64_t rowid, sqlite3_value **v);
   int (*erase)(struct session *s, int64_t rowid);

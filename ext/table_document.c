@@ -376,6 +376,19 @@ static int mask_make(struct session *s, struct patient *p, struct rows *out) {
   return e == DMP_OK ? object_scan(s, p, &CHOICES, make_mask_since, &m) : e;
 }
 
+/* Masking one document must not cost more in a long record. */
+static int mask_make_one(struct session *s, struct patient *p, int64_t document, struct rows *out) {
+  struct making m = { s, p, out, out->n };
+  struct item it;
+  int full, e = holder_is_full(s, p, &full);
+  if (e != DMP_OK || !full) return e;
+  e = object_open(s, p, document, &it);
+  if (e != DMP_OK) return e == DMP_E_NOT_FOUND ? DMP_OK : e;
+  e = make_mask(&m, &it);
+  item_close(&it);
+  return e == DMP_OK ? object_scan(s, p, &CHOICES, make_mask_since, &m) : e;
+}
+
 static int mask_row(struct session *s, struct patient *p, int64_t document) {
   const struct signer me = { s->cred, s->me.hash };
   struct content c = { .table = ITEM_MASK };
@@ -459,4 +472,5 @@ static int mask_erase(struct session *s, int64_t rowid) {
 }
 
 const struct table TABLE_MASK = { .name = "mask", .col = MASK, .columns = M_COLUMNS, .patient_col = M_PATIENT, .id_col = M_DOCUMENT,
-                                  .listing = 1, .needs_login = 1, .make = mask_make, .insert = mask_insert, .erase = mask_erase };
+                                  .listing = 1, .needs_login = 1, .make = mask_make, .make_one = mask_make_one,
+                                  .insert = mask_insert, .erase = mask_erase };

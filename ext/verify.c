@@ -164,12 +164,21 @@ static int check_log(struct check *c) {
 
 /* ---- people ---- */
 
-static void check_directory(struct check *c) {
+/* Read again from the file: what the session keeps is as old as its login. */
+static int check_directory(struct check *c) {
   struct session *s = c->s;
-  for (size_t i = 0; i < s->dir.n; i++)
-    if (directory_by_hash(&s->dir, s->dir.all[i].hash) == NULL)
+  struct directory dir = { 0 };
+  int e = directory_load(s->r, s->cred->directory, s->cred->authority, &dir);
+  for (size_t i = 0; e == DMP_OK && i < dir.n; i++)
+    if (directory_by_hash(&dir, dir.all[i].hash) == NULL)
       finding(c, "dmp_certificate", 0, "fault", "a certificate of the directory does not verify");
+  directory_free(&dir);
+  if (e != DMP_OK && e != DMP_E_NOMEM && e != DMP_E_SQL) {
+    fault(c, e, "dmp_certificate");
+    e = DMP_OK;
+  }
   if (s->inbox_refused) finding(c, "dmp_grant", 0, "fault", "first grants that did not prove were found in the inbox and dropped");
+  return e;
 }
 
 /* ---- one patient ---- */
@@ -257,7 +266,7 @@ static int check_patient(struct check *c, int64_t id) {
 static int check_all(struct check *c) {
   int e = patient_own(c->s);
   if (e == DMP_OK) e = check_log(c);
-  if (e == DMP_OK) check_directory(c);
+  if (e == DMP_OK) e = check_directory(c);
   for (size_t i = 0; e == DMP_OK && i < c->s->owns; i++)
     if (i == 0 || c->s->own[i].patient != c->s->own[i - 1].patient) e = check_patient(c, c->s->own[i].patient);
   return e == DMP_OK && c->oom ? DMP_E_NOMEM : e;

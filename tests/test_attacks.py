@@ -1,0 +1,830 @@
+#!/usr/bin/python3
+"""What the host, a thief, a colleague and a crash can do to a record, and what holds. Usage: test_attacks.py [BUILD_FOLDER [TEST_NAME...]]
+The host writes here through a plain SQLite connection, which has no key. Forgeries that need real keys are in test_forgery.c."""
+import glob
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import unittest
+from harness import (BUILD, PIN, SHADOWS, SO, Case, Practice, deposit, documents, error_of, main, one, open_record)
+
+YES = os.path.join(BUILD, 'yes', 'dmp.so')
+CANARIES = ['KANARI-TITRE', 'KANARI-CORPS', 'KANARI-NOM', 'KANARI-PRENOM', 'KANARI-VALEUR', 'KANARI-EPISODE', '271058815400233', 'kanari@code']
+PEOPLE = {'treating': ('10', 1), 'pharmacist': ('21', 0), 'left': ('21', 0), 'nurse': ('60', 0)}
+BOXES = [('certificate', 'box'), ('keyset', 'box'), ('grant', 'box'), ('object', 'wrap'), ('object', 'header'), ('wrap', 'wrap'),
+         ('chunk', 'box'), ('state', 'box')]
+VIEWS = ('SELECT * FROM document ORDER BY id', 'SELECT * FROM patient', 'SELECT * FROM identity', 'SELECT * FROM consent ORDER BY grantee',
+         'SELECT * FROM mask ORDER BY document', 'SELECT id,name FROM principal ORDER BY id')
+CORRUPT = r'^dmp-E0(05|06|07|08|30|34|35|36|37|38|39|40): '
+NOBODY = 65534
+
+
+def history(options='kdf=1x8'):
+    """A record with some life in it: every kind of box is there, all keys are adopted or lie as packets, one person has left."""
+    p = Practice(PEOPLE, options=options)
+    t = p.login('treating')
+    p.pid = p.patient('patient', t, 'treating', birth_name='KANARI-NOM', given_names='KANARI-PRENOM', ins='271058815400233',
+                      ins_oid='1.2.250.1.213.1.4.10', local_system='urn:local', local_value='KANARI-VALEUR')
+    me = p.login('patient')
+    p.plain = deposit(t, p.pid, b'KANARI-CORPS un', title='KANARI-TITRE un', episode='KANARI-EPISODE')
+    for name in ('pharmacist', 'left', 'nurse'):
+        me.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (p.pid, p.id[name]))
+    h, left, n = p.login('pharmacist'), p.login('left'), p.login('nurse')
+    p.long = deposit(h, p.pid, b'KANARI-CORPS' * 9000, title='KANARI-TITRE long')
+    p.hidden = deposit(h, p.pid, b'KANARI-CORPS masque', title='KANARI-TITRE masque', masked=1)
+    p.masked = deposit(t, p.pid, b'KANARI-CORPS deux', title='KANARI-TITRE deux')
+    me.execute('INSERT INTO mask(document) VALUES(?)', (p.masked,))
+    me.execute('DELETE FROM consent WHERE patient=? AND grantee=?', (p.pid, p.id['left']))
+    p.gone = deposit(left, p.pid, b'KANARI-CORPS depart', title='KANARI-TITRE depart')
+    p.con = {'patient': me, 'treating': t, 'pharmacist': h, 'left': left, 'nurse': n, 'authority': p.authority}
+    return p
+
+
+def view(con):
+    out = []
+    for sql in VIEWS:
+        try:
+            out.append(con.execute(sql).fetchall())
+        except sqlite3.Error as e:
+            out.append(str(e))
+    return out
+
+
+def alterations(box, other_row, other_kind, other_record):
+    """(name, bytes) of everything that may be put in a box's place."""
+    for at, bit in ((0, 1), (1, 0x10), (2, 0x80), (len(box) // 2, 4), (len(box) - 16, 1), (len(box) - 1, 0x80)):
+        yield 'bit flipped at %d' % at, box[:at] + bytes([box[at] ^ bit]) + box[at + 1:]
+    for n in (0, 1, 13, len(box) - 1):
+        yield 'cut to %d bytes' % n, box[:n]
+    yield 'a byte longer', box + b'\0'
+    for name, other in (('another row', other_row), ('another kind', other_kind), ('another record', other_record)):
+        if other is not None:
+            yield 'the box of ' + name, other
+
+
+class Boxes(Case):
+    """Every kind of sealed value, altered by who holds the file and no key."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.p, cls.q = history(), history()
+        cls.raw = cls.p.raw()
+        cls.base = {n: view(c) for n, c in cls.p.con.items()}
+        cls.other = cls.q.raw()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.p.drop()
+        cls.q.drop()
+
+    def setUp(self):
+        self.assertEqual({n: view(c) for n, c in self.p.con.items()}, self.base)
+
+    def rows(self, con, table, column):
+        return con.execute('SELECT id,%s FROM dmp_%s WHERE %s IS NOT NULL ORDER BY id' % (column, table, column)).fetchall()
+
+    def named(self, table, row):
+        """Whether somebody's dmp_verify names the row; a chunk is named by its document."""
+        places = {('dmp_' + table, row)}
+        if table == 'chunk':
+            document = one(self.raw, 'SELECT object FROM dmp_chunk WHERE id=?', row)
+            places = {('dmp_chunk of object', document), ('dmp_object', document)}
+        for con in self.p.con.values():
+            for r in con.execute('SELECT place,"row",kind FROM dmp_verify').fetchall():
+                if r[:2] in places and r[2] == 'fault':
+                    return True
+        return False
+
+    def verdict(self, con):
+        try:
+            return {r[0] for r in con.execute('SELECT kind FROM dmp_verify')}
+        except sqlite3.Error as e:
+            self.assertRegex(str(e), CORRUPT)
+            return {'fault'}
+
+    def altered(self, table, column, row, box):
+        """Everybody sees what was there before or one clear error (True). The wrapped key of a deposit that nobody has adopted yet
+        says not even whose it is: without it the item is absent, and only who holds all keys can name it."""
+        self.raw.execute('UPDATE dmp_%s SET %s=? WHERE id=?' % (table, column), (box, row))
+        met, sealed = False, (table, column, row) == ('object', 'wrap', self.p.gone)
+        for name, con in self.p.con.items():
+            for got, before in zip(view(con), self.base[name]):
+                if got != before and sealed and isinstance(got, list):
+                    self.assertEqual(got, [r for r in before if r[0] != row])
+                elif got != before:
+                    self.assertIsInstance(got, str, '%s sees other rows' % name)
+                    self.assertRegex(got, CORRUPT)
+                    self.assertNotIn('KANARI', got)
+                    met = True
+        return met
+
+    def every(self, table, column):
+        mine, kinds, theirs = self.rows(self.raw, table, column), {}, self.rows(self.other, table, column)
+        for t, c in BOXES:
+            kinds[t, c] = self.rows(self.raw, t, c)[0][1]
+        silent = []
+        for i, (row, box) in enumerate(mine):
+            foreign = next(b for k, b in kinds.items() if k != (table, column))
+            all_of_it = list(alterations(box, mine[i - 1][1] if len(mine) > 1 else None, foreign, theirs[i % len(theirs)][1]))
+            if i > 1:                                    # every row once, the first two in every way
+                all_of_it = [all_of_it[(i * 5) % len(all_of_it)]]
+            for n, (how, bad) in enumerate(all_of_it):
+                with self.subTest(row=i, how=how):
+                    self.altered(table, column, row, bad)
+                    if (n == 0 or table == 'chunk') and not self.named(table, row):
+                        silent.append(row)
+            self.raw.execute('UPDATE dmp_%s SET %s=? WHERE id=?' % (table, column), (box, row))
+        return silent
+
+    def test_a_certificate_altered_is_one_error_and_named_and_a_welcome_only_stops_the_newcomer(self):
+        silent = self.every('certificate', 'box')
+        self.assertEqual(len(silent), len(PEOPLE))        # the boxes for first logins: sealed to the newcomer alone
+        self.p.request('late')
+        request = one(self.p.authority, 'SELECT dmp_keygen(?,?,?)', self.p.key('later'), PIN, 'kdf=1x8')
+        before = {r[0] for r in self.raw.execute('SELECT id FROM dmp_certificate')}
+        self.p.authority.execute('BEGIN')
+        self.p.authority.execute("INSERT INTO principal(kind,name,profession,certificate) VALUES('professional','L','10',?)", (request,))
+        self.p.authority.execute('COMMIT')
+        try:
+            con, args = self.p.connect(), (self.p.key('later'), PIN, self.p.fingerprint)
+            rows = [r for r in self.raw.execute('SELECT id,loc,box FROM dmp_certificate').fetchall() if r[0] not in before]
+            for row, _, box in rows:
+                self.raw.execute('UPDATE dmp_certificate SET box=? WHERE id=?', (box[:-1] + bytes([box[-1] ^ 1]), row))
+                got = error_of(con, 'SELECT dmp_login(?,?,NULL,NULL,?)', args)
+                self.assertRegex(got or 'accepted', '^dmp-E0(05|29|30): ')
+                self.raw.execute('UPDATE dmp_certificate SET box=? WHERE id=?', (box, row))
+            self.assertIsNone(error_of(con, 'SELECT dmp_login(?,?,NULL,NULL,?)', args))
+        finally:
+            for name in self.base:
+                self.base[name] = view(self.p.con[name])
+
+    def test_a_keyset_altered_is_one_error_and_named(self):
+        self.assertEqual(self.every('keyset', 'box'), [])
+
+    def test_a_grant_altered_is_one_error_and_named(self):
+        self.assertEqual(self.every('grant', 'box'), [])
+
+    def test_the_wrapped_key_of_an_item_altered_is_one_error_and_named(self):
+        self.assertEqual(self.every('object', 'wrap'), [])
+
+    def test_a_header_altered_is_one_error_and_named(self):
+        self.assertEqual(self.every('object', 'header'), [])
+
+    def test_a_depositors_own_wrap_altered_is_one_error_and_named(self):
+        self.assertEqual(self.every('wrap', 'wrap'), [])
+
+    def test_a_chunk_altered_is_one_error_and_named(self):
+        self.assertEqual(self.every('chunk', 'box'), [])
+
+    def test_a_state_altered_is_one_error_and_named(self):
+        self.assertEqual(self.every('state', 'box'), [])
+
+    def test_two_rows_that_changed_places_are_one_error_and_named(self):
+        for table, column in BOXES:
+            rows = self.rows(self.raw, table, column)[:2]
+            (a, x), (b, y) = rows
+            self.raw.execute('UPDATE dmp_%s SET %s=? WHERE id=?' % (table, column), (y, a))
+            with self.subTest(table=table, column=column):
+                self.altered(table, column, b, x)
+            self.raw.execute('UPDATE dmp_%s SET %s=? WHERE id=?' % (table, column), (x, a))
+            self.raw.execute('UPDATE dmp_%s SET %s=? WHERE id=?' % (table, column), (y, b))
+
+    def test_a_row_dropped_is_never_an_empty_answer(self):
+        for table in ('keyset', 'object', 'wrap', 'chunk', 'state'):
+            for row in self.raw.execute('SELECT * FROM dmp_' + table).fetchall()[:8]:
+                self.raw.execute('DELETE FROM dmp_%s WHERE id=?' % table, (row[0],))
+                with self.subTest(table=table):
+                    named = False
+                    for name, con in self.p.con.items():
+                        for got, before in zip(view(con), self.base[name]):
+                            if got != before:
+                                self.assertRegex(got if isinstance(got, str) else 'other rows', CORRUPT, name)
+                        named |= 'fault' in self.verdict(con)
+                    self.assertTrue(named, table)
+                self.raw.execute('INSERT INTO dmp_%s VALUES(%s)' % (table, ','.join('?' * len(row))), row)
+
+    def test_a_row_doubled_under_another_id_opens_nothing_more(self):
+        for table in ('object', 'wrap', 'state', 'grant', 'keyset'):
+            row = self.raw.execute('SELECT * FROM dmp_' + table).fetchone()
+            self.raw.execute('INSERT INTO dmp_%s VALUES(%s)' % (table, ','.join('?' * len(row))), (row[0] ^ 12345,) + row[1:])
+            named = False
+            for name, con in self.p.con.items():
+                for got, before in zip(view(con), self.base[name]):
+                    if got != before:
+                        self.assertRegex(got if isinstance(got, str) else 'other rows', CORRUPT, '%s %s' % (name, table))
+                named |= 'fault' in self.verdict(con)
+            self.raw.execute('DELETE FROM dmp_%s WHERE id=?' % table, (row[0] ^ 12345,))
+            self.assertTrue(named, table)
+
+    def test_values_of_a_wrong_type_in_the_file_are_one_error(self):
+        for table, column in BOXES + [('object', 'loc'), ('grant', 'loc'), ('object', 'version')]:
+            row, good = self.raw.execute('SELECT id,%s FROM dmp_%s' % (column, table)).fetchone()
+            for bad in ('texte', 1, -1, 1.5, b'', b'x' * 100000):
+                with self.subTest(table=table, column=column, value=str(bad)[:10]):
+                    self.raw.execute('UPDATE dmp_%s SET %s=? WHERE id=?' % (table, column), (bad, row))
+                    for name, con in self.p.con.items():
+                        for got, before in zip(view(con), self.base[name]):
+                            self.assertTrue(got == before or isinstance(got, str) or column == 'loc', name)
+            self.raw.execute('UPDATE dmp_%s SET %s=? WHERE id=?' % (table, column), (good, row))
+
+
+class PutBack(Case):
+    """Rows as they were at an earlier time, put back by the host."""
+
+    def setUp(self):
+        self.p = history()
+        self.addCleanup(self.p.drop)
+        self.raw = self.p.raw()
+        self.me, self.t, self.h = (self.p.con[n] for n in ('patient', 'treating', 'pharmacist'))
+
+    def rows(self, table):
+        return {r[0]: r for r in self.raw.execute('SELECT * FROM dmp_' + table)}
+
+    def put(self, table, row):
+        self.raw.execute('INSERT OR REPLACE INTO dmp_%s VALUES(%s)' % (table, ','.join('?' * len(row))), row)
+
+    def faults(self, con):
+        return {r[:2] for r in con.execute("SELECT place,\"row\" FROM dmp_verify WHERE kind='fault'")}
+
+    def test_an_item_put_back_as_it_was_before_its_mask_opens_for_nobody(self):
+        before = self.rows('object')[self.p.plain]
+        self.me.execute('INSERT INTO mask(document) VALUES(?)', (self.p.plain,))
+        self.assertNotIn(self.p.plain, documents(self.h))
+        self.put('object', before)
+        for con in (self.me, self.t, self.h):
+            self.refused(38, con, 'SELECT * FROM document')
+        self.assertIn('dmp_state', {f[0] for f in self.faults(self.h)})
+        self.refused(38, self.p.login('pharmacist'), 'SELECT title FROM document')
+
+    def test_an_item_and_its_state_put_back_are_named_by_the_log(self):
+        objects, states = self.rows('object'), self.rows('state')
+        self.me.execute('INSERT INTO mask(document) VALUES(?)', (self.p.plain,))
+        changed = [r for i, r in states.items() if self.rows('state')[i] != r]
+        self.put('object', objects[self.p.plain])
+        for r in changed:
+            self.put('state', r)
+        named = {f for f in self.faults(self.me) if f[0] == 'dmp_state'}
+        self.assertTrue({('dmp_state', r[0]) for r in changed} <= named)
+
+    def test_a_wrapped_key_put_back_beside_the_new_header_is_one_error(self):
+        before = self.rows('object')[self.p.plain]
+        self.me.execute('INSERT INTO mask(document) VALUES(?)', (self.p.plain,))
+        now = self.rows('object')[self.p.plain]
+        for mixed in (now[:2] + before[2:3] + now[3:], now[:1] + before[1:3] + now[3:], now[:3] + before[3:5] + now[5:], now[:3] + before[3:4] + now[4:]):
+            self.put('object', mixed)
+            for con in (self.me, self.t, self.h):
+                got = error_of(con, 'SELECT content FROM document')
+                self.assertRegex(got or 'dmp-E005: nothing of it', CORRUPT)
+                if got is None:
+                    self.assertNotIn(self.p.plain, documents(con))
+            self.assertTrue(self.faults(self.me))
+
+    def test_a_state_put_back_is_one_error_and_named(self):
+        states = self.rows('state')
+        new = deposit(self.t, self.p.pid)
+        changed = [r for i, r in states.items() if self.rows('state')[i] != r]
+        for r in changed:
+            now = self.rows('state')[r[0]]
+            self.put('state', r)
+            self.assertIn(('dmp_state', r[0]), self.faults(self.t))
+            self.put('state', now)
+        self.assertIn(new, documents(self.h))
+        self.assertEqual(self.faults(self.t), set())
+
+    def test_the_newest_keyset_dropped_is_one_error_and_an_old_one_in_its_place_another(self):
+        keysets = self.rows('keyset')
+        self.me.execute('UPDATE patient SET treating_doctor=NULL WHERE id=?', (self.p.pid,))
+        deposit(self.me, self.p.pid)
+        newest = next(r for i, r in self.rows('keyset').items() if i not in keysets)
+        self.raw.execute('DELETE FROM dmp_keyset WHERE id=?', (newest[0],))
+        self.refused(35, self.me, 'SELECT treating_doctor FROM patient')
+        self.assertIn(('dmp_keyset', newest[0]), self.faults(self.me))
+        older = next(iter(keysets.values()))
+        self.put('keyset', (newest[0], newest[1], older[2]))
+        self.refused(5, self.me, 'SELECT treating_doctor FROM patient')
+        self.put('keyset', newest)
+        self.assertIsNone(one(self.me, 'SELECT treating_doctor FROM patient'))
+
+    def test_an_old_grant_put_back_after_its_packets_were_adopted_is_stale_never_empty(self):
+        deposit(self.h, self.p.pid)                      # adopts what waits
+        old = self.rows('grant')
+        self.me.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.p.pid, self.p.id['left']))
+        deposit(self.h, self.p.pid)                      # adopts the packet of the new keyset
+        now = self.rows('grant')
+        changed = [r for i, r in old.items() if i in now and now[i] != r]
+        self.assertGreaterEqual(len(changed), 2)         # the pharmacist's and the patient's
+        for r in changed:
+            self.put('grant', r)
+        self.refused(37, self.p.login('pharmacist'), 'SELECT * FROM document')
+        self.refused(37, self.h, 'SELECT * FROM document')
+        self.assertIn('dmp_grant', {f[0] for f in self.faults(self.h)})
+        for r in changed:
+            self.put('grant', now[r[0]])
+        self.assertIn(self.p.plain, documents(self.h))
+
+    def test_an_old_packet_put_back_changes_nothing_and_goes_with_the_next_one(self):
+        self.me.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.p.pid, self.p.id['left']))
+        packets = self.rows('grant')
+        deposit(self.h, self.p.pid)
+        gone = [r for i, r in packets.items() if i not in self.rows('grant')]
+        self.assertGreaterEqual(len(gone), 1)
+        for r in gone:
+            self.put('grant', r)
+        before = documents(self.h)
+        self.assertEqual(before, documents(self.p.login('pharmacist')))
+        self.me.execute('DELETE FROM consent WHERE patient=? AND grantee=?', (self.p.pid, self.p.id['left']))
+        deposit(self.h, self.p.pid)
+        self.assertEqual([r for r in gone if r[0] in self.rows('grant')], [])
+        self.assertEqual(len(documents(self.h)), len(before) + 1)
+        self.assertEqual(self.faults(self.h), set())
+
+    def test_a_withdrawn_grant_put_back_with_all_its_packets_opens_nothing_written_since(self):
+        old = self.rows('grant')
+        self.me.execute('DELETE FROM consent WHERE patient=? AND grantee=?', (self.p.pid, self.p.id['pharmacist']))
+        deposit(self.h, self.p.pid, title='apres')       # adopts the withdrawal
+        new = deposit(self.t, self.p.pid, title='nouveau')
+        for r in old.values():
+            self.put('grant', r)
+        for con in (self.h, self.p.login('pharmacist')):
+            self.refused(37, con, 'SELECT * FROM document')
+            self.assertRegex(error_of(con, 'SELECT dmp_read(?,0,9)', (new,)) or 'accepted', '^dmp-E037: ')
+
+    def test_the_whole_file_put_back_beside_the_newer_log_is_named(self):
+        self.p.close()
+        copy = self.p.path + '.copy'
+        shutil.copy(self.p.path, copy)
+        me = self.p.login('patient')
+        me.execute('INSERT INTO mask(document) VALUES(?)', (self.p.plain,))
+        self.p.close()
+        for f in glob.glob(self.p.path + '-wal') + glob.glob(self.p.path + '-shm'):
+            os.unlink(f)
+        shutil.move(copy, self.p.path)
+        me = self.p.login('patient')
+        self.assertTrue({f[0] for f in self.faults(me)} & {'dmp_state'})
+
+
+class Log(Case):
+    """No log, no data; and what a hex editor does to the log is named."""
+
+    def setUp(self):
+        self.p = history()
+        self.addCleanup(self.p.drop)
+        self.file = os.path.join(self.p.path + '-log', 'access.db')
+
+    def log(self):
+        con = sqlite3.connect(self.file, isolation_level=None)
+        self.addCleanup(con.close)
+        return con
+
+    def places(self, name='patient'):
+        con = self.p.login(name)
+        try:
+            return {r[:2] for r in con.execute("SELECT place,\"row\" FROM dmp_verify WHERE kind='fault'")}
+        except sqlite3.Error as e:
+            return {(str(e)[:8], None)}
+
+    def test_a_line_changed_in_the_log_is_named(self):
+        self.assertEqual(self.places(), set())
+        for block, body in self.log().execute('SELECT id,body FROM block ORDER BY id').fetchall()[3:40:6]:
+            for at in (20, 100, len(body) - 100, len(body) - 1):
+                self.log().execute('UPDATE block SET body=? WHERE id=?', (body[:at] + bytes([body[at] ^ 1]) + body[at + 1:], block))
+                self.assertIn(('access log block', block), self.places(), at)
+            self.log().execute('UPDATE block SET body=? WHERE id=?', (body, block))
+        self.assertEqual(self.places(), set())
+
+    def test_a_block_deleted_swapped_or_cut_off_is_named(self):
+        log = self.log()
+        blocks = log.execute('SELECT id,body FROM block ORDER BY id').fetchall()
+        a, b = blocks[5], blocks[9]
+        log.execute('DELETE FROM block WHERE id=?', (a[0],))
+        self.assertTrue({p for p, _ in self.places()} & {'access log block'})
+        log.execute('INSERT INTO block VALUES(?,?)', a)
+        log.execute('UPDATE block SET body=? WHERE id=?', (b[1], a[0]))
+        log.execute('UPDATE block SET body=? WHERE id=?', (a[1], b[0]))
+        self.assertTrue({('access log block', a[0]), ('access log block', b[0])} & self.places())
+        log.execute('UPDATE block SET body=? WHERE id=?', (a[1], a[0]))
+        log.execute('UPDATE block SET body=? WHERE id=?', (b[1], b[0]))
+        self.assertEqual(self.places(), set())
+        log.execute('DELETE FROM line WHERE block=(SELECT max(block) FROM line)')
+        self.assertTrue(self.places())
+
+    def test_a_log_cut_before_a_write_is_named_by_the_rows_it_no_longer_covers(self):
+        con = self.p.con['treating']
+        last = one(self.log(), 'SELECT max(id) FROM block')
+        deposit(con, self.p.pid, title='apres la coupe')
+        self.p.close()
+        log = self.log()
+        log.execute('DELETE FROM block WHERE id>?', (last,))
+        log.execute('DELETE FROM line WHERE block>?', (last,))
+        for tag, block in log.execute('SELECT tag,block FROM head').fetchall():
+            if block > last:
+                log.execute('DELETE FROM head WHERE tag=?', (tag,))
+        places = self.places()
+        self.assertTrue(places, 'a log that was cut must not verify')
+
+    def test_bytes_changed_with_a_hex_editor_are_named_or_the_log_is_refused(self):
+        self.p.close()
+        log = self.log()
+        log.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+        log.close()
+        good = open(self.file, 'rb').read()
+        log = sqlite3.connect(self.file)
+        bodies = [r[0] for r in log.execute('SELECT body FROM block WHERE length(body)<1500 ORDER BY id')][::5]
+        log.close()
+        for body in bodies:
+            for part in (0, 30, len(body) // 2, len(body) - 40):
+                at = good.find(body[part:part + 24])
+                with open(self.file, 'r+b') as f:
+                    f.seek(at + 8)
+                    f.write(bytes([good[at + 8] ^ 0x20]))
+                self.assertTrue(self.places(), part)
+                self.p.close()
+                for f in glob.glob(self.file + '-*'):
+                    os.unlink(f)
+                with open(self.file, 'wb') as f:
+                    f.write(good)
+        self.assertEqual(self.places(), set())
+
+    def test_a_log_whose_pages_are_damaged_is_refused_or_named(self):
+        self.p.close()
+        with open(self.file, 'r+b') as f:
+            f.write(b'x' * 40)
+        self.assertRegex(error_of(self.p.connect(), 'SELECT dmp_login(?,?)', (self.p.key('treating'), PIN)) or 'accepted', '^dmp-E01[68]: ')
+
+    def gone(self, code, con):
+        for sql in ('SELECT * FROM document', 'SELECT dmp_read(%d,0,10)' % self.p.plain):
+            self.assertRegex(error_of(con, sql) or 'accepted', '^dmp-E0(%s): ' % code)
+
+    def test_without_the_log_nobody_is_let_in(self):
+        self.p.close()
+        os.rename(self.p.path + '-log', self.p.path + '-log.away')
+        con = self.p.connect()
+        self.refused(16, con, 'SELECT dmp_login(?,?)', (self.p.key('treating'), PIN))
+        self.refused(23, con, 'SELECT * FROM document')
+        os.rename(self.p.path + '-log.away', self.p.path + '-log')
+        self.assertEqual(one(con, 'SELECT dmp_login(?,?)', self.p.key('treating'), PIN), self.p.id['treating'])
+
+    def test_the_log_of_another_record_is_refused(self):
+        q = Practice({})
+        self.addCleanup(q.drop)
+        self.p.close()
+        shutil.move(self.p.path + '-log', self.p.path + '-log.away')
+        shutil.copytree(q.path + '-log', self.p.path + '-log')
+        self.refused(18, self.p.connect(), 'SELECT dmp_login(?,?)', (self.p.key('treating'), PIN))
+
+    def test_a_log_that_somebody_else_keeps_locked_stops_the_reading(self):
+        con = self.p.login('nurse')
+        log = self.log()
+        log.execute('BEGIN IMMEDIATE')
+        self.gone('16|17', con)
+        log.execute('ROLLBACK')
+        self.assertIn(self.p.plain, documents(con))
+
+    @unittest.skipIf(os.geteuid() != 0, 'needs root, to become nobody')
+    def test_a_log_folder_that_cannot_be_written_gives_no_data(self):
+        self.p.close()
+        for d, _, names in os.walk(self.p.folder):
+            os.chmod(d, 0o777)
+            for f in names:
+                os.chmod(os.path.join(d, f), 0o666)
+                os.chown(os.path.join(d, f), NOBODY, NOBODY)
+        os.chmod(self.p.key('nurse'), 0o600)
+        script = ("import sys,os; sys.path.insert(0,%r); sys.argv=['x',%r]; from harness import *; os.setgid(%d); os.setuid(%d)\n"
+                  "c=open_record(%r)\ntry:\n  one(c,'SELECT dmp_login(?,?)',%r,PIN); print(c.execute('SELECT title FROM document').fetchall())\n"
+                  "except sqlite3.Error as e: print(e)") % (os.path.dirname(os.path.abspath(__file__)), BUILD, NOBODY, NOBODY, self.p.path,
+                                                           self.p.key('nurse'))
+        run = lambda: subprocess.run([sys.executable, '-c', script], capture_output=True, text=True).stdout
+        self.assertIn('KANARI-TITRE', run())
+        for f in glob.glob(self.file + '*'):
+            os.chmod(f, 0o444)
+            os.chown(f, 0, 0)
+        os.chown(self.p.path + '-log', 0, 0)
+        os.chmod(self.p.path + '-log', 0o555)
+        self.assertRegex(run(), '^dmp-E01[67]: ')
+
+    def test_a_reader_killed_after_the_first_byte_has_its_line_in_the_log(self):
+        script = ("import sys,os; sys.path.insert(0,%r); sys.argv=['x',%r]; from harness import *\nc=open_record(%r); one(c,'SELECT dmp_login(?,?)',%r,PIN)\n"
+                  "b=one(c,sys.stdin.readline().strip(),%d); os.write(1,(b[:1] if isinstance(b,bytes) else b[:1].encode())); import time; time.sleep(60)")
+        script %= (os.path.dirname(os.path.abspath(__file__)), BUILD, self.p.path, self.p.key('nurse'), self.p.long)
+        count = lambda action: one(self.p.login('patient'), "SELECT coalesce(sum(count),0) FROM access_log WHERE principal=? AND action=?",
+                                   self.p.id['nurse'], action)
+        reads, lists = count('read'), count('list')
+        for n, sql in enumerate(['SELECT dmp_read(?,0,1)', 'SELECT content FROM document WHERE id=?', 'SELECT title FROM document WHERE id=?'] * 6):
+            k = subprocess.Popen([sys.executable, '-c', script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            k.stdin.write(sql.encode() + b'\n')
+            k.stdin.flush()
+            self.assertEqual(k.stdout.read(1), b'K')
+            k.send_signal(signal.SIGKILL)
+            k.wait()
+            k.stdin.close()
+            k.stdout.close()
+            if 'title' in sql:
+                self.assertGreater(count('list'), lists)
+                lists = count('list')
+            else:
+                self.assertEqual(count('read'), reads + 1, n)
+                reads += 1
+                lists = count('list')
+        self.assertEqual(self.places(), set())
+
+
+class Hostile(Case):
+    """The host writes the schema, the settings and the files beside the record."""
+
+    def setUp(self):
+        self.p = history()
+        self.addCleanup(self.p.drop)
+        self.raw = self.p.raw()
+
+    def planted(self, sql, undo, name=None):
+        before = documents(self.p.con['pharmacist'])
+        if name:                                         # the host need not ask SQLite whether it knows the functions
+            self.raw.execute('CREATE TABLE %s(a)' % name)
+            self.raw.execute('PRAGMA writable_schema=1')
+            self.raw.execute('UPDATE sqlite_schema SET sql=? WHERE name=?', (sql, name))
+            self.raw.execute('PRAGMA writable_schema=RESET')
+        else:
+            self.raw.execute(sql)
+        for con in (self.p.con['pharmacist'], self.p.con['patient']):
+            self.refused(25, con, 'SELECT * FROM document')
+            self.refused(25, con, "INSERT INTO document(patient,content,type_code) VALUES(?,x'00','11488-4')", (self.p.pid,))
+        self.refused(25, self.p.connect(), 'SELECT dmp_login(?,?)', (self.p.key('nurse'), PIN))
+        self.raw.execute(undo)
+        self.assertEqual(documents(self.p.con['pharmacist']), before)
+        self.p.login('nurse')
+
+    def test_a_check_that_runs_our_functions_is_refused(self):
+        self.planted("CREATE TABLE vol(a, CHECK(length(dmp_read(a,0,100))>=0))", 'DROP TABLE vol', 'vol')
+
+    def test_a_view_over_a_shadow_table_is_refused(self):
+        self.planted('CREATE VIEW vol AS SELECT * FROM dmp_object', 'DROP VIEW vol')
+
+    def test_a_trigger_that_names_our_functions_is_refused(self):
+        self.raw.execute('CREATE TABLE agenda(a)')
+        self.planted('CREATE TRIGGER vol AFTER INSERT ON agenda BEGIN SELECT dmp_read(NEW.a,0,9); END', 'DROP TRIGGER vol')
+
+    def test_an_index_or_trigger_on_a_shadow_table_is_refused(self):
+        self.planted('CREATE INDEX vol ON dmp_object(version)', 'DROP INDEX vol')
+        self.planted('CREATE TRIGGER vol AFTER UPDATE ON dmp_state BEGIN SELECT 1; END', 'DROP TRIGGER vol')
+        self.planted('CREATE TRIGGER vol BEFORE INSERT ON dmp_grant BEGIN SELECT RAISE(IGNORE); END', 'DROP TRIGGER vol')
+
+    def test_a_default_that_names_our_functions_is_refused(self):
+        self.planted("CREATE TABLE vol(a, b DEFAULT (dmp_read(1,0,1)))", 'DROP TABLE vol')
+
+    def test_a_table_or_view_in_the_place_of_ours_is_refused(self):
+        self.raw.execute('PRAGMA writable_schema=1')
+        self.raw.execute("UPDATE sqlite_schema SET sql='CREATE TABLE document(id,patient,title,content)',rootpage=2 WHERE name='document'")
+        self.raw.execute('PRAGMA writable_schema=RESET')
+        con = self.p.connect()
+        self.refused(25, con, 'SELECT dmp_login(?,?)', (self.p.key('nurse'), PIN))
+
+    def test_views_and_triggers_of_the_file_never_read_our_tables(self):
+        self.raw.execute('CREATE TABLE butin(x)')
+        self.raw.execute('CREATE TABLE agenda(a)')
+        self.raw.execute('CREATE VIEW vue AS SELECT title FROM document')
+        self.raw.execute('CREATE TRIGGER vol AFTER INSERT ON agenda BEGIN INSERT INTO butin SELECT title FROM document; END')
+        con = self.p.login('treating')
+        self.fails(con, 'SELECT * FROM vue')
+        self.fails(con, 'INSERT INTO agenda VALUES(1)')
+        self.assertEqual(one(con, 'SELECT count(*) FROM butin'), 0)
+        self.assertIn(self.p.plain, documents(con))
+
+    def test_tables_of_the_practice_beside_the_record_are_welcome(self):
+        self.raw.execute('CREATE TABLE rendez_vous(id INTEGER PRIMARY KEY, jour TEXT CHECK(jour<>\'\'))')
+        self.raw.execute('CREATE INDEX par_jour ON rendez_vous(jour)')
+        self.raw.execute('CREATE VIEW demain AS SELECT * FROM rendez_vous')
+        self.assertIn(self.p.plain, documents(self.p.login('treating')))
+
+    def test_a_child_of_a_fork_reads_nothing_with_its_parents_session(self):
+        con = self.p.con['patient']
+        self.assertIn(self.p.plain, documents(con))
+        r, w = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            for sql in ('SELECT * FROM document', 'SELECT dmp_read(%d,0,9)' % self.p.plain, 'SELECT * FROM dmp_verify'):
+                os.write(w, (error_of(con, sql) or 'accepted').encode()[:8] + b'\n')
+            os._exit(0)
+        os.close(w)
+        os.waitpid(pid, 0)
+        got = os.read(r, 100).decode().split()
+        os.close(r)
+        self.assertEqual(got, ['dmp-E026'] * 3)
+        self.assertIn(self.p.plain, documents(con))
+
+    def test_temporary_files_in_clear_are_refused_at_login_and_later(self):
+        con = sqlite3.connect(self.p.path, isolation_level=None)
+        self.addCleanup(con.close)
+        con.enable_load_extension(True)
+        con.load_extension(SO)
+        self.refused(24, con, 'SELECT dmp_login(?,?)', (self.p.key('treating'), PIN))
+        con.execute('PRAGMA temp_store=FILE')
+        self.refused(24, con, 'SELECT dmp_login(?,?)', (self.p.key('treating'), PIN))
+        con.execute('PRAGMA temp_store=MEMORY')
+        self.p.login('treating', con)
+        self.assertIn(self.p.plain, documents(con))
+        con.execute('PRAGMA temp_store=FILE')
+        self.refused(24, con, 'SELECT * FROM document')
+        self.refused(24, con, 'SELECT dmp_read(?,0,1)', (self.p.plain,))
+        con.execute('PRAGMA temp_store=MEMORY')
+        self.assertIn(self.p.plain, documents(con))
+
+    def test_the_anchor_missing_short_or_of_another_record_opens_nothing(self):
+        anchor = self.p.path + '-anchor'
+        good = open(anchor, 'rb').read()
+        q = Practice({})
+        self.addCleanup(q.drop)
+        self.p.close()
+        foreign = open(q.path + '-anchor', 'rb').read() + b'x' * 64
+        for code, bad in ((31, None), (32, good[:64]), (32, good[:70]), (33, foreign), (33, b'x' * 200)):
+            os.unlink(anchor)
+            if bad is not None:
+                open(anchor, 'wb').write(bad)
+            con = self.p.connect()
+            got = error_of(con, 'SELECT dmp_login(?,?)', (self.p.key('pharmacist'), PIN)) or error_of(con, 'SELECT * FROM document')
+            self.assertRegex(got or 'accepted', '^dmp-E0%d: ' % code)
+            if not os.path.exists(anchor):
+                open(anchor, 'wb').close()
+        open(anchor, 'wb').write(good)
+        self.assertIn(self.p.plain, documents(self.p.login('pharmacist')))
+
+    def test_other_bytes_in_the_anchor_open_nothing(self):
+        anchor = self.p.path + '-anchor'
+        good = open(anchor, 'rb').read()
+        self.p.close()
+        open(anchor, 'wb').write(good[:64] + bytes(len(good) - 64))
+        con = self.p.connect()
+        got = error_of(con, 'SELECT dmp_login(?,?)', (self.p.key('pharmacist'), PIN)) or error_of(con, 'SELECT * FROM document')
+        self.assertRegex(got or 'accepted', CORRUPT)
+        open(anchor, 'wb').write(good)
+
+    def test_our_tables_cannot_be_dropped_and_shadows_not_written_by_mistake(self):
+        con = self.p.con['treating']
+        for table in ('document', 'dmp', 'patient'):
+            self.fails(con, 'DROP TABLE ' + table)
+        self.assertIn(self.p.plain, documents(con))
+
+
+class Disk(Case):
+    def full(self, p, size):
+        """A deposit by a process that may not write more than so many bytes to a file: what it was told, and what is left."""
+        script = ("import sys,os,resource,signal; sys.path.insert(0,%r); sys.argv=['x',%r]; from harness import *\n"
+                  "signal.signal(signal.SIGXFSZ,signal.SIG_IGN)\nc=open_record(%r); one(c,'SELECT dmp_login(?,?)',%r,PIN)\n"
+                  "resource.setrlimit(resource.RLIMIT_FSIZE,(%d,%d))\n"
+                  "try:\n  deposit(c,%d,b'KANARI-CORPS'*200000,title='KANARI-TITRE plein'); print('deposited')\nexcept sqlite3.Error as e: print(e)")
+        script %= (os.path.dirname(os.path.abspath(__file__)), BUILD, p.path, p.key('treating'), size, size, p.pid)
+        return subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+
+    def test_a_disk_that_fills_during_a_deposit_leaves_nothing_half_written(self):
+        p = history()
+        self.addCleanup(p.drop)
+        before, listed = p.counts(), documents(p.con['treating'])
+        for size in (200000, 500000, 1200000):
+            got = self.full(p, size)
+            self.assertNotIn('deposited', got.stdout, got.stderr)
+            self.assertRegex(got.stdout, 'full|disk I/O|dmp-E017')
+            self.assertEqual(p.counts(), before)
+            self.assertEqual(documents(p.con['treating']), listed)
+            self.assertEqual([r for r in p.con['treating'].execute('SELECT * FROM dmp_verify')], [])
+        self.assertIn('deposited', self.full(p, 100000000).stdout)
+        self.assertEqual(len(documents(p.con['treating'])), len(listed) + 1)
+
+    @unittest.skipIf(os.geteuid() != 0 or not shutil.which('mount'), 'needs root, to mount a small disk')
+    def test_a_small_disk_gives_an_error_and_works_again_with_room(self):
+        folder = tempfile.mkdtemp(prefix='dmp-disk-')
+        if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', folder], capture_output=True).returncode:
+            os.rmdir(folder)
+            self.skipTest('no tmpfs here')
+        try:
+            p = Practice({'treating': ('10', 1)}, folder=os.path.join(folder, 'r'))
+            t = p.login('treating')
+            pid = p.patient('patient', t, 'treating')
+            doc = deposit(t, pid, b'petit')
+            got = error_of(t, "INSERT INTO document(patient,content,title,type_code) VALUES(?,zeroblob(4000000),'t','11488-4')", (pid,))
+            self.assertRegex(got or 'accepted', 'full|dmp-E017|disk I/O')
+            self.assertRegex(error_of(t, 'SELECT * FROM document') or 'dmp-E017', 'dmp-E017')   # no room for the log: no data
+            subprocess.run(['mount', '-o', 'remount,size=30m', folder], check=True)
+            self.assertEqual(documents(t), [doc])
+            t.execute("INSERT INTO document(patient,content,title,type_code) VALUES(?,zeroblob(4000000),'t','11488-4')", (pid,))
+            self.assertEqual(len(documents(t)), 2)
+            self.assertEqual(t.execute('SELECT * FROM dmp_verify').fetchall(), [])
+        finally:
+            p.close()
+            subprocess.run(['umount', folder])
+            os.rmdir(folder)
+
+
+class AlwaysYes(Case):
+    """A build whose rules always say yes: no key, no item."""
+
+    @unittest.skipUnless(os.path.exists(YES), 'make test-builds makes it')
+    def test_where_the_rule_says_yes_to_everything_the_pharmacist_still_opens_nothing_masked(self):
+        p = history()
+        self.addCleanup(p.drop)
+        extra = deposit(p.con['patient'], p.pid, type_code='75496-0', title='pour medecins')
+        alone = deposit(p.con['patient'], p.pid, type_code='99999-9', title='pour personne')
+        before = documents(p.con['pharmacist'])
+        con = open_record(p.path, YES)
+        self.addCleanup(con.close)
+        p.login('pharmacist', con)
+        self.assertEqual(documents(con), before)
+        for hidden in (p.masked, extra, alone):
+            self.refused(41, con, 'SELECT dmp_read(?,0,1)', (hidden,))
+            self.fails(con, 'INSERT INTO mask(document) VALUES(?)', (hidden,))
+        self.fails(con, 'INSERT INTO consent(patient,grantee) VALUES(?,?)', (p.pid, p.id['left']))
+        self.assertEqual(con.execute('SELECT * FROM mask').fetchall(), [])
+        doctor = open_record(p.path, YES)
+        self.addCleanup(doctor.close)
+        p.login('treating', doctor)
+        self.assertNotIn(alone, documents(doctor))
+        self.assertIn(alone, documents(p.con['patient']))
+
+
+class Bytes(Case):
+    """Nothing readable reaches the disk."""
+
+    def scan(self, paths, also=()):
+        for path in paths:
+            with open(path, 'rb') as f:
+                data = f.read()
+            for word in CANARIES + list(also):
+                for coded in (word.encode(), word.encode('utf-16-le'), word.encode().hex().encode()):
+                    self.assertNotIn(coded, data, '%s in %s' % (word, path))
+
+    def life(self, p):
+        """All that leaves traces: writes, failures, rollbacks, sorters, big joins, VACUUM."""
+        t, me = p.con['treating'], p.con['patient']
+        t.execute('BEGIN')
+        deposit(t, p.pid, b'KANARI-CORPS annule' * 5000, title='KANARI-TITRE annule')
+        t.execute('ROLLBACK')
+        error_of(t, "INSERT INTO document(patient,content,title,type_code,creation_time) VALUES(?,?,?,'11488-4','jamais')",
+                 (p.pid, b'KANARI-CORPS refuse', 'KANARI-TITRE refuse'))
+        t.execute('SELECT a.title,b.content FROM document a, document b, document c ORDER BY b.content,a.title').fetchall()
+        t.execute('DELETE FROM document WHERE id=?', (p.plain,))
+        me.execute('UPDATE patient SET treating_doctor=NULL WHERE id=?', (p.pid,))
+        error_of(t, 'SELECT * FROM dmp_verify')
+        raw = p.raw()
+        row, box = raw.execute('SELECT id,header FROM dmp_object WHERE id=?', (p.long,)).fetchone()
+        raw.execute('UPDATE dmp_object SET header=? WHERE id=?', (box[:-1] + b'x', row))
+        error_of(me, 'SELECT * FROM document')
+        raw.execute('UPDATE dmp_object SET header=? WHERE id=?', (box, row))
+
+    def test_no_name_title_or_byte_of_a_body_is_on_disk_in_wal_mode_rollback_mode_or_after_vacuum(self):
+        for mode in ('WAL', 'DELETE', 'PERSIST'):
+            p = history('kdf=1x8,suite=xchacha20' if mode == 'PERSIST' else 'kdf=1x8')
+            self.addCleanup(p.drop)
+            if mode != 'WAL':
+                p.close()
+                p.raw().execute('PRAGMA journal_mode=' + mode)
+                p.close()
+                p.con = {n: p.login(n) for n in ('treating', 'patient', 'pharmacist')}
+                for con in p.con.values():
+                    con.execute('PRAGMA journal_mode=' + mode)
+            self.life(p)
+            files = p.files()
+            self.assertTrue(any(f.endswith('-wal') or f.endswith('-journal') or mode == 'DELETE' for f in files))
+            self.scan(files, [PIN])
+            con = p.con['treating']
+            self.assertIn(p.masked, documents(con))
+            p.close()
+            p.raw().execute('VACUUM')
+            self.scan(p.files(), [PIN])
+            self.assertIn(p.masked, documents(p.login('patient')))
+
+    def test_no_temporary_file_is_made_by_large_sorts(self):
+        p = history()
+        self.addCleanup(p.drop)
+        folder = tempfile.mkdtemp(prefix='dmp-temp-')
+        self.addCleanup(shutil.rmtree, folder)
+        script = ("import sys,os; os.environ['SQLITE_TMPDIR']=%r; sys.path.insert(0,%r); sys.argv=['x',%r]; from harness import *\n"
+                  "c=open_record(%r); c.execute('PRAGMA cache_size=10'); one(c,'SELECT dmp_login(?,?)',%r,PIN)\n"
+                  "c.execute('SELECT a.content,b.title FROM document a,document b,document c,document d ORDER BY a.content,b.title').fetchall()")
+        script %= (folder, os.path.dirname(os.path.abspath(__file__)), BUILD, p.path, p.key('patient'))
+        trace = os.path.join(folder, 'trace')
+        if shutil.which('strace'):
+            subprocess.run(['strace', '-f', '-e', 'trace=openat,open,memfd_create', '-o', trace, sys.executable, '-c', script], check=True)
+            made = [l for l in open(trace, errors='replace') if 'O_CREAT' in l and (folder in l or 'etilqs' in l)]
+            self.assertEqual(made, [])
+        else:
+            subprocess.run([sys.executable, '-c', script], check=True)
+            self.assertEqual(os.listdir(folder), [])
+
+    def test_no_error_message_carries_a_value(self):
+        p = history()
+        self.addCleanup(p.drop)
+        con = p.con['treating']
+        for columns in ({'type_code': 'KANARI-VALEUR' * 9000}, {'creation_time': 'KANARI-VALEUR'}, {'class_code': 'KANARI-VALEUR'},
+                        {'confidentiality': 'KANARI-VALEUR'}, {'masked': 'KANARI-VALEUR'}, {'size': 'KANARI-VALEUR'}):
+            given = dict({'patient': p.pid, 'content': b'KANARI-CORPS', 'title': 'KANARI-TITRE', 'type_code': '11488-4'}, **columns)
+            got = self.fails(con, 'INSERT INTO document(%s) VALUES(%s)' % (','.join(given), ','.join('?' * len(given))), list(given.values()))
+            self.assertNotIn('KANARI', got)
+        got = self.refused(11, con, 'SELECT dmp_login(?,?)', (p.key('treating'), 'kanari@code'))
+        self.assertNotIn('kanari', got)
+
+
+if __name__ == '__main__':
+    main()

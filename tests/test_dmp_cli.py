@@ -1,0 +1,337 @@
+#!/usr/bin/python3
+"""The command line for people, at a pseudo-terminal: a practice opens, a colleague comes in, a patient is registered, a
+PDF is deposited, masked, and gone for the colleague. Usage: test_dmp_cli.py [BUILD_FOLDER]"""
+import glob, os, pty, re, select, shutil, signal, sqlite3, subprocess, sys, tempfile, termios, time, unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, 'build'))
+CLI = os.path.join(ROOT, 'scripts', 'dmp')
+AUTHORITY, DOCTOR, COLLEAGUE = 'code-autorite-1', 'code-medecin-22', 'code-pharmacie-333'
+PINS = [AUTHORITY, DOCTOR, COLLEAGUE]
+PDF = b'%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n'
+PDF_TITLE, OTHER_TITLE = 'Bilan Cardiaque Rivoire', 'Ordonnance de metformine'
+
+
+class Terminal:
+    """A command at a terminal of its own: expect() reads until a text, send() types a line."""
+
+    def __init__(self, *argv, env):
+        self.seen, self.at = '', 0
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)   # a background job would pass on that it is ignored
+            os.execve(argv[0], argv, env)
+
+    def expect(self, text, seconds=60):
+        end = time.monotonic() + seconds
+        while self.seen.find(text, self.at) < 0:
+            if not select.select([self.fd], [], [], max(0, end - time.monotonic()))[0] or not self.read():
+                raise AssertionError('waited for %r after:\n%s' % (text, self.seen))
+        self.at = self.seen.find(text, self.at) + len(text)
+
+    def read(self):
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:                                # the last writer is gone
+            return False
+        self.seen += data.decode('utf-8', 'replace')
+        return bool(data)
+
+    def send(self, line):
+        os.write(self.fd, line.encode() + b'\n')
+
+    def interrupt(self):
+        """Ctrl-C, again every second: one that comes between a prompt and the reading of its answer waits for the next."""
+        for _ in range(20):
+            os.write(self.fd, b'\x03')
+            if select.select([self.fd], [], [], 1)[0]:
+                return self.end()
+        raise AssertionError('Ctrl-C has no effect after:\n' + self.seen)
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
+
+    def end(self):
+        """Reads to the end; the exit code."""
+        while self.read():
+            pass
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+class CommandLine(unittest.TestCase):
+    """One story, in the order of the names: each test leaves what the next one needs."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.mkdtemp(prefix='dmp-cli-')
+        cls.home = os.path.join(cls.dir, 'home')
+        os.mkdir(cls.home)
+        cls.env = {k: v for k, v in os.environ.items() if not k.startswith('DMP_')}
+        cls.env.update(HOME=cls.home, DMP_LIB=BUILD, LC_ALL='C.UTF-8', TERM='dumb', PYTHONDONTWRITEBYTECODE='1')
+        cls.env.pop('XDG_CONFIG_HOME', None)
+        cls.record = os.path.join(cls.dir, 'cabinet', 'record.db')
+        cls.mounted, cls.patient_key, cls.patient_pin = None, None, None
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.mounted and os.path.ismount(cls.mounted):
+            subprocess.run(['fusermount3', '-u', '-z', cls.mounted])
+        shutil.rmtree(cls.dir)
+
+    def at(self, *argv, env=None):
+        return Terminal(CLI, *argv, env=env or self.env)
+
+    def talk(self, argv, *steps, code=0, env=None):
+        """Steps: (prompt, answer); an answer that is a PIN must meet a terminal without echo, and never be shown."""
+        t = self.at(*argv, env=env)
+        for prompt, answer in steps:
+            t.expect(prompt)
+            if answer in PINS or answer == self.patient_pin or prompt.startswith('Nouveau code'):
+                for _ in range(100):                   # the prompt may come a moment before echo goes off
+                    if not t.echoes():
+                        break
+                    time.sleep(0.01)
+                self.assertFalse(t.echoes(), 'echo is on at: ' + prompt)
+            t.send(answer)
+        self.assertEqual(t.end(), code, t.seen)
+        for pin in PINS:
+            self.assertNotIn(pin, t.seen)
+        self.assertNotIn('Traceback', t.seen)
+        return t.seen
+
+    def quiet(self, argv, pin, code=0):
+        """Without a terminal: the PIN comes from $DMP_ASKPASS."""
+        env = dict(self.env, DMP_ASKPASS='echo ' + pin)
+        done = subprocess.run([CLI, *argv], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              start_new_session=True)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertNotIn('Traceback', done.stderr)
+        return done.stdout + done.stderr
+
+    def test_01_init_opens_a_practice_without_echoing_a_pin(self):
+        seen = self.talk(['init', os.path.join(self.dir, 'cabinet')],
+                         ('Nom du premier médecin', 'Dr Hélène RIVOIRE'), ('RPPS', '81000000001'),
+                         ('Nouveau code de l’autorité', AUTHORITY), ('encore une fois', AUTHORITY),
+                         ('Nouveau code de Dr', DOCTOR), ('encore une fois', DOCTOR))
+        type(self).fingerprint = re.search(r'Empreinte de l’autorité : (\S+)', seen)[1]
+        self.assertTrue(os.path.exists(self.record))
+        for key in glob.glob(self.home + '/.config/dmp/cles/*.dmpkey'):
+            self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
+
+    def test_02_init_never_touches_an_existing_record(self):
+        before = open(self.record, 'rb').read()
+        self.assertIn('sert déjà', self.talk(['init', self.dir + '/autre'], code=1))
+        self.assertIn('existe déjà', self.talk(['-P', 'autre', 'init', self.dir + '/cabinet'], code=1))
+        self.assertEqual(open(self.record, 'rb').read(), before)
+
+    def test_03_short_and_mistyped_pins_are_asked_again(self):
+        t = self.at('-P', 'essai', 'init', self.dir + '/essai')
+        for expected, answer in (('médecin', 'Dr X'), ('RPPS', '81000000009'), ('Nouveau code', 'court'),
+                                 ('au moins 8 caractères.', None),
+                                 ('Nouveau code', AUTHORITY), ('encore', DOCTOR), ('Les deux codes diffèrent.', None)):
+            t.expect(expected)
+            if answer:
+                t.send(answer)
+        t.expect('Nouveau code')
+        self.assertEqual(t.interrupt(), 130)
+        self.assertFalse(os.path.exists(self.dir + '/essai'))
+
+    def test_04_a_colleague_joins_and_the_authority_enrols(self):
+        self.assertIn(self.fingerprint, self.talk(['invite']))
+        request = self.dir + '/demande.json'
+        seen = self.talk(['-P', 'pharmacie', '--record', self.record, 'join', '-o', request],
+                         ('Empreinte', self.fingerprint), ('Votre nom', 'Nadia KACI'), ('RPPS', '81000000002'), ('profession', '2'),
+                         ('Nouveau code', COLLEAGUE), ('encore', COLLEAGUE))
+        code = re.search(r'Code de la demande : (\S+)', seen)[1]
+        self.assertIn('pas encore enregistrée', self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE, code=1))
+        seen = self.talk(['enrol', request], ('même code', 'o'), ('enregistrer des patients', 'n'),
+                         ('Code de la clé autorite', AUTHORITY))
+        self.assertIn(code, seen)
+        self.assertIn('Patient : rien à choisir', self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE, code=1))
+
+    def test_05_a_request_whose_code_differs_is_not_enrolled(self):
+        seen = self.talk(['enrol', self.dir + '/demande.json'], ('même code', 'n'), code=1)
+        self.assertIn('Rien n’est enregistré', seen)
+        with open(self.dir + '/faux.json', 'w') as f:
+            f.write('{"name": 1}')
+        self.assertIn('n’est pas une demande', self.talk(['enrol', self.dir + '/faux.json'], code=1))
+
+    def test_06_a_patient_is_registered_at_the_desk_with_a_sheet(self):
+        key = self.dir + '/patient.dmpkey'
+        seen = self.talk(['new-patient', '-o', key, '--draw-pin'], ('Nom de naissance', 'BELLANGER'), ('Nom utilisé', ''),
+                         ('Prénoms', 'Lucie'), ('Date de naissance', '1984-07'), ('Sexe', 'F'), ('INS', ''),
+                         ('Code de la clé', DOCTOR), ('médecin traitant', ''))
+        type(self).patient_key, type(self).patient_pin = key, re.search(r'Code : (\d{12})', seen)[1]
+        self.assertIn('1 document', self.deposit_ordinary())
+
+    def deposit_ordinary(self):
+        with open(self.dir + '/o.txt', 'w') as f:
+            f.write('metformine 500')
+        self.quiet(['deposit', self.dir + '/o.txt', '-t', OTHER_TITLE, '-c', '57833-6'], DOCTOR)
+        return self.quiet(['list'], DOCTOR)
+
+    def test_07_an_impossible_date_is_told_in_french_and_leaves_no_key(self):
+        key = self.dir + '/faux.dmpkey'
+        seen = self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], ('Nom de naissance', 'X'),
+                         ('Nom utilisé', ''), ('Prénoms', 'Y'), ('Date', '1984-02-31'), ('Sexe', 'F'), ('INS', ''), ('Code de la clé', DOCTOR), code=1)
+        self.assertIn('dmp-E053 : date impossible', seen)
+        self.assertFalse(os.path.exists(key))
+
+    def test_08_a_pdf_is_deposited_from_a_menu_of_types(self):
+        with open(self.dir + '/bilan.pdf', 'wb') as f:
+            f.write(PDF)
+        seen = self.talk(['deposit', self.dir + '/bilan.pdf'], ('Code de la clé', DOCTOR), ('Titre', PDF_TITLE),
+                         ('Type', '1'))
+        self.assertIn('Déposé : ' + PDF_TITLE, seen)
+
+    def test_09_consent_opens_the_record_to_the_colleague(self):
+        self.quiet(['--key', self.patient_key, 'consent', 'Nadia'], self.patient_pin)
+        seen = self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE)
+        self.assertIn(PDF_TITLE, seen)
+        self.assertIn('2 document', seen)
+        self.assertIn('Nadia KACI, accord du', self.quiet(['--key', self.patient_key, 'who'], self.patient_pin))
+
+    def test_10_the_mount_shows_the_pdf_as_it_was(self):
+        if not os.path.exists('/dev/fuse'):
+            self.skipTest('no /dev/fuse here')
+        type(self).mounted = self.dir + '/vue'
+        self.talk(['-P', 'pharmacie', 'mount', self.mounted], ('Code de la clé', COLLEAGUE))
+        found = glob.glob(self.mounted + '/*/*/*%s*.pdf' % PDF_TITLE)
+        self.assertEqual([open(f, 'rb').read() for f in found], [PDF])
+
+    def test_11_a_masked_document_vanishes_for_the_colleague(self):
+        seen = self.talk(['--key', self.patient_key, 'mask', 'Cardiaque'], ('Code de la clé', self.patient_pin))
+        self.assertIn('Masqué.', seen)
+        seen = self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE)
+        self.assertNotIn(PDF_TITLE, seen)
+        self.assertIn('1 document', seen)
+        self.assertIn('(masqué) ' + PDF_TITLE, self.quiet(['list'], DOCTOR))
+        if self.mounted:
+            end = time.monotonic() + 2
+            while glob.glob(self.mounted + '/*/*/*Cardiaque*') and time.monotonic() < end:
+                time.sleep(0.05)
+            self.assertEqual(glob.glob(self.mounted + '/*/*/*Cardiaque*'), [])
+            self.assertEqual(len(glob.glob(self.mounted + '/*/*/*metformine*')), 1)
+
+    def test_12_a_colleague_may_neither_mask_nor_name_what_is_masked(self):
+        self.assertIn('ne désigne rien', self.quiet(['-P', 'pharmacie', 'unmask', 'Cardiaque'], COLLEAGUE, code=1))
+        self.assertIn('dmp-E046', self.quiet(['-P', 'pharmacie', 'mask', 'metformine'], COLLEAGUE, code=1))
+
+    def test_13_unmasked_it_is_back(self):
+        self.quiet(['--key', self.patient_key, 'unmask', 'Cardiaque'], self.patient_pin)
+        self.assertIn(PDF_TITLE, self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE))
+
+    def test_14_the_patient_reads_who_did_what(self):
+        seen = self.quiet(['--key', self.patient_key, 'accesses'], self.patient_pin)
+        self.assertRegex(seen, r'RIVOIRE \(Médecin\) a déposé « %s »' % PDF_TITLE)
+        self.assertRegex(seen, r'a masqué « %s »' % PDF_TITLE)
+        if self.mounted:
+            self.assertRegex(seen, r'Nadia KACI \(Pharmacien\) a lu « %s »' % PDF_TITLE)
+
+    def test_15_withdrawn_the_colleague_has_nothing(self):
+        self.quiet(['--key', self.patient_key, 'withdraw', 'Nadia'], self.patient_pin)
+        self.assertIn('rien à choisir', self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE, code=1))
+        again = self.quiet(['--key', self.patient_key, 'withdraw', 'Nadia'], self.patient_pin, code=1)
+        self.assertIn('n’avait pas d’accord', again)
+
+    def test_16_umount_gives_the_folder_back(self):
+        if not self.mounted:
+            self.skipTest('nothing was mounted')
+        self.assertIn('Démonté', self.talk(['umount', self.mounted]))
+        self.assertFalse(os.path.ismount(self.mounted))
+        self.assertIn('Rien n’est monté', self.talk(['umount', self.mounted], code=1))
+
+    def test_17_sql_is_logged_in_and_shows_the_pin_nowhere(self):
+        t = self.at('sql')
+        t.expect('Code de la clé')
+        t.send(DOCTOR)
+        t.expect('Session ouverte : Dr Hélène RIVOIRE')
+        with open('/proc/%d/cmdline' % t.pid, 'rb') as f, open('/proc/%d/environ' % t.pid, 'rb') as g:
+            line, environment = f.read(), g.read()
+        self.assertIn(b'sqlite3', line)
+        self.assertNotIn(DOCTOR.encode(), line + environment)
+        t.expect('sqlite>')
+        t.send("SELECT 'titre: ' || title FROM document ORDER BY id DESC LIMIT 1;")
+        t.expect('titre: ' + PDF_TITLE)
+        t.send('.quit')
+        self.assertEqual(t.end(), 0)
+        self.assertNotIn(DOCTOR, t.seen)
+        self.assertFalse(os.path.exists(self.home + '/.sqlite_history'))
+        self.assertTrue(os.path.exists('/dev/null') and not os.path.isfile('/dev/null'))
+
+    def test_18_a_wrong_pin_is_told_in_french(self):
+        for command in (['list'], ['sql'], ['verify'], ['mount', self.dir + '/x']):
+            if command[0] != 'mount' or os.path.exists('/dev/fuse'):
+                self.assertIn('code faux', self.quiet(command, 'pas-le-bon-code', code=1))
+
+    def test_19_the_pin_is_changed(self):
+        self.talk(['change-pin'], ('Code actuel', DOCTOR), ('Nouveau code', DOCTOR + 'bis'), ('encore', DOCTOR + 'bis'))
+        self.assertIn('code faux', self.quiet(['list'], DOCTOR, code=1))
+        self.assertIn('2 document', self.quiet(['list'], DOCTOR + 'bis'))
+        self.talk(['change-pin'], ('Code actuel', DOCTOR + 'bis'), ('Nouveau code', DOCTOR), ('encore', DOCTOR))
+
+    def test_20_import_registers_unknown_patients_and_prints_their_sheets(self):
+        fixtures = os.path.join(ROOT, 'tests', 'fixtures', 'cda')
+        refused = self.quiet(['import', fixtures], DOCTOR, code=1)
+        self.assertIn('patient inconnu de vous', refused)
+        self.assertIn('\n0 déposés, 0 déjà là, %d refusés' % len(os.listdir(fixtures)), refused)
+        seen = self.quiet(['import', '--create-patients', fixtures], DOCTOR)
+        self.assertIn('%d déposés, 0 déjà là, 0 refusés' % len(os.listdir(fixtures)), seen)
+        self.assertEqual(len(re.findall(r'Fiche de patient : clé \S+  code \d{12}', seen)), 3)
+        self.assertIn('n’existe pas', self.quiet(['import', self.dir + '/rien'], DOCTOR, code=1))
+
+    def test_21_verify_finds_nothing_then_names_a_changed_byte(self):
+        self.assertIn('0 faute(s)', self.quiet(['verify'], DOCTOR))
+        copy = self.dir + '/copie'
+        shutil.copytree(self.dir + '/cabinet', copy)
+        with sqlite3.connect(copy + '/record.db') as plain:
+            plain.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+            box = plain.execute('SELECT box FROM dmp_chunk LIMIT 1').fetchone()[0]
+        plain.close()
+        with open(copy + '/record.db', 'r+b') as f:
+            at = f.read().index(box[:100]) + 60
+            f.seek(at)
+            f.write(bytes([box[60] ^ 1]))
+        seen = self.quiet(['--record', copy + '/record.db', 'verify'], DOCTOR, code=1)
+        self.assertIn('dmp-E005 : le fichier a été modifié', seen)
+
+    def test_22_missing_files_and_no_terminal_are_told_plainly(self):
+        self.assertIn('n’existe pas', self.quiet(['--record', self.dir + '/non.db', 'list'], DOCTOR, code=1))
+        self.assertIn('n’existe pas', self.quiet(['--key', self.dir + '/non.dmpkey', 'list'], DOCTOR, code=1))
+        self.assertIn('No such file', self.quiet(['deposit', self.dir + '/non.pdf'], DOCTOR, code=1))
+        open(self.dir + '/vide.db', 'wb').close()
+        self.assertIn('ne contient pas de dossier', self.quiet(['--record', self.dir + '/vide.db', 'list'], DOCTOR, code=1))
+        self.assertIn('not a database', self.quiet(['--record', self.dir + '/bilan.pdf', 'list'], DOCTOR, code=1))
+        done = subprocess.run([CLI, 'list'], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              start_new_session=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('Pas de terminal', done.stderr)
+
+    def test_23_ctrl_c_at_a_prompt_ends_cleanly_and_leaves_no_half_practice(self):
+        t = self.at('-P', 'trois', 'init', self.dir + '/trois')
+        t.expect('Nom du premier médecin')
+        self.assertEqual(t.interrupt(), 130)
+        self.assertNotIn('Traceback', t.seen)
+        self.assertFalse(os.path.exists(self.dir + '/trois'))
+
+    def test_24_nothing_that_was_typed_lies_on_the_disk(self):
+        found = []
+        for folder, _, names in os.walk(self.dir):
+            for name in names:
+                with open(os.path.join(folder, name), 'rb') as f:
+                    data = f.read()
+                found += [(name, w) for w in (*PINS, self.patient_pin, 'BELLANGER', PDF_TITLE) if w.encode() in data]
+        self.assertEqual(found, [])
+
+
+def main():
+    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    r = unittest.TextTestRunner(verbosity=2).run(suite)
+    bad = len(r.failures) + len(r.errors)
+    print('%d passed, %d failed, %d skipped' % (r.testsRun - bad - len(r.skipped), bad, len(r.skipped)))
+    sys.exit(bad != 0)
+
+
+if __name__ == '__main__':
+    main()

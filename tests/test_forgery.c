@@ -1,0 +1,712 @@
+/* test_forgery.c: what people with real keys, or keys that were real yesterday, can forge, and that nothing of it is believed.
+ * The forgers use the extension's own code on their own sessions, without its rules and without its log. */
+#include "change.h"
+#include "functions.h"
+#include "login.h"
+#include "table.h"
+#include "verify.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define PIN "code-des-tests-1"
+enum { AUTHORITY, TREATING, FORMER, PHARMACIST, NURSE, NEWCOMER, PATIENT, PEOPLE };
+static const char *const NAME[PEOPLE] = { "authority", "treating", "former", "pharmacist", "nurse", "newcomer", "patient" };
+static const char *const PROFESSION[PEOPLE] = { NULL, "10", "10", "21", "60", "10", NULL };
+
+struct person { sqlite3 *db; struct connection *c; int64_t id; };
+struct world { char folder[64], fingerprint[64]; struct person who[PEOPLE]; int64_t patient, document; };
+static struct world w;
+
+/* ---- SQL ---- */
+
+/* The first column of the first row, or the error's text; "" for nothing. In a ring of buffers. */
+static const char *ask(int who, const char *format, ...) {
+  static char ring[8][512];
+  static int at;
+  char *out = ring[at++ % 8];
+  sqlite3_stmt *st = NULL;
+  va_list ap;
+  va_start(ap, format);
+  char *sql = sqlite3_vmprintf(format, ap);
+  va_end(ap);
+  sqlite3 *db = w.who[who].db;
+  *out = 0;
+  int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_step(st);
+  if (rc == SQLITE_ROW) {
+    const char *t = (const char *)sqlite3_column_text(st, 0);
+    snprintf(out, 512, "%s", t ? t : "");
+    while (rc == SQLITE_ROW) rc = sqlite3_step(st);
+  }
+  if (rc != SQLITE_OK && rc != SQLITE_DONE) snprintf(out, 512, "%s", sqlite3_errmsg(db));
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return out;
+}
+#define NUMBER(...) strtoll(ask(__VA_ARGS__), NULL, 10)
+#define DONE(...) assert_string_equal(ask(__VA_ARGS__), "")
+#define REFUSED(code, ...) do { \
+    const char *said_ = ask(__VA_ARGS__); \
+    if (strncmp(said_, "dmp-" code, 8) != 0) fail_msg("expected %s, got: %s", code, said_); \
+  } while (0)
+
+static void person_open(int who) {
+  struct person *x = &w.who[who];
+  char path[128];
+  snprintf(path, sizeof path, "%s/record.db", w.folder);
+  assert_int_equal(sqlite3_open(path, &x->db), SQLITE_OK);
+  sqlite3_busy_timeout(x->db, 5000);
+  assert_int_equal(connection_new(x->db, &x->c), DMP_OK);
+  assert_int_equal(table_register(x->c), SQLITE_OK);
+  assert_int_equal(verify_register(x->c), SQLITE_OK);
+  assert_int_equal(functions_register(x->c), SQLITE_OK);
+  DONE(who, "PRAGMA temp_store=2");
+}
+
+static void person_login(int who) {
+  w.who[who].id = NUMBER(who, "SELECT dmp_login('%s/%s.dmpkey','" PIN "',NULL,NULL,%Q)", w.folder, NAME[who], w.fingerprint);
+  assert_true(w.who[who].id > 0);
+}
+
+static const char *person_request(int who) {
+  return ask(AUTHORITY, "SELECT dmp_keygen('%s/%s.dmpkey','" PIN "','kdf=1x8')", w.folder, NAME[who]);
+}
+
+static void person_register(int who, const char *request) {
+  DONE(AUTHORITY, "INSERT INTO principal(kind,name,profession,certificate,registrar) VALUES('professional',%Q,%Q,%Q,%d)", NAME[who],
+       PROFESSION[who], request, who == TREATING);
+}
+
+static struct session *session_of(int who) {
+  struct session *s;
+  assert_int_equal(session_use(w.who[who].c->r[0], &s), DMP_OK);
+  return s;
+}
+
+static struct patient *patient_of(int who) {
+  struct patient *p;
+  assert_int_equal(patient_get(session_of(who), w.patient, &p), DMP_OK);
+  return p;
+}
+
+static int64_t deposit_by(int who, const char *title, const char *type, int masked) {
+  DONE(who, "INSERT INTO document(patient,content,title,type_code,masked) VALUES(%lld,x'010203',%Q,%Q,%d)", w.patient, title, type, masked);
+  return NUMBER(who, "SELECT last_insert_rowid()");
+}
+
+static int64_t documents_of(int who) { return NUMBER(who, "SELECT count(*) FROM document"); }
+static int64_t faults_of(int who, const char *place) {
+  return NUMBER(who, "SELECT count(*) FROM dmp_verify WHERE kind='fault' AND place=%Q", place);
+}
+static void consent_to(int who) { DONE(PATIENT, "INSERT INTO consent(patient,grantee) VALUES(%lld,%lld)", w.patient, w.who[who].id); }
+
+/* A forger writes past the tables: no rule, no line in the log. */
+static struct session *forge_begin(int who) {
+  DONE(who, "BEGIN IMMEDIATE");
+  return session_of(who);
+}
+static void forge_end(int who) {
+  struct session *s = session_of(who);
+  s->pending.lines = s->pending.rows = 0;
+  DONE(who, "COMMIT");
+  session_stale(s);
+}
+
+/* Treating doctor, a former one, a consented pharmacist; nurse and newcomer without consent; one document by the treating doctor. */
+static int world_make(void **state) {
+  (void)state;
+  memset(&w, 0, sizeof w);
+  strcpy(w.folder, "/tmp/dmp-forgery-XXXXXX");
+  assert_non_null(mkdtemp(w.folder));
+  assert_int_equal(suite_start(), DMP_OK);
+  for (int i = 0; i < PEOPLE; i++) person_open(i);
+  snprintf(w.fingerprint, sizeof w.fingerprint, "%s", ask(AUTHORITY, "SELECT dmp_create('%s/authority.dmpkey','" PIN "','main','kdf=1x8')", w.folder));
+  person_login(AUTHORITY);
+  for (int i = TREATING; i < NEWCOMER; i++) {
+    person_register(i, person_request(i));
+    person_login(i);
+  }
+  DONE(TREATING, "INSERT INTO patient(birth_name,treating_doctor,credential,pin) VALUES('DUPONT',%lld,'%s/patient.dmpkey','" PIN "')",
+       w.who[FORMER].id, w.folder);
+  w.patient = NUMBER(TREATING, "SELECT last_insert_rowid()");
+  person_login(PATIENT);
+  person_login(FORMER);
+  assert_int_equal(documents_of(FORMER), 0);
+  DONE(PATIENT, "UPDATE patient SET treating_doctor=%lld WHERE id=%lld", w.who[TREATING].id, w.patient);
+  consent_to(PHARMACIST);
+  w.document = deposit_by(TREATING, "rapport", "11488-4", 0);
+  person_login(PHARMACIST);
+  assert_int_equal(documents_of(PHARMACIST), 1);
+  return 0;
+}
+
+static int world_drop(void **state) {
+  (void)state;
+  for (int i = 0; i < PEOPLE; i++) sqlite3_close(w.who[i].db);
+  char command[128];
+  snprintf(command, sizeof command, "rm -rf %s", w.folder);
+  return system(command) == 0 ? 0 : -1;
+}
+
+/* ---- grants ---- */
+
+/* A first grant for the nurse as `who` would make it, naming `granter` and signed with the session's key. */
+static void grant_forge(int who, const uint8_t *granter) {
+  struct session *s = forge_begin(who);
+  struct patient *p = patient_of(who);
+  uint8_t nurse[16];
+  id_field(nurse, w.who[NURSE].id);
+  struct grant g = p->g;
+  assert_int_equal(grant_send(s, &g, 1, session_who(s, nurse), s->cred->sign_sk, granter ? granter : s->me.hash), DMP_OK);
+  forge_end(who);
+}
+
+static void nurse_has_nothing(void) {
+  assert_int_equal(documents_of(NURSE), 0);
+  assert_int_equal(NUMBER(NURSE, "SELECT count(*) FROM patient"), 0);
+  REFUSED("E041", NURSE, "SELECT dmp_read(%lld,0,1)", w.document);
+  REFUSED("E043", NURSE, "INSERT INTO document(patient,content,type_code) VALUES(%lld,x'00','11488-4')", w.patient);
+}
+
+static void a_grant_by_a_professional_who_may_not_give_opens_nothing(void **state) {
+  (void)state;
+  grant_forge(PHARMACIST, NULL);
+  nurse_has_nothing();
+  person_login(NURSE);                                /* adoption drops what does not prove, and says so */
+  nurse_has_nothing();
+  assert_true(faults_of(NURSE, "dmp_grant") > 0);
+  consent_to(NURSE);
+  assert_int_equal(documents_of(NURSE), 1);           /* the true one, beside */
+}
+
+static void a_grant_that_names_the_patient_but_is_signed_by_another_opens_nothing(void **state) {
+  (void)state;
+  uint8_t patient[32];
+  memcpy(patient, patient_of(PHARMACIST)->g.patient_cert, 32);
+  grant_forge(PHARMACIST, patient);
+  nurse_has_nothing();
+  person_login(NURSE);
+  nurse_has_nothing();
+}
+
+static void a_grant_by_a_former_treating_doctor_opens_nothing(void **state) {
+  (void)state;
+  grant_forge(FORMER, NULL);
+  person_login(NURSE);
+  nurse_has_nothing();
+}
+
+static void a_forged_grant_beside_the_true_one_does_not_hide_it(void **state) {
+  (void)state;
+  grant_forge(PHARMACIST, NULL);
+  consent_to(NURSE);
+  grant_forge(PHARMACIST, NULL);
+  assert_int_equal(documents_of(NURSE), 1);
+  person_login(NURSE);
+  assert_int_equal(documents_of(NURSE), 1);
+  grant_forge(PHARMACIST, NULL);                      /* nor take its place once it is adopted */
+  person_login(NURSE);
+  assert_int_equal(documents_of(NURSE), 1);
+}
+
+static void a_forged_packet_is_not_merged_and_without_the_true_one_the_answer_is_an_error(void **state) {
+  (void)state;
+  uint8_t mail[16], treating[16];
+  memcpy(mail, patient_of(TREATING)->g.mail, 16);
+  consent_to(NURSE);                                  /* a new keyset, and a packet for everybody */
+  int64_t packet = NUMBER(TREATING, "SELECT id FROM dmp_grant WHERE loc=x'%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x'", mail[0],
+                          mail[1], mail[2], mail[3], mail[4], mail[5], mail[6], mail[7], mail[8], mail[9], mail[10], mail[11], mail[12], mail[13],
+                          mail[14], mail[15]);
+  assert_true(packet > 0);
+  struct session *s = forge_begin(PHARMACIST);
+  struct grant g = patient_of(PHARMACIST)->g;
+  id_field(treating, w.who[TREATING].id);
+  memcpy(g.mail, mail, 16);
+  for (size_t i = 0; i < g.count; i++) memset(g.entry[i].key, 7, 32);   /* keys that the forger knows */
+  assert_int_equal(grant_send(s, &g, 0, session_who(s, treating), s->cred->sign_sk, s->me.hash), DMP_OK);
+  forge_end(PHARMACIST);
+  assert_int_equal(documents_of(TREATING), 1);
+  DONE(PATIENT, "CREATE TEMP TABLE kept AS SELECT * FROM dmp_grant WHERE id=%lld", packet);
+  DONE(PATIENT, "DELETE FROM dmp_grant WHERE id=%lld", packet);
+  REFUSED("E037", TREATING, "SELECT * FROM document");
+  REFUSED("E037", TREATING, "INSERT INTO document(patient,content,type_code) VALUES(%lld,x'00','11488-4')", w.patient);
+  DONE(PATIENT, "INSERT INTO dmp_grant SELECT * FROM temp.kept");
+  deposit_by(TREATING, "suite", "11488-4", 0);
+  assert_int_equal(documents_of(NURSE), 2);
+}
+
+/* ---- keysets and deposit keys ---- */
+
+/* The next keyset as a forger writes it: his own deposit keys in a class. */
+static void keyset_forge(int who, const uint8_t *signer, uint16_t cls, void (*change)(struct keyset *k)) {
+  struct session *s = forge_begin(who);
+  struct patient *p = patient_of(who);
+  struct keyset *k, next;
+  uint8_t me[32], yk[32];
+  assert_int_equal(patient_keyset(s, p, &k), DMP_OK);
+  next = *k;
+  next.seq++;
+  memcpy(next.previous, k->hash, 32);
+  struct keyset_class *c = keyset_class(&next, cls);
+  if (c)
+    for (int l = 0; l < LEAVES; l++) memcpy(c->deposit[l], s->cred->box_pk, 32);
+  if (change) change(&next);
+  memcpy(me, signer ? signer : s->me.hash, 32);
+  memcpy(yk, p->yk, 32);
+  assert_int_equal(keyset_put(s, w.patient, yk, &next, s->cred->sign_sk, me), DMP_OK);
+  forge_end(who);
+}
+
+static void nobody_follows_the_keyset(void) {
+  int64_t objects = NUMBER(AUTHORITY, "SELECT count(*) FROM dmp_object");
+  for (int i = TREATING; i < PEOPLE; i++) {
+    if (i == NURSE || i == NEWCOMER || i == FORMER) continue;
+    const char *said = ask(i, "SELECT count(*) FROM document");
+    if (strncmp(said, "dmp-E034", 8) != 0 && strncmp(said, "dmp-E037", 8) != 0) fail_msg("%s got: %s", NAME[i], said);
+    said = ask(i, "INSERT INTO document(patient,content,type_code,masked) VALUES(%lld,x'00','11488-4',1)", w.patient);
+    if (strncmp(said, "dmp-E034", 8) != 0 && strncmp(said, "dmp-E037", 8) != 0) fail_msg("%s deposited: %s", NAME[i], said);
+  }
+  assert_int_equal(NUMBER(AUTHORITY, "SELECT count(*) FROM dmp_object"), objects);
+  assert_true(faults_of(PATIENT, "dmp_keyset") > 0);
+}
+
+static void a_keyset_with_a_forged_deposit_key_by_a_consented_professional_is_followed_by_nobody(void **state) {
+  (void)state;
+  keyset_forge(PHARMACIST, NULL, 17, NULL);
+  nobody_follows_the_keyset();
+}
+
+static void a_keyset_that_names_the_patient_but_is_signed_by_another_is_followed_by_nobody(void **state) {
+  (void)state;
+  uint8_t patient[32];
+  memcpy(patient, patient_of(PHARMACIST)->g.patient_cert, 32);
+  keyset_forge(PHARMACIST, patient, 17, NULL);
+  nobody_follows_the_keyset();
+}
+
+static void a_keyset_by_a_former_treating_doctor_is_followed_by_nobody(void **state) {
+  (void)state;
+  keyset_forge(FORMER, NULL, 17, NULL);
+  nobody_follows_the_keyset();
+}
+
+static void a_keyset_by_the_treating_doctor_beyond_his_classes_is_followed_by_nobody(void **state) {
+  (void)state;
+  keyset_forge(TREATING, NULL, 21, NULL);             /* a class that the matrix denies to doctors */
+  nobody_follows_the_keyset();
+}
+
+static void other_doctor(struct keyset *k) { id_field(k->treating, w.who[FORMER].id); }
+static void a_keyset_by_the_treating_doctor_that_names_another_treating_doctor_is_followed_by_nobody(void **state) {
+  (void)state;
+  keyset_forge(TREATING, NULL, 0, other_doctor);
+  nobody_follows_the_keyset();
+}
+
+static void skip_one(struct keyset *k) { k->previous[0] ^= 1; }
+static void a_keyset_that_does_not_follow_its_predecessor_is_followed_by_nobody(void **state) {
+  (void)state;
+  keyset_forge(PATIENT, NULL, 0, skip_one);           /* even by the patient's own key */
+  REFUSED("E034", TREATING, "SELECT * FROM document");
+}
+
+static void a_keyset_by_the_treating_doctor_within_his_classes_is_followed_by_all(void **state) {
+  (void)state;
+  DONE(TREATING, "INSERT INTO consent(patient,grantee) VALUES(%lld,%lld)", w.patient, w.who[NURSE].id);
+  for (int i = TREATING; i <= NURSE; i++)
+    if (i != FORMER) assert_int_equal(documents_of(i), 1);
+  assert_int_equal(documents_of(PATIENT), 1);
+  assert_int_equal(faults_of(PATIENT, "dmp_keyset"), 0);
+}
+
+/* ---- amendments, items ---- */
+
+static void a_deletion_signed_by_another_than_the_depositor_is_ignored_and_named(void **state) {
+  (void)state;
+  struct item it;
+  struct session *s = forge_begin(PHARMACIST);
+  struct patient *p = patient_of(PHARMACIST);
+  assert_int_equal(object_open(s, p, w.document, &it), DMP_OK);
+  assert_int_equal(object_amend(s, p, &it, AMEND_DELETE), DMP_OK);
+  item_close(&it);
+  forge_end(PHARMACIST);
+  for (int i = TREATING; i <= PATIENT; i++)
+    if (i == TREATING || i == PHARMACIST || i == PATIENT) assert_int_equal(documents_of(i), 1);
+  assert_true(faults_of(PATIENT, "dmp_object") > 0);
+  DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);   /* the fold leaves it out */
+  assert_int_equal(faults_of(PATIENT, "dmp_object"), 0);
+  assert_int_equal(documents_of(PATIENT), 1);
+  DONE(TREATING, "DELETE FROM document WHERE id=%lld", w.document);       /* the depositor's own is obeyed */
+  assert_int_equal(documents_of(PATIENT), 0);
+  assert_int_equal(faults_of(PATIENT, "dmp_object"), 0);
+}
+
+static void an_item_that_names_another_depositor_is_refused_when_it_is_read_and_named(void **state) {
+  (void)state;
+  struct session *s = session_of(PHARMACIST);
+  uint8_t me[16], hash[32];
+  memcpy(me, s->cred->principal, 16);
+  memcpy(hash, s->me.hash, 32);
+  id_field(s->cred->principal, w.who[TREATING].id);   /* he claims to be the treating doctor, and signs as he can */
+  memcpy(s->me.hash, session_of(TREATING)->me.hash, 32);
+  int64_t id = deposit_by(PHARMACIST, "faux", "11488-4", 0);
+  memcpy(s->cred->principal, me, 16);
+  memcpy(s->me.hash, hash, 32);
+  for (int i = TREATING; i <= PATIENT; i++) {
+    if (i != TREATING && i != PATIENT) continue;
+    REFUSED("E039", i, "SELECT dmp_read(%lld,0,1)", id);
+    REFUSED("E039", i, "SELECT content FROM document WHERE id=%lld", id);
+    REFUSED("E039", i, "INSERT INTO mask(document) VALUES(%lld)", id);
+    assert_int_equal(NUMBER(i, "SELECT count(*) FROM dmp_verify WHERE place='dmp_object' AND \"row\"=%lld", id), 1);
+    assert_string_equal(ask(i, "SELECT hex(dmp_read(%lld,0,9))", w.document), "010203");
+  }
+}
+
+static void a_sealed_deposit_that_names_another_depositor_is_not_adopted_and_stops_no_rotation(void **state) {
+  (void)state;
+  struct session *s = session_of(PHARMACIST);
+  uint8_t me[16], hash[32];
+  memcpy(me, s->cred->principal, 16);
+  memcpy(hash, s->me.hash, 32);
+  id_field(s->cred->principal, w.who[TREATING].id);
+  memcpy(s->me.hash, session_of(TREATING)->me.hash, 32);
+  int64_t id = deposit_by(PHARMACIST, "faux", "11488-4", 1);
+  memcpy(s->cred->principal, me, 16);
+  memcpy(s->me.hash, hash, 32);
+  REFUSED("E039", PATIENT, "SELECT dmp_read(%lld,0,1)", id);
+  consent_to(NURSE);
+  assert_int_equal(documents_of(NURSE), 1);
+  DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[NURSE].id);
+  assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM dmp_verify WHERE place='dmp_object' AND \"row\"=%lld", id), 1);
+}
+
+/* ---- certificates ---- */
+
+static void certificate_forge(int by, const uint8_t principal[16], const uint8_t sign_pk[32], const uint8_t box_pk[32]) {
+  struct session *s = forge_begin(by);
+  struct certificate c = { .kind = KIND_PROFESSIONAL, .profession = 10, .flags = FLAG_OWN_KEY, .rights = RIGHT_REGISTER_PATIENTS,
+                           .not_before = record_now(), .name = "Faux docteur" };
+  memcpy(c.principal, principal, 16);
+  memcpy(c.sign_pk, sign_pk, 32);
+  memcpy(c.box_pk, box_pk, 32);
+  memcpy(c.issuer, s->dir.all[0].hash, 32);           /* it says: by the authority */
+  assert_int_equal(directory_add(s->r, s->cred->directory, &s->dir, &c, s->cred->sign_sk), DMP_OK);
+  forge_end(by);
+}
+
+static void a_certificate_by_a_professional_is_nobody_and_named(void **state) {
+  (void)state;
+  uint8_t id[16];
+  id_field(id, 424242);
+  struct session *s = session_of(PHARMACIST);
+  int64_t people = NUMBER(PATIENT, "SELECT count(*) FROM principal");
+  certificate_forge(PHARMACIST, id, s->cred->sign_pk, s->cred->box_pk);
+  assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM principal"), people);
+  REFUSED("E044", PATIENT, "INSERT INTO consent(patient,grantee) VALUES(%lld,424242)", w.patient);
+  REFUSED("E074", PATIENT, "UPDATE patient SET treating_doctor=424242 WHERE id=%lld", w.patient);
+  assert_true(faults_of(PATIENT, "dmp_certificate") > 0);
+  person_register(NEWCOMER, person_request(NEWCOMER));                     /* the authority's next one is believed */
+  assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM principal"), people + 1);
+  person_login(NEWCOMER);
+  consent_to(NEWCOMER);
+  assert_int_equal(documents_of(NEWCOMER), 1);
+}
+
+static void a_certificate_forged_for_somebody_else_takes_nobodys_place(void **state) {
+  (void)state;
+  uint8_t id[16], sign_pk[32], box_pk[32];
+  struct session *s = session_of(PHARMACIST);
+  id_field(id, w.who[NURSE].id);
+  certificate_forge(PHARMACIST, id, s->cred->sign_pk, s->cred->box_pk);
+  char request[1024];
+  snprintf(request, sizeof request, "%s", person_request(NEWCOMER));      /* and before the true one is made */
+  assert_int_equal(certificate_read_request(request, id, sign_pk, box_pk), DMP_OK);
+  certificate_forge(PHARMACIST, id, s->cred->sign_pk, s->cred->box_pk);
+  consent_to(NURSE);
+  assert_int_equal(documents_of(NURSE), 1);
+  person_register(NEWCOMER, request);
+  person_login(NEWCOMER);
+  consent_to(NEWCOMER);
+  assert_int_equal(documents_of(NEWCOMER), 1);
+}
+
+static void a_patients_certificate_exchanged_by_a_grantee_is_refused_by_all(void **state) {
+  (void)state;
+  struct session *s = forge_begin(PHARMACIST);
+  struct patient *p = patient_of(PHARMACIST);
+  const struct certificate *pc;
+  assert_int_equal(patient_certificate(s, p, &pc), DMP_OK);
+  struct certificate c = *pc;
+  struct buf plain = { 0 }, box = { 0 };
+  uint8_t loc[16];
+  memcpy(c.sign_pk, s->cred->sign_pk, 32);            /* then he could sign keysets */
+  memcpy(c.box_pk, s->cred->box_pk, 32);
+  assert_int_equal(certificate_write(&c, s->cred->sign_sk, &plain), DMP_OK);
+  suite_prf(p->yk, "certificate", 11, loc);
+  struct box_ad ad = { .record = s->r->id, .kind = BOX_CERTIFICATE, .table = IN_CERTIFICATE, .id = p->id, .loc = loc };
+  assert_int_equal(box_seal(SUITE_XCHACHA, p->yk, &ad, plain.p, plain.n, PAD_PADME, NULL, &box), DMP_OK);
+  sqlite3_stmt *st;
+  sqlite3_prepare_v2(w.who[PHARMACIST].db, "UPDATE dmp_certificate SET box=? WHERE loc=?", -1, &st, NULL);
+  sqlite3_bind_blob(st, 1, box.p, (int)box.n, SQLITE_STATIC);
+  sqlite3_bind_blob(st, 2, loc, 16, SQLITE_STATIC);
+  assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+  sqlite3_finalize(st);
+  forge_end(PHARMACIST);
+  buf_free(&plain);
+  buf_free(&box);
+  REFUSED("E030", TREATING, "SELECT * FROM access_log");
+  REFUSED("E030", PHARMACIST, "SELECT status FROM patient");
+  REFUSED("E030", PATIENT, "SELECT dmp_login('%s/patient.dmpkey','" PIN "')", w.folder);
+  assert_true(faults_of(TREATING, "dmp_certificate") > 0);
+}
+
+/* ---- yesterday's keys ---- */
+
+enum { KEYS = 4096 };
+struct ring { uint8_t key[KEYS][32]; int n; };        /* every 32 bytes that a reader had */
+static struct ring ring;
+
+static void ring_add(const uint8_t key[32]) {
+  if (suite_is_zero(key, 32)) return;
+  assert_true(ring.n < KEYS);
+  memcpy(ring.key[ring.n++], key, 32);
+}
+
+static int ring_item(void *ctx, struct item *it) {
+  uint8_t amend[32];
+  (void)ctx;
+  ring_add(it->header_key);
+  ring_add(it->body_key);
+  suite_kdf_text(it->header_key, "amend", amend);
+  ring_add(amend);
+  return DMP_OK;
+}
+
+/* All that the pharmacist's session holds, and all that follows from it. */
+static void ring_fill(int who) {
+  struct session *s = session_of(who);
+  struct patient *p = patient_of(who);
+  const struct scan all = { .first = 0, .last = UINT16_MAX, .own = 1 };
+  ring.n = 0;
+  assert_int_equal(object_scan(s, p, &all, ring_item, NULL), DMP_OK);
+  for (size_t i = 0; i < p->g.count; i++) {
+    ring_add(p->g.entry[i].key);
+    for (int l = 0; l < LEAVES; l++) {
+      struct leaf leaf = { 0 };
+      leaf_derive(p->g.entry[i].key, p->anchor, l, &leaf);
+      leaf_deposit_pair(&leaf);
+      ring_add(leaf.key);
+      ring_add(leaf.deposit_sk);
+    }
+  }
+  ring_add(p->g.y);
+  ring_add(p->g.pair);
+  ring_add(p->anchor);
+  ring_add(s->cred->seed);
+  ring_add(s->cred->loc);
+  ring_add(s->cred->directory);
+}
+
+/* Does any of the keys open the box, as the box of any table, with whatever ids and versions the file shows beside it? */
+static int ring_opens(const struct box_ad *ad, const void *box, size_t n) {
+  static struct buf scratch;
+  const uint8_t *plain;
+  size_t len;
+  int opened = 0;
+  for (int i = 0; i < ring.n; i++) {
+    uint8_t pk[32];
+    opened += box_open(ring.key[i], ad, box, n, &scratch, &plain, &len) == DMP_OK;
+    if (box_suite(box, n) != SUITE_SEALED) continue;
+    suite_box_pair(ring.key[i], pk);
+    opened += box_open_from(ring.key[i], pk, NULL, ad, box, n, &scratch, &plain, &len) == DMP_OK;
+    opened += box_open_from(ring.key[i], pk, patient_of(PATIENT)->anchor, ad, box, n, &scratch, &plain, &len) == DMP_OK;
+  }
+  buf_free(&scratch);
+  scratch = (struct buf){ 0 };
+  return opened;
+}
+
+struct tried { int64_t before, after; const char *what; int new_opened, old_opened, new_seen; };
+
+/* Every box of one column: those that stood before the withdrawal with the same bytes, and those written since. */
+static void ring_try(struct tried *t, const char *sql, struct box_ad like) {
+  sqlite3_stmt *st;
+  uint8_t loc[16];
+  like.record = w.who[PATIENT].c->r[0]->id;
+  assert_int_equal(sqlite3_prepare_v2(w.who[PATIENT].db, sql, -1, &st, NULL), SQLITE_OK);
+  while (sqlite3_step(st) == SQLITE_ROW) {            /* id, loc or NULL, version, chunk, flags, box, is new */
+    struct box_ad ad = like;
+    if (ad.id == 0) ad.id = sqlite3_column_int64(st, 0);
+    if (sqlite3_column_bytes(st, 1) == 16) {
+      memcpy(loc, sqlite3_column_blob(st, 1), 16);
+      ad.loc = loc;
+    }
+    ad.version = (uint64_t)sqlite3_column_int64(st, 2);
+    ad.chunk = (uint64_t)sqlite3_column_int64(st, 3);
+    ad.flags = (uint16_t)sqlite3_column_int(st, 4);
+    int fresh = sqlite3_column_int(st, 6), opened = ring_opens(&ad, sqlite3_column_blob(st, 5), (size_t)sqlite3_column_bytes(st, 5));
+    t->new_seen += fresh;
+    if (fresh) t->new_opened += opened;
+    else t->old_opened += opened;
+  }
+  sqlite3_finalize(st);
+}
+
+static const struct { const char *what, *sql; struct box_ad ad; int patients_id; } COLUMNS[] = {
+  { "object wrap", "SELECT o.id,o.loc,0,0,0,o.wrap,b.id IS NULL OR b.wrap<>o.wrap FROM dmp_object o LEFT JOIN old.dmp_object b ON b.id=o.id",
+    { .kind = BOX_WRAP, .table = IN_OBJECT }, 0 },
+  { "header", "SELECT o.id,NULL,o.version,0,0,o.header,b.id IS NULL OR b.header<>o.header FROM dmp_object o LEFT JOIN old.dmp_object b ON b.id=o.id",
+    { .kind = BOX_HEADER, .table = IN_OBJECT }, 0 },
+  { "chunk", "SELECT c.object,NULL,1,c.number,1,c.box,b.id IS NULL FROM dmp_chunk c LEFT JOIN old.dmp_chunk b ON b.id=c.id",
+    { .kind = BOX_CHUNK, .table = IN_CHUNK }, 0 },
+  { "state", "SELECT 0,s.loc,0,0,0,s.box,b.id IS NULL OR b.box<>s.box FROM dmp_state s LEFT JOIN old.dmp_state b ON b.id=s.id",
+    { .kind = BOX_STATE, .table = IN_STATE }, 1 },
+  { "wrap", "SELECT r.id,r.loc,0,0,0,r.wrap,b.id IS NULL OR b.wrap<>r.wrap FROM dmp_wrap r LEFT JOIN old.dmp_wrap b ON b.id=r.id",
+    { .kind = BOX_WRAP, .table = IN_WRAP }, 0 },
+  { "grant", "SELECT g.id,g.loc,0,0,0,g.box,b.id IS NULL OR b.box<>g.box FROM dmp_grant g LEFT JOIN old.dmp_grant b ON b.id=g.id",
+    { .kind = BOX_GRANT, .table = IN_GRANT }, 0 },
+};
+enum { COLUMN_COUNT = sizeof COLUMNS / sizeof *COLUMNS };
+
+static void life_after_the_withdrawal(void) {
+  deposit_by(TREATING, "nouveau", "11488-4", 0);
+  deposit_by(TREATING, "masque", "11488-4", 1);
+  deposit_by(PATIENT, "pour tous", "80788-3", 0);
+  deposit_by(PATIENT, "pour personne", "99999-9", 0);
+  DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);
+  consent_to(NURSE);
+  assert_int_equal(documents_of(NURSE), 3);
+  deposit_by(NURSE, "soins", "11488-4", 0);
+  deposit_by(NURSE, "soins masques", "11488-4", 1);   /* sealed to a deposit key */
+  DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[NURSE].id);
+  DONE(PATIENT, "UPDATE patient SET treating_doctor=NULL WHERE id=%lld", w.patient);
+}
+
+static void the_keys_held_before_a_withdrawal_open_no_box_written_afterwards(void **state) {
+  (void)state;
+  deposit_by(TREATING, "autre", "80788-3", 0);
+  ring_fill(PHARMACIST);
+  assert_true(ring.n > 30);
+  DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[PHARMACIST].id);
+  DONE(PATIENT, "VACUUM INTO '%s/old.db'", w.folder);
+  DONE(PATIENT, "ATTACH '%s/old.db' AS old", w.folder);
+  life_after_the_withdrawal();
+  int old_opened = 0;
+  for (int i = 0; i < COLUMN_COUNT; i++) {
+    struct tried t = { 0 };
+    struct box_ad ad = COLUMNS[i].ad;
+    if (COLUMNS[i].patients_id) ad.id = w.patient;
+    ring_try(&t, COLUMNS[i].sql, ad);
+    if (t.new_opened) fail_msg("%s: %d of the boxes written since open", COLUMNS[i].what, t.new_opened);
+    if (t.new_seen == 0) fail_msg("%s: nothing was written", COLUMNS[i].what);
+    old_opened += t.old_opened;
+  }
+  assert_true(old_opened > 0);                        /* the headers and chunks that he could read then still open: the keys are real */
+}
+
+static void the_keys_still_open_everything_while_the_consent_stands(void **state) {
+  (void)state;
+  deposit_by(TREATING, "autre", "80788-3", 0);
+  ring_fill(PHARMACIST);
+  DONE(PATIENT, "ATTACH '%s/none.db' AS old", w.folder);
+  DONE(PATIENT, "CREATE TABLE old.dmp_object(id INTEGER PRIMARY KEY,wrap,header)");
+  DONE(PATIENT, "CREATE TABLE old.dmp_chunk(id INTEGER PRIMARY KEY)");
+  DONE(PATIENT, "CREATE TABLE old.dmp_state(id INTEGER PRIMARY KEY,box)");
+  for (int i = 0; i < 4; i++) {                       /* object wrap, header, chunk, state */
+    struct tried t = { 0 };
+    struct box_ad ad = COLUMNS[i].ad;
+    if (COLUMNS[i].patients_id) ad.id = w.patient;
+    ring_try(&t, COLUMNS[i].sql, ad);
+    if (t.new_opened < 2) fail_msg("%s: %d open", COLUMNS[i].what, t.new_opened);
+  }
+  DONE(PATIENT, "DETACH old");
+}
+
+/* ---- memory ---- */
+
+static int file_holds(const char *path, const void *what, size_t n) {
+  FILE *f = fopen(path, "rb");
+  assert_non_null(f);
+  fseek(f, 0, SEEK_END);
+  size_t size = (size_t)ftell(f);
+  uint8_t *all = malloc(size);
+  assert_non_null(all);
+  rewind(f);
+  assert_int_equal(fread(all, 1, size, f), size);
+  fclose(f);
+  int found = memmem(all, size, what, n) != NULL;
+  free(all);
+  return found;
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+enum { SANITIZED = 1 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+#else
+enum { SANITIZED = 0 };
+#endif
+
+static void a_core_dump_holds_no_key_of_the_session(void **state) {
+  static char marker[] = "this text may be found in the core dump";
+  struct session *s = session_of(PHARMACIST);
+  struct patient *p = patient_of(PHARMACIST);
+  char command[256], core[128];
+  (void)state;
+  assert_int_equal(documents_of(PHARMACIST), 1);
+  if (SANITIZED) skip();                              /* its shadow memory alone is terabytes wide */
+  snprintf(core, sizeof core, "%s/core.%d", w.folder, (int)getpid());
+  /* never more than 256 MB of disk: a test must not be what fills it */
+  snprintf(command, sizeof command, "ulimit -f 524288; gcore -o %s/core %d >/dev/null 2>&1", w.folder, (int)getpid());
+  if (system(command) != 0 || access(core, R_OK) != 0) {
+    print_message("no gcore here, or it may not attach\n");
+    skip();
+  }
+  assert_true(file_holds(core, marker, sizeof marker - 1));
+  const uint8_t *secrets[] = { s->cred->seed, s->cred->wrap, s->cred->box_sk, s->cred->directory, p->g.y, p->g.pair, p->yk, p->g.entry[0].key,
+                               p->g.entry[1].key, p->own_leaf, patient_leaf(p, 17, 0)->key };
+  for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++) {
+    uint8_t copy[16];                                 /* half of it, so that looking for it does not put it there */
+    memcpy(copy, secrets[i], 16);
+    if (file_holds(core, copy, 16)) fail_msg("secret %zu is in the core", i);
+    bytes_wipe(copy, sizeof copy);
+  }
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_make, world_drop)
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    TEST(a_grant_by_a_professional_who_may_not_give_opens_nothing),
+    TEST(a_grant_that_names_the_patient_but_is_signed_by_another_opens_nothing),
+    TEST(a_grant_by_a_former_treating_doctor_opens_nothing),
+    TEST(a_forged_grant_beside_the_true_one_does_not_hide_it),
+    TEST(a_forged_packet_is_not_merged_and_without_the_true_one_the_answer_is_an_error),
+    TEST(a_keyset_with_a_forged_deposit_key_by_a_consented_professional_is_followed_by_nobody),
+    TEST(a_keyset_that_names_the_patient_but_is_signed_by_another_is_followed_by_nobody),
+    TEST(a_keyset_by_a_former_treating_doctor_is_followed_by_nobody),
+    TEST(a_keyset_by_the_treating_doctor_beyond_his_classes_is_followed_by_nobody),
+    TEST(a_keyset_by_the_treating_doctor_that_names_another_treating_doctor_is_followed_by_nobody),
+    TEST(a_keyset_that_does_not_follow_its_predecessor_is_followed_by_nobody),
+    TEST(a_keyset_by_the_treating_doctor_within_his_classes_is_followed_by_all),
+    TEST(a_deletion_signed_by_another_than_the_depositor_is_ignored_and_named),
+    TEST(an_item_that_names_another_depositor_is_refused_when_it_is_read_and_named),
+    TEST(a_sealed_deposit_that_names_another_depositor_is_not_adopted_and_stops_no_rotation),
+    TEST(a_certificate_by_a_professional_is_nobody_and_named),
+    TEST(a_certificate_forged_for_somebody_else_takes_nobodys_place),
+    TEST(a_patients_certificate_exchanged_by_a_grantee_is_refused_by_all),
+    TEST(the_keys_held_before_a_withdrawal_open_no_box_written_afterwards),
+    TEST(the_keys_still_open_everything_while_the_consent_stands),
+    TEST(a_core_dump_holds_no_key_of_the_session),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

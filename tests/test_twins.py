@@ -1,0 +1,233 @@
+#!/usr/bin/python3
+"""Masked equals absent, byte for byte: two records with the same history, clock and random source, except that in one of them a report
+was deposited by another doctor and masked. All that the pharmacist can obtain from them must be equal.
+Usage: test_twins.py [BUILD_FOLDER [TEST_NAME...]]. Each step is a process of its own, under libfaketime, with the test build's random/dmp.so
+and a seed of its own: what one twin leaves out shifts neither the time nor the bytes of any other step."""
+import glob
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import unittest
+from harness import BUILD, NO_SUCH_ID, PIN, Case, deposit, error_of, main, one, open_record
+
+SO = os.path.join(BUILD, 'random', 'dmp.so')
+FS = os.path.join(BUILD, 'dmpfs')
+TOOL = (glob.glob('/usr/lib/*/faketime/libfaketime.so.1') + [None])[0]
+TABLES = ('session', 'principal', 'patient', 'identity', 'consent', 'document', 'mask', 'access_log', 'dmp_verify')
+PATH = os.path.join(tempfile.gettempdir(), 'dmp-twins-%d' % os.getpid())        # both twins lie in the same place, one after the other
+
+# Each step: who, and what. "hidden" steps happen in one twin only.
+PEOPLE = [('treating', '10', 1), ('gynaecologist', '10', 0), ('pharmacist', '21', 0), ('nurse', '60', 0)]
+BEFORE = [('%s:registered' % n, 'register', n, p, r) for n, p, r in PEOPLE] + [
+    ('opening', 'patient', 'treating'), ('first', 'deposit', 'treating', 'Consultation', '11488-4', 0, 'e1'),
+    ('g', 'consent', 'gynaecologist'), ('second', 'deposit', 'treating', 'Biologie', '11502-2', 0, 'e2')]
+CONSENT = [('h', 'consent', 'pharmacist')]
+AFTER = [('third', 'deposit', 'treating', 'Ordonnance', '57833-6', 0, 'e3'), ('n', 'consent', 'nurse'), ('nn', 'withdraw', 'nurse'),
+         ('own', 'deposit', 'pharmacist', 'Dispensation', '60593-1', 0, 'e3'), ('own2', 'deposit', 'pharmacist', 'A part', '60593-1', 1, 'e3')]
+REPORT = [('d7', 'deposit', 'gynaecologist', 'KANARI-IVG', '11488-4', 0, 'e7'), ('d7:masked', 'mask', 'd7')]
+SEALED = [('d7', 'deposit', 'gynaecologist', 'KANARI-IVG', '11488-4', 1, 'e7')]
+BACK = [('d7:unmasked', 'unmask', 'd7'), ('d7:again', 'mask', 'd7')]
+
+
+def key(name):
+    return os.path.join(PATH, name + '.dmpkey')
+
+
+def login(name, fingerprint=None):
+    con = open_record(os.path.join(PATH, 'record.db'), SO)
+    one(con, 'SELECT dmp_login(?,?,NULL,NULL,?)', key(name), PIN, fingerprint)
+    return con
+
+
+class Step:
+    """What one step's process does; ids of people and documents go through a file."""
+
+    def __init__(self):
+        self.memory = os.path.join(PATH, 'memory.json')
+        self.known = json.load(open(self.memory)) if os.path.exists(self.memory) else {}
+
+    def keep(self, **what):
+        self.known.update(what)
+        json.dump(self.known, open(self.memory, 'w'))
+
+    def create(self, _):
+        con = open_record(os.path.join(PATH, 'record.db'), SO)
+        con.execute('PRAGMA journal_mode=WAL')
+        self.keep(fingerprint=one(con, "SELECT dmp_create(?,?,'main','kdf=1x8')", key('authority'), PIN))
+
+    def register(self, _, name, profession, registrar):
+        a = login('authority')
+        request = one(a, "SELECT dmp_keygen(?,?,'kdf=1x8')", key(name), PIN)
+        a.execute("INSERT INTO principal(kind,identifier,name,profession,certificate,registrar) VALUES('professional','1',?,?,?,?)",
+                  (name, profession, request, registrar))
+        self.keep(**{name: one(login(name, self.known['fingerprint']), 'SELECT principal FROM session')})
+
+    def patient(self, _, by):
+        t = login(by)
+        t.execute("INSERT INTO patient(birth_name,given_names,birth_date,sex,treating_doctor,credential,pin) VALUES('DUPONT','Marie','1970-01-02','F',?,?,?)",
+                  (self.known[by], key('patient'), PIN))
+        self.keep(patient=one(t, 'SELECT last_insert_rowid()'))
+
+    def deposit(self, name, by, title, code, masked, episode):
+        self.keep(**{name: deposit(login(by), self.known['patient'], ('corps de ' + title).encode() * 500, title=title, type_code=code, masked=masked,
+                                   episode=episode, unique_id='1.2.250.' + name)})
+
+    def consent(self, _, name):
+        login('patient').execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.known['patient'], self.known[name]))
+
+    def withdraw(self, _, name):
+        login('patient').execute('DELETE FROM consent WHERE patient=? AND grantee=?', (self.known['patient'], self.known[name]))
+
+    def mask(self, _, document):
+        login('patient').execute('INSERT INTO mask(document) VALUES(?)', (self.known[document],))
+
+    def unmask(self, _, document):
+        login('patient').execute('DELETE FROM mask WHERE document=?', (self.known[document],))
+
+    def look(self, _, who, guess):
+        for line in observe(login(who), self.known['patient'], guess):
+            print(line)
+
+
+def observe(con, patient, guess):
+    """All that a login can be asked, as text."""
+    sql = ['SELECT rowid,* FROM ' + t for t in TABLES]
+    sql += ['SELECT count(*),max(id),min(id),sum(id),total(size) FROM document', 'SELECT id FROM document', 'SELECT id FROM document ORDER BY id DESC',
+            'SELECT type_code,count(*) FROM document GROUP BY 1', 'SELECT episode,group_concat(title) FROM document GROUP BY 1 ORDER BY 2',
+            "SELECT id FROM document WHERE title LIKE '%KANARI%' OR title GLOB '*I*'", 'SELECT d.title,p.birth_name FROM document d JOIN patient p ON p.id=d.patient',
+            'SELECT title,lag(id) OVER (ORDER BY id)-id FROM document', 'SELECT typeof(title),typeof(masked),length(content),hex(content) FROM document',
+            "SELECT * FROM document WHERE unique_id='1.2.250.d7'", "SELECT * FROM document WHERE episode='e7'", 'SELECT DISTINCT depositor FROM document',
+            'SELECT * FROM document a LEFT JOIN document b ON a.replaces=b.unique_id', "SELECT CASE WHEN title='KANARI-IVG' THEN 1/0 ELSE 1 END FROM document",
+            'SELECT count(*) FROM document WHERE id BETWEEN %d AND %d' % (guess - 9999999, guess + 9999999)]
+    for t in TABLES[:-1]:
+        sql += ['EXPLAIN QUERY PLAN SELECT * FROM ' + t]
+    sql += ['EXPLAIN QUERY PLAN SELECT * FROM document WHERE patient=1', 'EXPLAIN QUERY PLAN SELECT * FROM document WHERE id=1 ORDER BY title']
+    for n in (guess, NO_SUCH_ID, -guess, 0):
+        sql += [s % n for s in ('SELECT * FROM document WHERE id=%d', 'SELECT * FROM document WHERE rowid=%d', 'SELECT dmp_read(%d,0,100)', 'SELECT dmp_read(%d,99999,1)',
+                                'INSERT INTO mask(document) VALUES(%d)', 'DELETE FROM mask WHERE document=%d', 'DELETE FROM document WHERE id=%d',
+                                'SELECT * FROM mask WHERE document=%d', 'SELECT * FROM access_log WHERE object=%d', "UPDATE document SET title='x' WHERE id=%d",
+                                'INSERT INTO document(id,patient,content,type_code) VALUES(%d,1,1,1)')] + ['SELECT changes(),total_changes(),last_insert_rowid()']
+    insert = "INSERT INTO document(patient,content,title,type_code,unique_id,replaces) VALUES(%d,x'01','remplace','11488-4','1.2.250.%s',%s)"
+    sql += [insert % (patient, 'd7', 'NULL'), insert % (patient, 'd7', 'NULL'), insert % (patient, 'autre', "'1.2.250.d7'"), 'SELECT changes(),last_insert_rowid()',
+            'INSERT INTO mask(patient,document) SELECT patient,id FROM document', 'INSERT INTO consent(patient,grantee) VALUES(%d,1)' % patient,
+            'SELECT id,availability,title FROM document', 'DELETE FROM document', 'DELETE FROM document WHERE depositor=(SELECT principal FROM session)',
+            'SELECT changes(),total_changes()', 'SELECT * FROM document', 'SELECT * FROM access_log', 'SELECT * FROM session', 'PRAGMA table_list', 'PRAGMA table_info(document)']
+    for s in sql:
+        yield s
+        try:
+            for row in con.execute(s):
+                yield repr(row)
+        except sqlite3.Error as e:
+            yield '%s %s: %s' % (type(e).__name__, getattr(e, 'sqlite_errorname', ''), e)
+
+
+def fake(at, command, seed):
+    preload = (os.environ.get('LD_PRELOAD', '') + ' ' + TOOL).strip()             # a sanitizer's library wants to be first
+    env = dict(os.environ, LD_PRELOAD=preload, FAKETIME='2026-03-01 10:%02d:%02d' % divmod(at, 60), FAKETIME_DONT_FAKE_MONOTONIC='1', TZ='UTC',
+               DMP_TEST_SEED=seed, PYTHONHASHSEED='0')
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
+@unittest.skipUnless(TOOL and os.path.exists(SO), 'needs the package faketime, and make test-builds')
+class Twins(Case):
+    def step(self, at, name, verb, *args):
+        command = [sys.executable, os.path.abspath(__file__), BUILD, '--step', json.dumps([PATH, name, verb] + list(args))]
+        got = fake(at, command, 'twins %s' % name)
+        self.assertEqual(got.returncode, 0, '%s: %s' % (name, got.stderr))
+        return got.stdout
+
+    def record(self, steps, left_out=()):
+        """Makes one twin; every step keeps its place in time."""
+        shutil.rmtree(PATH, ignore_errors=True)
+        os.makedirs(PATH)
+        self.addCleanup(shutil.rmtree, PATH, ignore_errors=True)
+        self.step(0, 'create', 'create')
+        for at, s in enumerate(steps):
+            if s not in left_out:
+                self.step(at * 7 + 7, *s)
+        return json.load(open(os.path.join(PATH, 'memory.json')))
+
+    def compare(self, steps, hidden, who='pharmacist', mount=False):
+        known = self.record(steps)
+        guess = known['d7']
+        tree = self.tree(who) if mount else ''
+        seen = self.step(3000, 'look', 'look', who, guess)
+        everything = self.step(3010, 'look', 'look', 'patient', guess)
+        again = self.record(steps, hidden)
+        self.assertNotIn('d7', again)
+        self.assertEqual({k: v for k, v in known.items() if k != 'd7'}, again)
+        tree_without = self.tree(who) if mount else ''
+        without = self.step(3000, 'look', 'look', who, guess)
+        self.assertIn("'Consultation'", seen)
+        self.assertNotIn('KANARI', seen.replace("LIKE '%KANARI%'", '').replace("title='KANARI-IVG'", ''))
+        self.assertIn("'KANARI-IVG'", everything)                   # the patient sees the difference
+        self.assertGreater(len(seen.splitlines()), 120)
+        self.assertEqual(seen.splitlines(), without.splitlines())
+        self.assertEqual(seen, without)
+        self.assertEqual(tree.splitlines(), tree_without.splitlines())
+        return tree
+
+    def tree(self, who):
+        """A mount as everybody can look at it; taken before SQL writes anything."""
+        point = os.path.join(PATH, 'mount')
+        os.makedirs(point)
+        script = ('exec 9<<<"$4"; "$1" "$2" "$3" -o key="$5",pinfd=9,ext="$6" || exit 9; cd "$3"; '
+                  'ls -lRAi --time-style=full-iso; ls -ldi --time-style=full-iso .; find . | xargs -d "\\n" stat -c "%n %s %b %h %i %a %u %g %Y %X %Z %W %F"; du -a --apparent-size; du -a; stat -f -c "%b %f %a %c %d %s" .; '
+                  'find . -type f | sort | xargs -d "\\n" sha256sum; for f in */*/*KANARI* */nulle/part; do cat "$f"; stat "$f"; done 2>&1; cd /; umount "$3"')
+        got = fake(2900, ['bash', '-c', script, 'tree', FS, os.path.join(PATH, 'record.db'), point, PIN, key(who), SO], 'twins mount')
+        subprocess.run(['umount', '-l', point], capture_output=True)
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertIn('Consultation', got.stdout)
+        return got.stdout + got.stderr
+
+    def test_two_records_made_by_the_same_steps_are_equal_in_all_that_the_patient_sees(self):
+        steps = BEFORE + CONSENT + AFTER
+        self.record(steps)
+        one_of_them = self.step(3000, 'look', 'look', 'patient', NO_SUCH_ID)
+        self.record(steps)
+        self.assertEqual(self.step(3000, 'look', 'look', 'patient', NO_SUCH_ID), one_of_them)
+
+    def test_a_report_masked_before_the_pharmacist_was_consented_never_was(self):
+        self.compare(BEFORE + REPORT + CONSENT + AFTER, REPORT)
+
+    def test_a_report_masked_after_the_consent_and_before_the_first_listing_never_was(self):
+        self.compare(BEFORE + CONSENT + REPORT + AFTER, REPORT)
+
+    def test_a_report_masked_last_of_all_never_was(self):
+        self.compare(BEFORE + CONSENT + AFTER + REPORT, REPORT)
+
+    def test_a_report_deposited_masked_never_was(self):
+        self.compare(BEFORE + CONSENT + SEALED + AFTER, SEALED)
+
+    def test_a_report_unmasked_and_masked_again_before_the_first_listing_never_was(self):
+        self.compare(BEFORE + REPORT + CONSENT + BACK + AFTER, REPORT + BACK)
+
+    def test_the_same_report_without_a_mask_is_seen_in_rows_counts_and_by_its_id(self):
+        known = self.record(BEFORE + CONSENT + REPORT[:1] + AFTER)
+        seen = self.step(3000, 'look', 'look', 'pharmacist', known['d7'])
+        self.record(BEFORE + CONSENT + AFTER)
+        without = self.step(3000, 'look', 'look', 'pharmacist', known['d7'])
+        differ = sum(a != b for a, b in zip(seen.splitlines(), without.splitlines()))
+        self.assertGreater(differ, 20)
+        self.assertIn("'KANARI-IVG'", seen)
+
+    def test_for_a_nurse_whose_consent_was_withdrawn_it_never_was_either(self):
+        steps = BEFORE + CONSENT + REPORT + AFTER + [('back', 'consent', 'nurse')]
+        self.compare(steps, REPORT, 'nurse')
+
+    @unittest.skipUnless(os.path.exists(FS) and os.path.exists('/dev/fuse') and os.geteuid() == 0, 'needs dmpfs, /dev/fuse and root')
+    def test_in_the_pharmacists_mount_it_never_was(self):
+        tree = self.compare(BEFORE + CONSENT + REPORT + AFTER, REPORT, mount=True)
+        self.assertIn('Dispensation', tree)
+
+
+if __name__ == '__main__':
+    if sys.argv[2:3] == ['--step']:
+        PATH, NAME, VERB, *ARGS = json.loads(sys.argv[3])
+        getattr(Step(), VERB)(NAME, *ARGS)
+    else:
+        main()
