@@ -3,7 +3,6 @@
 The host writes here through a plain SQLite connection, which has no key. Forgeries that need real keys are in test_forgery.c."""
 import glob
 import os
-import resource
 import shutil
 import signal
 import sqlite3
@@ -11,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
-from harness import (BUILD, PIN, SHADOWS, SO, Case, Practice, deposit, documents, error_of, main, one, open_record)
+from harness import (BUILD, PIN, SO, Case, Practice, deposit, documents, error_of, main, one, open_record)
 
 YES = os.path.join(BUILD, 'yes', 'dmp.so')
 CANARIES = ['KANARI-TITRE', 'KANARI-CORPS', 'KANARI-NOM', 'KANARI-PRENOM', 'KANARI-VALEUR', 'KANARI-EPISODE', '271058815400233', 'kanari@code']

@@ -44,8 +44,10 @@ class Terminal:
         """Ctrl-C, again every second: one that comes between a prompt and the reading of its answer waits for the next."""
         for _ in range(20):
             os.write(self.fd, b'\x03')
-            if select.select([self.fd], [], [], 1)[0]:
-                return self.end()
+            end = time.monotonic() + 1
+            while select.select([self.fd], [], [], max(0, end - time.monotonic()))[0]:
+                if not self.read():
+                    return self.end()
         raise AssertionError('Ctrl-C has no effect after:\n' + self.seen)
 
     def echoes(self):

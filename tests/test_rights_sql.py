@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 """Who sees what through SQL, and what transactions do with it. Usage: test_rights_sql.py [BUILD_FOLDER [TEST_NAME...]]"""
 import multiprocessing
-import unittest
-from harness import (NO_SUCH_ID, PIN, SO, TYPES, Case, Practice, deposit, documents, error_of, main, one, open_record)
+from harness import (NO_SUCH_ID, PIN, TYPES, Case, Practice, deposit, documents, error_of, main, one, open_record)
 
 PROFESSIONALS = {'treating': ('10', 1), 'doctor': ('10', 0), 'pharmacist': ('21', 0), 'preparer': ('39', 0), 'dentist': ('40', 0),
                  'nurse': ('60', 0), 'midwife': ('50', 0), 'former': ('10', 0), 'left': ('21', 0), 'unknown': ('10', 0)}
