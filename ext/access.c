@@ -8,6 +8,13 @@ SQLITE_EXTENSION_INIT3
 enum { FIVE_MINUTES = 5 * 60 * 1000 };
 static const int64_t DAY = 24LL * 3600 * 1000;
 
+void access_writer_tag(const uint8_t directory_key[32], const uint8_t principal[16], uint8_t tag[16]) {
+  uint8_t k[32];
+  suite_kdf_text(directory_key, "writer", k);
+  suite_prf(k, principal, 16, tag);
+  bytes_wipe(k, sizeof k);
+}
+
 void access_own_key(const struct session *s, uint8_t key[32]) { suite_kdf_text(s->cred->wrap, "own log", key); }
 
 static struct log_writer access_writer(const struct session *s) {

@@ -44,6 +44,11 @@ int certificate_write(struct certificate *c, const uint8_t issuer_sk[64], struct
   put_tlv(&tlv, TLV_NAME, c->name);
   put_tlv(&tlv, TLV_SPECIALTY, c->specialty);
   put_tlv(&tlv, TLV_FACILITY, c->facility);
+  if (!suite_is_zero(c->identity, 32)) {
+    buf_u8(&tlv, TLV_IDENTITY);
+    buf_u16(&tlv, 32);
+    buf_put(&tlv, c->identity, 32);
+  }
   int e = tlv.bad ? DMP_E_NOMEM : tlv.n > CERT_TLV_MAX ? DMP_E_TOO_BIG : DMP_OK;
   if (e != DMP_OK) goto out;
   buf_reset(out);
@@ -89,6 +94,10 @@ static int take_tlv(struct certificate *c, const uint8_t *p, size_t n) {
     uint8_t tag = rd_u8(&r);
     size_t len = rd_u16(&r);
     const uint8_t *text = rd_bytes(&r, len);
+    if (tag == TLV_IDENTITY && text && len == 32) {
+      memcpy(c->identity, text, 32);
+      continue;
+    }
     char *to = tag == TLV_IDENTIFIER ? c->identifier : tag == TLV_NAME ? c->name : tag == TLV_SPECIALTY ? c->specialty
              : tag == TLV_FACILITY ? c->facility : NULL;
     if (r.bad || to == NULL || len >= CERT_TEXT || *to) return DMP_E_CERT_BAD;

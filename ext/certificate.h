@@ -14,7 +14,7 @@ enum kind { KIND_AUTHORITY = 1, KIND_PROFESSIONAL, KIND_STAFF, KIND_TEAM, KIND_P
 enum { RIGHT_REGISTER_PATIENTS = 1 };                 /* bit of rights */
 enum { FLAG_OWN_KEY = 1 };                            /* the owner made the key: not set for one made at a desk */
 enum { CERT_TEXT = 256, CERT_TLV_MAX = 1024, CERT_MAX = 4 + 4 + 8 + 16 + 64 + 16 + 16 + 4 + 96 + 2 + CERT_TLV_MAX + 192 };
-enum { TLV_IDENTIFIER = 1, TLV_NAME, TLV_SPECIALTY, TLV_FACILITY };
+enum { TLV_IDENTIFIER = 1, TLV_NAME, TLV_SPECIALTY, TLV_FACILITY, TLV_IDENTITY /* BLAKE2b-256 of a patient's identity row */ };
 
 struct certificate {
   uint8_t kind, status, rights;
@@ -24,6 +24,7 @@ struct certificate {
   uint16_t profession, flags;
   uint8_t issuer[32], previous[32], log_previous[32]; /* hashes of certificates; zeros = none (issuer zeros: self-signed authority) */
   char identifier[CERT_TEXT], name[CERT_TEXT], specialty[CERT_TEXT], facility[CERT_TEXT];
+  uint8_t identity[32];                               /* patients: digest of the identity row; zeros: none */
   uint8_t hash[32];                                   /* of the whole: how others name this certificate */
   int verified;                                       /* its signature was checked, once */
   struct buf raw;                                     /* owned by the directory: the bytes that were signed; else empty */

@@ -56,6 +56,7 @@ static int enrol_certificate(struct enrolment *en) {
   c->not_before = record_now();
   copy_text(c->identifier, en->n->identifier);
   copy_text(c->name, en->n->name);
+  suite_hash(en->n->row->p, en->n->row->n, c->identity, 32);
   int e = certificate_write(c, s->cred->sign_sk, &plain);
   if (e == DMP_OK) e = record_random_id(&row);
   suite_prf(en->p->yk, "certificate", 11, loc);

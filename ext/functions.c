@@ -29,7 +29,8 @@ static int pin_arg(int argc, sqlite3_value **argv, int i, struct pin *out) {
 
 static int record_arg(sqlite3_context *ctx, int argc, sqlite3_value **argv, int i, struct record **r) {
   const char *schema = text_arg(argc, argv, i);
-  return connection_record(sqlite3_user_data(ctx), schema ? schema : "main", r);
+  int e = connection_record(sqlite3_user_data(ctx), schema ? schema : "main", r);
+  return e == DMP_OK ? record_check_texts(*r) : e;    /* the caller may be a CHECK that somebody planted in a file */
 }
 
 /* Statements of a record stay prepared only while a table of it is connected: else the connection could not be closed. */
@@ -88,14 +89,16 @@ static void fn_create(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 
 static void fn_keygen(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct options o = options_default();
+  struct record *r = NULL;
   struct pin pin;
   char *request = NULL;
   const char *path = text_arg(argc, argv, 0);
   int e = argc < 2 || argc > 3 || path == NULL ? DMP_E_ARGUMENT : pin_arg(argc, argv, 1, &pin);
   if (e == DMP_OK) e = options_take(&o, text_arg(argc, argv, 2));
+  if (e == DMP_OK) e = record_arg(ctx, 0, NULL, 0, &r);
   if (e == DMP_OK) e = login_keygen(path, pin, o.cost, &request);
   if (e == DMP_OK) sqlite3_result_text(ctx, request, -1, sqlite3_free);
-  else function_error(ctx, NULL, e);
+  else function_error(ctx, r, e);
 }
 
 /* $DMP_ASKPASS prints the PIN on its first line. */
@@ -138,12 +141,14 @@ static void fn_logout(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 }
 
 static void fn_change_pin(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
   struct pin old, new;
   const char *path = text_arg(argc, argv, 0);
   int e = path == NULL ? DMP_E_ARGUMENT : pin_arg(argc, argv, 1, &old);
   if (e == DMP_OK) e = pin_arg(argc, argv, 2, &new);
+  if (e == DMP_OK) e = record_arg(ctx, 0, NULL, 0, &r);
   if (e == DMP_OK) e = credential_change_pin(path, old.p, old.n, new.p, new.n);
-  if (e != DMP_OK) function_error(ctx, NULL, e);
+  if (e != DMP_OK) function_error(ctx, r, e);
 }
 
 static int whole_arg(sqlite3_value *v, int64_t *out) {

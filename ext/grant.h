@@ -11,7 +11,7 @@
 enum { WHICH_P = 1, WHICH_M = 2 };                    /* P0, M0 and circles come with representatives: refused here */
 enum { GRANT_ACTIVE = 1, GRANT_WITHDRAWN = 2 };       /* kind: a withdrawn grant keeps Y and the mail, no key */
 enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT };
-enum { GRANT_BYTES = 3072, ENTRIES_MAX = 2 * CLASSES_MAX, INBOX_TRIES = 1000 };
+enum { GRANT_BYTES = 3072, DOCTORS = 16, ENTRIES_MAX = 2 * CLASSES_MAX, INBOX_TRIES = 1000 };
 
 struct entry { uint16_t cls; uint8_t which; uint8_t key[32]; };
 struct grant {                                        /* secret: locked memory only */
@@ -48,6 +48,8 @@ struct patient {
   uint8_t anchor[32], yk[32], own_leaf[32], own_loc[16], deposit_loc[16];
   struct held held[CLASSES_MAX];
   size_t helds;
+  struct leaf none;                                   /* what a class outside the map has: nothing */
+  uint8_t doctors[DOCTORS][32]; int doctors_read;     /* certificates that the keysets named treating doctor, when asked */
   int keyset_read, certificate_read;
   struct keyset keyset;                               /* the newest, verified */
   struct certificate certificate;                     /* the patient's, verified */
@@ -67,6 +69,8 @@ struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l);
 const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which);   /* P or M; NULL: not held */
 void leaf_deposit_pair(struct leaf *l);               /* fills deposit_sk, deposit_pk */
 void leaf_state_key(struct leaf *l);                  /* fills state_prf */
+/* 1: the certificate is the patient's, or of somebody whom a keyset of the chain named treating doctor. */
+int patient_trusts(struct session *s, struct patient *p, const uint8_t cert_hash[32]);
 int patient_expired(const struct patient *p);         /* a date rule, not a key */
 /* Derives a leaf from P or M. l: 0, 1 from P; 2, 3 from M. */
 void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out);

@@ -55,6 +55,7 @@ static void take(uint8_t *to, struct rd *r, size_t n) {
 
 static int keyset_parse(const uint8_t *p, size_t n, struct keyset *k) {
   struct rd r = { p, n, 0 };
+  const uint16_t *map;
   memset(k, 0, sizeof *k);
   k->seq = rd_u64(&r);
   take(k->previous, &r, 32);
@@ -63,8 +64,9 @@ static int keyset_parse(const uint8_t *p, size_t n, struct keyset *k) {
   take(k->treating_cert, &r, 32);
   k->treating_since = (int64_t)rd_u64(&r);
   k->n = rd_u16(&r);
-  if (r.bad || k->n > CLASSES_MAX) return DMP_E_KEYSET_BAD;
+  if (r.bad) return DMP_E_KEYSET_BAD;
   if (k->map != RIGHTS_MAP_VERSION) return DMP_E_LATER;
+  if (k->n != rights_classes(&map) || k->n > CLASSES_MAX) return DMP_E_KEYSET_BAD;
   for (size_t i = 0; i < k->n; i++) {
     struct keyset_class *c = &k->c[i];
     c->cls = rd_u16(&r);
@@ -72,7 +74,7 @@ static int keyset_parse(const uint8_t *p, size_t n, struct keyset *k) {
     take(c->kid_p, &r, 16);
     take(c->kid_m, &r, 16);
     for (int l = 0; l < LEAVES; l++) take(c->deposit[l], &r, 32);
-    if (i > 0 && c->cls <= k->c[i - 1].cls) return DMP_E_KEYSET_BAD;
+    if (c->cls != map[i]) return DMP_E_KEYSET_BAD;
   }
   take(k->log_pk[0], &r, 32);
   take(k->log_pk[1], &r, 32);
@@ -152,6 +154,7 @@ int keyset_get(struct session *s, int64_t patient, const uint8_t yk[32], uint64_
     e = session_open_box(s, yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &p, &n);
     if (e == DMP_OK) e = keyset_parse(p, n, k);
     if (e == DMP_OK && k->seq != seq) e = DMP_E_KEYSET_BAD;
+    if (e == DMP_OK) k->row = id;
     if (e == DMP_OK && raw) {
       buf_reset(raw);
       buf_put(raw, p, n);

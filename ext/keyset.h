@@ -19,6 +19,7 @@ struct keyset {
   uint8_t log_pk[2][32];                              /* visible, hidden from representatives */
   uint8_t signer[32];                                 /* hash of the signer's certificate */
   uint8_t hash[32];
+  int64_t row;                                        /* of dmp_keyset, when read */
 };
 struct keyset_class *keyset_class(struct keyset *k, uint16_t cls);
 /* Seals and inserts k (signed here; fills k->hash). yk: the patient's public key-encrypting key. */

@@ -41,6 +41,7 @@ enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
                  "ORDER BY l.block, l.n") \
   X(HAS_LINE,    "SELECT 1 FROM line WHERE loc=?1 AND block=?2 AND n=?3") \
   X(BLOCKS,      "SELECT id, body FROM block ORDER BY id") \
+  X(FROM,        "SELECT body FROM block WHERE id>=?1 ORDER BY id") \
   X(LINE_TOTAL,  "SELECT count(*) FROM line") \
   X(LINES,       "SELECT l.loc, l.block, l.n, b.body FROM line l LEFT JOIN block b ON b.id=l.block") \
   X(HEADS,       "SELECT tag, block FROM head")
@@ -57,6 +58,7 @@ struct log {
   sqlite3_stmt *q[Q_COUNT];                           /* owned */
   uint8_t record[16];
   struct known own, last;                             /* what this connection committed last; saves hashing it again */
+  int64_t proven; uint8_t proven_tag[16];             /* the block whose signature was checked last, while reading */
   struct buf lines, work, scratch;                    /* owned: sealed lines; label and block; one opened line */
 };
 
@@ -442,7 +444,20 @@ int log_append(struct log *l, const struct log_writer *w, enum log_kind kind, co
 /* ---- reading ---- */
 
 /* Every line of one week. *stop is what each() said. */
-static int week_read(struct log *l, const struct line_keys *k, const uint8_t key[SUITE_KEY], int64_t patient,
+/* Is the block by this author? Signed once per block: its lines come one after the other. */
+static int block_by(struct log *l, struct log_author *by, int64_t id, const uint8_t *p, size_t n, const struct block *b) {
+  if (memcmp(b->tag, by->tag, 16) != 0) return 0;
+  if (l->proven == id && memcmp(l->proven_tag, by->tag, 16) == 0) return 1;
+  buf_reset(&l->work);
+  buf_put(&l->work, LABEL, LABEL_LEN);
+  buf_put(&l->work, p, n - SUITE_SIG);
+  if (l->work.bad || suite_verify(by->pk, l->work.p, l->work.n, b->sig) != 0) return 0;
+  l->proven = id;
+  memcpy(l->proven_tag, by->tag, 16);
+  return 1;
+}
+
+static int week_read(struct log *l, const struct line_keys *k, const uint8_t key[SUITE_KEY], struct log_author *by, int64_t patient,
                      int64_t thursday, int (*each)(void *, const struct log_line *, int64_t), void *ctx, int *stop) {
   sqlite3_stmt *st = l->q[Q_FIND];
   uint8_t loc[LINE_LOC];
@@ -456,25 +471,28 @@ static int week_read(struct log *l, const struct line_keys *k, const uint8_t key
     const uint8_t *p = sqlite3_column_blob(st, 2);
     rc = p == NULL ? DMP_E_LOG_FORMAT : block_parse(p, (size_t)sqlite3_column_bytes(st, 2), &b);
     if (rc == 0 && (n < 0 || n >= b.n || memcmp(b.lines + n * LINE, loc, LINE_LOC) != 0)) rc = DMP_E_LOG_FORMAT;
-    if (rc == 0) rc = line_open(l, k, key, patient, b.lines + n * LINE, &line);
-    if (rc == 0) *stop = each(ctx, &line, id);
+    int own = rc == 0 && block_by(l, by, id, p, (size_t)sqlite3_column_bytes(st, 2), &b);
+    if (rc == 0 && !own) by->foreign++;
+    if (own) rc = line_open(l, k, key, patient, b.lines + n * LINE, &line);
+    if (own && rc == 0) *stop = each(ctx, &line, id);
   }
   sqlite3_reset(st);
   bytes_wipe(&line, sizeof line);
   return rc == 0 && sql != SQLITE_ROW && sql != SQLITE_DONE ? sql_error(sql) : rc;
 }
 
-int log_read(struct log *l, const uint8_t key[32], int64_t patient, int64_t from_ms, int64_t to_ms,
+int log_read(struct log *l, const uint8_t key[32], struct log_author *by, int64_t patient, int64_t from_ms, int64_t to_ms,
              int (*each)(void *ctx, const struct log_line *line, int64_t block), void *ctx) {
   struct line_keys k;
   int rc = 0, stop = 0;
   if (from_ms < 0) from_ms = 0;
   if (to_ms > AT_MAX) to_ms = AT_MAX;
   if (from_ms > to_ms) return 0;
+  l->proven = 0;                                      /* the file may have changed since the last call */
   line_keys(key, &k);
   int64_t end = thursday_of(day_of(to_ms));
   for (int64_t t = thursday_of(day_of(from_ms)); t <= end && rc == 0 && !stop; t += 7)
-    rc = week_read(l, &k, key, patient, t, each, ctx, &stop);
+    rc = week_read(l, &k, key, by, patient, t, each, ctx, &stop);
   bytes_wipe(&k, sizeof k);
   buf_reset(&l->scratch);
   return rc;
@@ -714,11 +732,35 @@ static void walk_rows(struct walk *w) {
       for (uint32_t k = 0; k < b.m; k++) {
         struct log_row row = { .table = rd_u16(&r), .id = (int64_t)rd_u64(&r) };
         memcpy(row.hash, rd_bytes(&r, sizeof row.hash), sizeof row.hash);
-        w->check->row(w->check->ctx, &row, w->carriers[i].outcome);
+        w->check->row(w->check->ctx, &row, w->carriers[i].outcome, w->check->key_of(w->check->ctx, b.tag) ? b.tag : NULL);
       }
     }
     sqlite3_reset(st);
   }
+}
+
+int log_outcome(struct log *l, int64_t block, enum log_kind *outcome) {
+  uint8_t tag[16];
+  int rc = 0, first = 1, sql = SQLITE_DONE;
+  sqlite3_stmt *st = l->q[Q_FROM];
+  sqlite3_bind_int64(st, 1, block);
+  *outcome = LOG_INTENT;
+  while (rc == 0 && (sql = sqlite3_step(st)) == SQLITE_ROW) {
+    struct block b;
+    const uint8_t *p = sqlite3_column_blob(st, 0);
+    if (p == NULL || block_parse(p, (size_t)sqlite3_column_bytes(st, 0), &b) != 0) rc = DMP_E_LOG_FORMAT;
+    else if (first) {
+      memcpy(tag, b.tag, 16);
+      *outcome = b.kind == LOG_ACCESS ? LOG_DONE : b.kind;
+      if (b.kind != LOG_INTENT) break;
+    } else if (memcmp(b.tag, tag, 16) == 0 && b.kind != LOG_ACCESS) {
+      if (b.kind != LOG_INTENT) *outcome = b.kind;
+      break;
+    }
+    first = 0;
+  }
+  sqlite3_reset(st);
+  return rc == 0 && sql != SQLITE_ROW && sql != SQLITE_DONE ? sql_error(sql) : rc;
 }
 
 int log_verify(struct log *l, const struct log_check *c) {

@@ -45,9 +45,12 @@ void log_close(struct log *l);
  * 0. DMP_E_LOG_WRITE otherwise: the caller releases nothing. */
 int  log_append(struct log *l, const struct log_writer *w, enum log_kind kind, const struct log_row *rows, size_t m,
                 const struct log_line *lines, size_t n);
+/* Whose blocks a line must stand in to be believed: the tag and the Ed25519 key of the person who holds the pairwise key with
+ * the reader. Others who know that key (a treating doctor knows all) could seal a line, but not sign the block. */
+struct log_author { uint8_t tag[16]; const uint8_t *pk; /* 32, borrowed */ unsigned foreign; /* out: lines passed over */ };
 /* Calls each(ctx, line, block id) for every line under this pairwise key whose patient id field is patient's, in the weeks that cover
  * [from_ms, to_ms], oldest first. A line that doesn't open is DMP_E_LOG_FORMAT. each returns nonzero to stop. */
-int  log_read(struct log *l, const uint8_t key[32], int64_t patient, int64_t from_ms, int64_t to_ms,
+int  log_read(struct log *l, const uint8_t key[32], struct log_author *by, int64_t patient, int64_t from_ms, int64_t to_ms,
               int (*each)(void *ctx, const struct log_line *line, int64_t block), void *ctx);
 /* Walks the whole log. key_of: the Ed25519 key of a writer tag, or NULL when this login knows no such writer (then only
  * hashes are checked). fault: one call per block found altered, missing or out of order, what = one sentence without data;
@@ -57,10 +60,12 @@ int  log_read(struct log *l, const uint8_t key[32], int64_t patient, int64_t fro
 struct log_check {
   const uint8_t *(*key_of)(void *ctx, const uint8_t tag[16]);
   void (*fault)(void *ctx, int64_t block, const char *what);
-  void (*row)(void *ctx, const struct log_row *row, enum log_kind outcome);
+  void (*row)(void *ctx, const struct log_row *row, enum log_kind outcome, const uint8_t *tag);   /* tag NULL: writer unknown */
   void *ctx;
 };
 int  log_verify(struct log *l, const struct log_check *c);
+/* What became of a block's transaction: LOG_DONE (also for accesses), LOG_UNDONE, or LOG_INTENT when nobody told. */
+int  log_outcome(struct log *l, int64_t block, enum log_kind *outcome);
 const char *log_action_text(unsigned action);         /* "read", "list", …; "unknown" */
 const char *log_mode_text(unsigned mode);             /* "normal" */
 #endif

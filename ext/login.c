@@ -134,7 +134,7 @@ static struct box_ad welcome_ad(const struct record *r, int64_t row, const uint8
 static int welcome_write(struct session *s, const uint8_t principal[16], const uint8_t box_pk[32]) {
   uint8_t loc[16], over[WELCOME_OVER], sig[SUITE_SIG];
   struct buf plain = { 0 }, box = { 0 };
-  int64_t row;
+  int64_t row = 0;
   welcome_loc(box_pk, loc);
   welcome_over(s->r->id, principal, s->cred->directory, over);
   suite_sign(s->cred->sign_sk, over, sizeof over, sig);
@@ -215,11 +215,8 @@ static int session_identify(struct session *s) {
 }
 
 static int session_tags(struct session *s) {
-  uint8_t k[32];
   uint32_t bits = 0;
-  suite_kdf_text(s->cred->directory, "writer", k);
-  suite_prf(k, s->cred->principal, 16, s->writer_tag);
-  bytes_wipe(k, sizeof k);
+  access_writer_tag(s->cred->directory, s->cred->principal, s->writer_tag);
   int e = random_bytes("login", &bits, sizeof bits);
   id_field(s->login_id, id_make(record_now(), bits & 0x1FFFFF));
   return e;
@@ -338,6 +335,16 @@ static int text_fits(char to[CERT_TEXT], const char *from) {
   return DMP_OK;
 }
 
+/* The applicant chose the id: it must not be that of a patient, whose place he would take. */
+static int id_is_free(struct session *s, int64_t id) {
+  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_VERSION);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_int64(st, 1, id);
+  int rc = sqlite3_step(st);
+  sqlite3_reset(st);
+  return rc == SQLITE_DONE ? DMP_OK : rc == SQLITE_ROW ? DMP_E_REQUEST : record_sql_fault(s->r);
+}
+
 int login_register(struct session *s, struct registration *reg) {
   struct certificate c = { .kind = (uint8_t)reg->kind, .profession = reg->profession, .flags = FLAG_OWN_KEY, .not_before = record_now() };
   if (s->me.kind != KIND_AUTHORITY) return DMP_E_NOT_ALLOWED;
@@ -348,6 +355,7 @@ int login_register(struct session *s, struct registration *reg) {
   if (e == DMP_OK) e = text_fits(c.specialty, reg->specialty);
   if (e == DMP_OK) e = text_fits(c.facility, reg->facility);
   if (e == DMP_OK && session_who(s, c.principal)) e = DMP_E_DUPLICATE;
+  if (e == DMP_OK) e = id_is_free(s, id_from_field(c.principal));
   if (e != DMP_OK) return e;
   c.rights = reg->registrar ? RIGHT_REGISTER_PATIENTS : 0;
   memcpy(c.issuer, s->me.hash, 32);

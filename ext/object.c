@@ -116,6 +116,23 @@ static void item_amendments(struct session *s, struct patient *p, struct item *i
   if (amend_read(s, p, it, &action, &at, sig) && action == AMEND_DELETE) it->deleted = 1;
 }
 
+/* Which items may lie where. System classes take nothing by their public deposit keys, which everybody who was ever granted
+ * knows: only who holds such a class writes in it. */
+static int item_belongs(const struct item *it) {
+  if (it->via == VIA_OWN) return it->c.table == ITEM_DOCUMENT;
+  if (it->via == VIA_DEPOSIT) return it->c.table == ITEM_DOCUMENT && it->cls >= CLASS_FIRST_DOCUMENT;
+  switch (it->c.table) {
+    case ITEM_DOCUMENT: return it->cls >= CLASS_FIRST_DOCUMENT;
+    case ITEM_PATIENT:
+    case ITEM_IDENTITY: return it->cls == CLASS_IDENTITY && it->leaf < 2;
+    case ITEM_CONSENT:
+    case ITEM_GRANTEES: return it->cls == CLASS_CHOICES && it->leaf < 2;
+    case ITEM_MASK: return it->cls == CLASS_CHOICES && it->leaf >= 2;
+    case ITEM_LOG_SECRETS: return it->cls == CLASS_LOG && it->leaf >= 2;
+    default: return 0;
+  }
+}
+
 /* The header, once the wrap has given its keys. */
 static int item_open_header(struct session *s, struct patient *p, const struct raws *a, const struct raw *r, struct item *it) {
   const uint8_t *plain;
@@ -135,6 +152,8 @@ static int item_open_header(struct session *s, struct patient *p, const struct r
   memcpy(it->tag, box_tag(a->arena.p + r->header, r->header_n), 16);
   if ((e = item_parse(it)) != DMP_OK) return e;
   if (it->c.patient != p->id) return DMP_E_TAMPERED;
+  /* anybody ever granted can throw such a deposit in: it stops nobody, and the patient's dmp_verify names it */
+  if (!item_belongs(it)) return it->via == VIA_DEPOSIT ? DMP_E_NOT_FOUND : DMP_E_TAMPERED;
   if (r->amend_n) buf_put(&it->amend, a->arena.p + r->amend, r->amend_n);
   item_amendments(s, p, it);
   return it->amend.bad ? DMP_E_NOMEM : DMP_OK;
@@ -159,7 +178,7 @@ static int item_open_deposit(struct session *s, struct patient *p, const struct 
   struct box_ad ad = wrap_ad(s, IN_OBJECT, r->id, p->deposit_loc);
   for (size_t i = 0; i < p->g.count; i++) {
     const struct entry *en = &p->g.entry[i];
-    if (en->cls < first || en->cls > last) continue;
+    if (en->cls < first || en->cls > last || en->cls < CLASS_FIRST_DOCUMENT) continue;   /* system classes take no deposits */
     for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; l < end; l++) {
       struct leaf *leaf = patient_leaf(p, en->cls, l);
       const uint8_t *b;
@@ -319,16 +338,21 @@ static void own_leaf_state(const struct patient *p, struct leaf *l) {
   suite_prf(p->own_leaf, "state", 5, l->state_loc);
 }
 
-/* The depositor's own state counts ids: a deposit dropped with its wrap is seen. */
+/* The depositor's own state counts ids and what was signed: a deposit dropped with its wrap, or another content in its place,
+ * is seen. Moving and sealing again change neither. */
+static void own_tag(const uint8_t signature[SUITE_SIG], uint8_t tag[16]) { suite_hash(signature, SUITE_SIG, tag, 16); }
+
 static int own_state_check(struct session *s, struct patient *p, const struct found *f, size_t counted) {
   struct leaf own;
+  uint8_t tag[16];
   struct state now = { 0 }, stored;
   own_leaf_state(p, &own);
   int e = state_get(s, p->id, &own, &stored);
   if (e == DMP_E_STATE_BAD && stored.row == 0 && counted == 0) e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < f->n; i++)
     if (f->it[i].own_row) {
-      state_term(&now, &own, f->it[i].id, 0, NULL);
+      own_tag(f->it[i].signature, tag);
+      state_term(&now, &own, f->it[i].id, 0, tag);
       now.count++;
     }
   if (e == DMP_OK && !state_equal(&now, &stored)) e = record_fault(s->r, DMP_E_STATE_BAD, "dmp_state", stored.row);
@@ -345,7 +369,8 @@ static int by_int64(const void *a, const void *b) {
 static int own_wrap_check(struct session *s, struct patient *p, int64_t row, const struct item *it) {
   struct item own = { 0 };
   int e = own_wrap_open(s, p, row, &own);
-  if (e == DMP_OK && (own.id != it->id || own.minimum != it->minimum || !suite_equal(own.header_key, it->header_key, 32)))
+  if (e == DMP_OK && (own.id != it->id || own.minimum != it->minimum || !suite_equal(own.header_key, it->header_key, 32) ||
+                      !suite_equal(own.body_key, it->body_key, 32)))
     e = record_fault(s->r, DMP_E_TAMPERED, "dmp_wrap", row);
   item_close(&own);
   return e;
@@ -362,6 +387,10 @@ static int scan_own(struct session *s, struct patient *p, const struct scan *w, 
     if (memcmp(f->it[i].c.wrap_loc, p->own_loc, 16) != 0) continue;
     int64_t *at = f->owns ? bsearch(&row, f->own, f->owns, sizeof *f->own, by_int64) : NULL;
     if (at == NULL) continue;
+    if (memcmp(f->it[i].c.depositor, s->cred->principal, 16) != 0) {   /* somebody put his own in the place of mine */
+      e = scan_fault(w, ctx, record_fault(s->r, DMP_E_SIGNATURE, "dmp_object", f->it[i].id));
+      continue;
+    }
     f->it[i].own_row = row;
     known[at - f->own] = 1;
     if (w->bad) e = scan_fault(w, ctx, own_wrap_check(s, p, row, &f->it[i]));
@@ -558,9 +587,28 @@ int object_find(struct session *s, int64_t id, struct patient **p, struct item *
   return e;
 }
 
+int object_certified(struct session *s, struct patient *p, const struct item *it) {
+  const struct certificate *c;
+  uint8_t digest[32];
+  int e = patient_certificate(s, p, &c);
+  suite_hash(it->c.row, it->c.row_len, digest, 32);
+  if (e == DMP_OK && memcmp(digest, c->identity, 32) != 0) e = record_fault(s->r, DMP_E_SIGNATURE, "dmp_object", it->id);
+  return e;
+}
+
+int object_trusted(struct session *s, struct patient *p, const struct item *it) {
+  int e = object_verify(s, p, it);
+  if (e == DMP_OK && !patient_trusts(s, p, it->c.depositor_cert)) e = record_fault(s->r, DMP_E_SIGNATURE, "dmp_object", it->id);
+  return e;
+}
+
 int object_verify(struct session *s, struct patient *p, const struct item *it) {
-  const struct certificate *d = patient_who_hash(s, p, it->c.depositor_cert);
-  int e = d != NULL && memcmp(d->principal, it->c.depositor, 16) == 0 ? item_signed(s->r->id, it, d->sign_pk) : DMP_E_SIGNATURE;
+  const struct certificate *d = NULL;
+  int e = DMP_OK;
+  if (memcmp(it->c.depositor_cert, p->g.patient_cert, 32) == 0) e = patient_certificate(s, p, &d);
+  else d = directory_by_hash(&s->dir, it->c.depositor_cert);
+  if (e != DMP_OK) return e;                          /* not the item's fault */
+  e = d != NULL && memcmp(d->principal, it->c.depositor, 16) == 0 ? item_signed(s->r->id, it, d->sign_pk) : DMP_E_SIGNATURE;
   return e == DMP_OK ? e : record_fault(s->r, e, "dmp_object", it->id);
 }
 
@@ -587,7 +635,7 @@ static int wrap_seal(struct session *s, const struct item *it, uint16_t table, i
 static int state_change(struct session *s, struct patient *p, struct leaf *l, int64_t id, uint64_t version, const uint8_t *tag, int by) {
   struct state st;
   int e = state_get(s, p->id, l, &st);
-  if (e == DMP_E_STATE_BAD && st.row == 0 && tag == NULL) e = DMP_OK;   /* the first own deposit */
+  if (e == DMP_E_STATE_BAD && st.row == 0 && version == 0) e = DMP_OK;   /* the first own deposit */
   if (e != DMP_OK) return e;
   state_term(&st, l, id, version, tag);
   st.count += (uint64_t)(int64_t)by;
@@ -624,13 +672,15 @@ int object_new_id(struct session *s, int64_t *id) {
 }
 
 /* The depositor's own wrap and state, which nobody else can write. */
-static int own_insert(struct session *s, struct patient *p, const struct item *it, int64_t row) {
+static int own_insert(struct session *s, struct patient *p, const struct item *it, int64_t row, const uint8_t signature[SUITE_SIG]) {
   struct buf box = { 0 };
   struct leaf own;
+  uint8_t tag[16];
+  own_tag(signature, tag);
   own_leaf_state(p, &own);
   int e = wrap_seal(s, it, IN_WRAP, row, p->own_loc, p->own_leaf, NULL, NULL, &box);
   if (e == DMP_OK) e = record_put(s->r, STMT_WRAP_PUT, p->own_loc, &box, row);
-  if (e == DMP_OK) e = state_change(s, p, &own, it->id, 0, NULL, 1);
+  if (e == DMP_OK) e = state_change(s, p, &own, it->id, 0, tag, 1);   /* version 0: the own state's terms have none */
   buf_free(&box);
   bytes_wipe(&own, sizeof own);
   return e;
@@ -675,7 +725,7 @@ int object_insert(struct session *s, struct patient *p, const struct signer *who
   if (e == DMP_OK) e = item_write(s->r->id, it.id, c, who->cred->sign_sk, &plain);
   if (e == DMP_OK) e = header_seal(s, &it, &plain, &header);
   if (e == DMP_OK) e = object_place(s, p, &it, where, &header);
-  if (e == DMP_OK && c->wrap_row) e = own_insert(s, p, &it, c->wrap_row);
+  if (e == DMP_OK && c->wrap_row) e = own_insert(s, p, &it, c->wrap_row, plain.p + plain.n - SUITE_SIG - 2);
   if (e == DMP_OK) object_seen(s, it.id, p->id);
   buf_free(&plain);
   buf_free(&header);

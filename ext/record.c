@@ -270,7 +270,7 @@ static int record_text_foreign(const char *sql) {
 
 static int record_schema_scan(struct record *r) {
   sqlite3_stmt *st = record_stmt(r, STMT_SCHEMA_ROWS);
-  int e = DMP_OK, rc, found = 0, want = SHADOWS;
+  int e = DMP_OK, rc = SQLITE_DONE, found = 0, want = SHADOWS;
   if (st == NULL) return record_sql_fault(r);
   while (record_tables[want - SHADOWS]) want++;
   while (e == DMP_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -290,13 +290,53 @@ static int record_schema_scan(struct record *r) {
   return e;
 }
 
+static int64_t schema_version_of(struct record *r, const char *schema) {
+  sqlite3_stmt *st = NULL;
+  int64_t v = -1;
+  char *sql = sqlite3_mprintf("PRAGMA \"%w\".schema_version", schema);
+  if (sql && sqlite3_prepare_v2(r->db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) v = sqlite3_column_int64(st, 0);
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return v;
+}
+
+/* A schema that can't be read can't run anything either. */
+static int schema_text_check(struct record *r, const char *schema) {
+  sqlite3_stmt *st = NULL;
+  int e = DMP_OK;
+  char *sql = sqlite3_mprintf("SELECT type,name,tbl_name,sql FROM \"%w\".sqlite_schema WHERE sql IS NOT NULL", schema);
+  if (sql && sqlite3_prepare_v2(r->db, sql, -1, &st, NULL) == SQLITE_OK)
+    while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW) {
+      const char *type = (const char *)sqlite3_column_text(st, 0), *name = (const char *)sqlite3_column_text(st, 1);
+      const char *table = (const char *)sqlite3_column_text(st, 2), *text = (const char *)sqlite3_column_text(st, 3);
+      if (type && name && table && text && record_text_foreign(text) && record_entry_ours(type, name, table, text) <= 0) e = DMP_E_SCHEMA;
+    }
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+int record_check_texts(struct record *r) {
+  uint64_t seen = 1;
+  const char *name;
+  int e = DMP_OK;
+  for (int i = 0; (name = sqlite3_db_name(r->db, i)) != NULL; i++)
+    if (i != 1) seen = (seen + (uint64_t)schema_version_of(r, name)) * 0x9E3779B97F4A7C15u + (uint64_t)i;
+  if (seen == r->texts_seen) return DMP_OK;
+  for (int i = 0; e == DMP_OK && (name = sqlite3_db_name(r->db, i)) != NULL; i++)
+    if (i != 1) e = schema_text_check(r, name);       /* 1 is temp: the application's own */
+  if (e == DMP_OK) r->texts_seen = seen;
+  return e;
+}
+
 int record_check_schema(struct record *r) {
   sqlite3_stmt *st = record_stmt(r, STMT_SCHEMA_VERSION);
   if (st == NULL || sqlite3_step(st) != SQLITE_ROW) return record_sql_fault(r);
   int64_t v = sqlite3_column_int64(st, 0);
   sqlite3_reset(st);
-  if (v == r->schema_version) return DMP_OK;
-  int e = record_schema_scan(r);
+  int e = sqlite3_db_name(r->db, 2) ? record_check_texts(r) : DMP_OK;   /* alone in its connection: the scan below reads all */
+  if (e != DMP_OK || v == r->schema_version) return e;
+  e = record_schema_scan(r);
   if (e == DMP_OK) r->schema_version = v;
   return e;
 }

@@ -72,6 +72,7 @@ struct record {
   struct fault fault;
   unsigned data_version;                  /* of the file when caches were last known good */
   int64_t schema_version;                 /* of the schema that was last checked */
+  uint64_t texts_seen;                    /* digest of all databases' schema versions when their texts were last checked */
   int users;                              /* virtual tables connected: without any, no statement may stay prepared */
   sqlite3_stmt *st[STMT_COUNT];
 };
@@ -87,6 +88,9 @@ int  record_make(struct record *r);
 /* Compares the record's schema entries with what this version creates and refuses foreign text that names a dmp_ function.
  * Cheap when the schema version is unchanged. DMP_E_SCHEMA. */
 int  record_check_schema(struct record *r);
+/* Refuses foreign text that names a dmp_ function in any attached database but temp: a CHECK of any file runs our functions with
+ * this login's keys. */
+int  record_check_texts(struct record *r);
 /* DMP_E_TEMP_STORE unless temporary files stay in memory. */
 int  record_check_temp(struct record *r);
 /* Holds the connection's read snapshot from now to record_release: a function called without FROM has none of its own. */

@@ -42,6 +42,8 @@ int session_use(struct record *r, struct session **out) {
   r->fault = (struct fault){ 0 };
   if (s == NULL) return DMP_E_NO_SESSION;
   if (s->pid != getpid()) return DMP_E_FORK;
+  const char *path = sqlite3_db_filename(r->db, r->schema);
+  if (path == NULL || strcmp(path, r->path) != 0) return DMP_E_NO_SESSION;   /* another file is attached under this name */
   int e = record_check_temp(r);
   if (e == DMP_OK) e = record_check_schema(r);
   if (e == DMP_OK && (record_changed(r) || s->dir.rows < 0)) {

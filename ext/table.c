@@ -3,6 +3,7 @@
 #include "syntax.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
 static const struct table *const TABLES[] = { &TABLE_DMP, &TABLE_SESSION, &TABLE_PRINCIPAL, &TABLE_PATIENT, &TABLE_IDENTITY,
@@ -319,8 +320,9 @@ static int make_patient(struct cursor *c, const struct table *t, struct session 
     }
     kept++;
   }
+  int made = c->rows.n > first;                       /* opened is consulted, also when no row passes the filter */
   c->rows.n = kept;
-  if (e == DMP_OK && t->listing && p && (kept > first || c->one)) e = access_list(s, a, p);
+  if (e == DMP_OK && t->listing && p && (made || c->one)) e = access_list(s, a, p);
   return e;
 }
 
@@ -378,7 +380,7 @@ static int table_filter(sqlite3_vtab_cursor *base, int num, const char *str, int
 
 /* The session that began this cursor, or none: rows made for one login are not released to the next. */
 static int cursor_alive(const struct vtab *v, const struct cursor *c) {
-  return v->r->session && memcmp(v->r->session->login_id, c->login, 16) == 0;
+  return v->r->session && v->r->session->pid == getpid() && memcmp(v->r->session->login_id, c->login, 16) == 0;
 }
 
 static int cursor_session(struct vtab *v, struct cursor *c, struct session **s) {
@@ -509,14 +511,15 @@ static int table_savepoint(sqlite3_vtab *base, int n) {
 
 static int table_release(sqlite3_vtab *base, int n) {
   struct session *s = ((struct vtab *)base)->r->session;
-  if (s && n >= 0 && n < s->levels) s->levels = n;
+  if (s && n < s->levels) s->levels = n < 0 ? 0 : n;
   return SQLITE_OK;
 }
 
+/* Below 0: the savepoint that began the transaction, before which nothing was pending. */
 static int table_rollback_to(sqlite3_vtab *base, int n) {
   struct session *s = ((struct vtab *)base)->r->session;
-  if (s == NULL || n < 0 || n >= s->levels) return SQLITE_OK;
-  access_back_to(s, s->mark[n]);
+  if (s == NULL || n >= s->levels) return SQLITE_OK;
+  access_back_to(s, n < 0 ? (struct access_mark){ 0 } : s->mark[n]);
   s->levels = n + 1;
   s->dir.rows = -1;
   session_stale(s);

@@ -156,7 +156,8 @@ static int patient_make(struct session *s, struct patient *p, struct rows *out) 
   int e = object_open(s, p, p->id, &it);
   if (e != DMP_OK) return e == DMP_E_NOT_FOUND ? record_fault(s->r, DMP_E_STATE_BAD, "dmp_object", p->id) : e;
   memset(v, 0, sizeof v);
-  e = it.c.table == ITEM_PATIENT ? row_get(it.c.row, it.c.row_len, v, TRAITS, &count, &used) : DMP_E_TAMPERED;
+  e = it.c.table == ITEM_PATIENT ? object_certified(s, p, &it) : DMP_E_TAMPERED;
+  if (e == DMP_OK) e = row_get(it.c.row, it.c.row_len, v, TRAITS, &count, &used);
   struct value *row = e == DMP_OK ? rows_add(out, p->id) : NULL;
   if (row) {
     row[A_ID] = value_int(p->id);
@@ -278,14 +279,16 @@ static const struct column IDENTITY[] = {
   [I_PATIENT] = { "patient", "INTEGER", COL_PUSH }, [I_SYSTEM] = { "system", "TEXT", COL_PUSH }, [I_VALUE] = { "value", "TEXT", COL_PUSH },
   [I_KIND] = { "kind", "TEXT", COL_PUSH }, [I_SINCE] = { "since", "TEXT", 0 },
 };
-struct making { struct patient *p; struct rows *out; };
+struct making { struct session *s; struct patient *p; struct rows *out; };
 
 static int make_identity(void *ctx, struct item *it) {
   struct making *m = ctx;
   struct value v[IDENTITY_VALUES] = { 0 };
   size_t count, used;
   if (it->c.table != ITEM_IDENTITY) return DMP_OK;
-  int e = row_get(it->c.row, it->c.row_len, v, IDENTITY_VALUES, &count, &used);
+  int e = object_trusted(m->s, m->p, it);
+  if (e != DMP_OK) return e == DMP_E_SIGNATURE ? DMP_OK : e;   /* forged: shown to nobody, named by dmp_verify */
+  e = row_get(it->c.row, it->c.row_len, v, IDENTITY_VALUES, &count, &used);
   struct value *row = e == DMP_OK ? rows_add(m->out, it->id) : NULL;
   if (row == NULL) return e == DMP_OK ? DMP_E_NOMEM : e;
   row[I_PATIENT] = value_int(m->p->id);
@@ -296,7 +299,7 @@ static int make_identity(void *ctx, struct item *it) {
 
 static int identity_make(struct session *s, struct patient *p, struct rows *out) {
   const struct scan w = { .first = CLASS_IDENTITY, .last = CLASS_IDENTITY };
-  struct making m = { p, out };
+  struct making m = { s, p, out };
   return object_scan(s, p, &w, make_identity, &m);
 }
 
@@ -340,7 +343,9 @@ static int make_consent(void *ctx, struct item *it) {
   struct value v[CONSENT_VALUES] = { 0 };
   size_t count, used;
   if (it->c.table != ITEM_CONSENT) return DMP_OK;
-  int e = row_get(it->c.row, it->c.row_len, v, CONSENT_VALUES, &count, &used);
+  int e = object_trusted(m->s, m->p, it);
+  if (e != DMP_OK) return e == DMP_E_SIGNATURE ? DMP_OK : e;
+  e = row_get(it->c.row, it->c.row_len, v, CONSENT_VALUES, &count, &used);
   struct value *row = e == DMP_OK ? rows_add(m->out, it->id) : NULL;
   if (row == NULL) return e == DMP_OK ? DMP_E_NOMEM : e;
   row[C_PATIENT] = value_int(m->p->id);
@@ -351,7 +356,7 @@ static int make_consent(void *ctx, struct item *it) {
 
 static int consent_make(struct session *s, struct patient *p, struct rows *out) {
   const struct scan w = { .first = CLASS_CHOICES, .last = CLASS_CHOICES };
-  struct making m = { p, out };
+  struct making m = { s, p, out };
   return object_scan(s, p, &w, make_consent, &m);
 }
 

@@ -1,8 +1,10 @@
 /* verify.c: checks (see verify.h). */
 #include "verify.h"
 #include "access.h"
+#include "audit.h"
 #include "body.h"
 #include "document.h"
+#include "history.h"
 #include "holder.h"
 #include "table.h"
 #include <stdlib.h>
@@ -12,13 +14,19 @@ SQLITE_EXTENSION_INIT3
 enum { V_PLACE, V_ROW, V_PATIENT, V_KIND, V_WHAT, V_SCHEMA, V_COLUMNS };
 static const char DECLARATION[] = "CREATE TABLE x(place TEXT, \"row\" INTEGER, patient INTEGER, kind TEXT, what TEXT, schema TEXT HIDDEN)";
 
-/* What the log says a state or keyset row is: its last committed hash, and one whose outcome nobody wrote. */
-struct logged { uint16_t table; int64_t id; size_t order; uint8_t hash[16], doubt[16]; int sure, doubtful, met; };
+/* A row of the file that belongs to a patient of this login: only certain writers are believed about it. */
+struct mine { uint16_t table; int64_t id, patient; int met; };
+/* Whose blocks count for a patient: those who hold a grant, or held one, as a full holder's list says. */
+struct writer { int64_t patient; uint8_t tag[16]; };
 
 struct check {
   struct session *s;
   struct rows out;
-  struct logged *log; size_t n, cap;
+  struct audit audit;
+  struct mine *mine; size_t mines, mine_cap;
+  struct writer *writer; size_t writers, writer_cap;
+  struct history history; uint8_t *history_met;       /* of the patient being checked, for a full holder */
+  int full;
   int64_t patient;                                    /* being checked; 0 */
   int oom;
 };
@@ -73,80 +81,93 @@ static const uint8_t *writer_key(void *ctx, const uint8_t tag[16]) {
 
 static void log_fault(void *ctx, int64_t block, const char *what) { finding(ctx, "access log block", block, "fault", what); }
 
-static int by_row(const void *a, const void *b) {
-  const struct logged *x = a, *y = b;
+static void log_row(void *ctx, const struct log_row *row, enum log_kind outcome, const uint8_t *tag) {
+  struct check *c = ctx;
+  audit_add(&c->audit, row, outcome, tag);
+}
+
+static int by_mine(const void *a, const void *b) {
+  const struct mine *x = a, *y = b;
   if (x->table != y->table) return x->table - y->table;
   return (x->id > y->id) - (x->id < y->id);
 }
 
-static int by_row_and_order(const void *a, const void *b) {
-  const struct logged *x = a, *y = b;
-  int d = by_row(a, b);
-  return d ? d : (x->order > y->order) - (x->order < y->order);
+/* About a patient's rows a block counts whose writer this login knows and, where it knows the list, who is on it: anybody else
+ * could sign what he likes about rows that he never held. */
+struct believing { const struct check *c; int64_t patient; };
+
+static int is_believed(void *ctx, const struct audit_entry *e) {
+  const struct believing *b = ctx;
+  int listed = 0, found = 0;
+  if (!e->known) return 0;
+  for (size_t i = 0; i < b->c->writers; i++) {
+    if (b->c->writer[i].patient != b->patient) continue;
+    listed = 1;
+    found |= memcmp(b->c->writer[i].tag, e->tag, 16) == 0;
+  }
+  return !listed || found;
 }
 
-static void log_row(void *ctx, const struct log_row *row, enum log_kind outcome) {
-  struct check *c = ctx;
-  if (outcome == LOG_UNDONE) return;
-  if (c->n == c->cap) {
-    size_t cap = c->cap ? 2 * c->cap : 256;
-    struct logged *p = realloc(c->log, cap * sizeof *p);
-    if (p == NULL) {
-      c->oom = 1;
-      return;
-    }
-    c->log = p;
-    c->cap = cap;
-  }
-  struct logged *l = &c->log[c->n];
-  memset(l, 0, sizeof *l);
-  l->table = row->table;
-  l->id = row->id;
-  l->order = c->n++;
-  l->sure = outcome != LOG_INTENT;
-  l->doubtful = !l->sure;
-  memcpy(l->sure ? l->hash : l->doubt, row->hash, 16);
+static void row_verdict(struct check *c, const char *place, int64_t row, enum audit_verdict v) {
+  static const char *const WHAT[] = {
+    [AUDIT_UNLOGGED] = "the row was written without a line in the access log, or by somebody who may not",
+    [AUDIT_DIFFERENT] = "the row is not the one that the access log says was written last: altered, dropped or put back",
+    [AUDIT_PUT_BACK] = "the access log says that an older row was put back",
+  };
+  if (v != AUDIT_SAME) finding(c, place, row, "fault", WHAT[v]);
 }
 
-/* One entry a row: its last committed hash, and one written after it by a process that died before it could tell. */
-static void log_fold(struct check *c) {
-  size_t kept = 0;
-  if (c->n > 1) qsort(c->log, c->n, sizeof *c->log, by_row_and_order);
-  for (size_t i = 0; i < c->n; i++) {
-    struct logged *into = kept && by_row(&c->log[kept - 1], &c->log[i]) == 0 ? &c->log[kept - 1] : NULL;
-    if (into == NULL) {
-      c->log[kept++] = c->log[i];
-    } else if (c->log[i].sure) {
-      memcpy(into->hash, c->log[i].hash, 16);
-      into->sure = 1;
-      into->doubtful = 0;
-    } else {
-      memcpy(into->doubt, c->log[i].doubt, 16);
-      into->doubtful = 1;
-    }
+static enum audit_verdict judge(struct check *c, uint16_t table, int64_t id, const uint8_t *hash) {
+  struct mine key = { .table = table, .id = id };
+  struct mine *m = c->mines ? bsearch(&key, c->mine, c->mines, sizeof *c->mine, by_mine) : NULL;
+  struct believing b = { c, m ? m->patient : 0 };
+  enum audit_verdict v = audit_judge(&c->audit, table, id, hash, NULL, NULL);
+  if (m) m->met = 1;
+  return v == AUDIT_SAME && m ? audit_judge(&c->audit, table, id, hash, is_believed, &b) : v;
+}
+
+struct rows_walk { struct check *c; sqlite3_stmt *st; uint16_t table; const char *place; int64_t *ids; size_t n, cap; };
+
+static int keep_id(struct rows_walk *w, int64_t id) {
+  if (w->n == w->cap) {
+    size_t cap = w->cap ? 2 * w->cap : 1024;
+    int64_t *p = realloc(w->ids, cap * sizeof *p);
+    if (p == NULL) return DMP_E_NOMEM;
+    w->ids = p;
+    w->cap = cap;
   }
-  c->n = kept;
+  w->ids[w->n++] = id;
+  return DMP_OK;
+}
+
+static int by_id(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+static void row_gone(void *ctx, const struct audit_entry *e) {
+  struct rows_walk *w = ctx;
+  if (e->table != w->table || (w->n && bsearch(&e->id, w->ids, w->n, sizeof *w->ids, by_id))) return;
+  row_verdict(w->c, w->place, e->id, judge(w->c, e->table, e->id, NULL));
 }
 
 static int rows_against_log(struct check *c, enum record_stmt which, uint16_t table, const char *place) {
-  sqlite3_stmt *st = record_stmt(c->s->r, which);
-  int rc;
-  if (st == NULL) return record_sql_fault(c->s->r);
-  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-    struct logged key = { .table = table, .id = sqlite3_column_int64(st, 0) };
-    struct logged *l = c->n ? bsearch(&key, c->log, c->n, sizeof *c->log, by_row) : NULL;
+  struct rows_walk w = { c, record_stmt(c->s->r, which), table, place, NULL, 0, 0 };
+  int rc = SQLITE_DONE, e = DMP_OK;
+  if (w.st == NULL) return record_sql_fault(c->s->r);
+  while (e == DMP_OK && (rc = sqlite3_step(w.st)) == SQLITE_ROW) {
     uint8_t h[16];
-    suite_hash(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), h, 16);
-    if (l == NULL) finding(c, place, key.id, "fault", "the row was written without a line in the access log");
-    else if (!(l->sure && memcmp(l->hash, h, 16) == 0) && !(l->doubtful && memcmp(l->doubt, h, 16) == 0))
-      finding(c, place, key.id, "fault", "the row is not the one that the access log says was written last: altered or put back");
-    if (l) l->met = 1;
+    int64_t id = sqlite3_column_int64(w.st, 0);
+    suite_hash(sqlite3_column_blob(w.st, 1), (size_t)sqlite3_column_bytes(w.st, 1), h, 16);
+    row_verdict(c, place, id, judge(c, table, id, h));
+    e = keep_id(&w, id);
   }
-  sqlite3_reset(st);
-  if (rc != SQLITE_DONE) return record_sql_fault(c->s->r);
-  for (size_t i = 0; i < c->n; i++)
-    if (c->log[i].table == table && c->log[i].sure && !c->log[i].met) finding(c, place, c->log[i].id, "fault", "the row is missing: the access log says it was written");
-  return DMP_OK;
+  sqlite3_reset(w.st);
+  if (e == DMP_OK && rc != SQLITE_DONE) e = record_sql_fault(c->s->r);
+  if (w.n > 1) qsort(w.ids, w.n, sizeof *w.ids, by_id);
+  if (e == DMP_OK) audit_each(&c->audit, row_gone, &w);
+  free(w.ids);
+  return e;
 }
 
 static int check_log(struct check *c) {
@@ -157,7 +178,8 @@ static int check_log(struct check *c) {
     return DMP_OK;
   }
   if (e != DMP_OK) return e;
-  log_fold(c);
+  audit_sort(&c->audit);
+  if (c->mines > 1) qsort(c->mine, c->mines, sizeof *c->mine, by_mine);
   e = rows_against_log(c, STMT_STATE_ALL, IN_STATE, "dmp_state");
   return e == DMP_OK ? rows_against_log(c, STMT_KEYSET_ALL, IN_KEYSET, "dmp_keyset") : e;
 }
@@ -183,6 +205,53 @@ static int check_directory(struct check *c) {
 
 /* ---- one patient ---- */
 
+static int mine_add(struct check *c, uint16_t table, int64_t row) {
+  if (c->mines == c->mine_cap) {
+    size_t cap = c->mine_cap ? 2 * c->mine_cap : 64;
+    struct mine *p = realloc(c->mine, cap * sizeof *p);
+    if (p == NULL) return DMP_E_NOMEM;
+    c->mine = p;
+    c->mine_cap = cap;
+  }
+  c->mine[c->mines++] = (struct mine){ table, row, c->patient, 0 };
+  return DMP_OK;
+}
+
+static int writer_add(struct check *c, const uint8_t principal[16]) {
+  if (c->writers == c->writer_cap) {
+    size_t cap = c->writer_cap ? 2 * c->writer_cap : 64;
+    struct writer *p = realloc(c->writer, cap * sizeof *p);
+    if (p == NULL) return DMP_E_NOMEM;
+    c->writer = p;
+    c->writer_cap = cap;
+  }
+  struct writer *w = &c->writer[c->writers++];
+  w->patient = c->patient;
+  access_writer_tag(c->s->cred->directory, principal, w->tag);
+  return DMP_OK;
+}
+
+/* The states of the leaves that this login holds, and, for a full holder, who may have written them. */
+static int check_attribution(struct check *c, struct patient *p) {
+  struct grantees gs = { 0 };
+  struct state st;
+  const struct certificate *pc, *issuer;
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < p->keyset.n; i++)
+    for (int l = 0; e == DMP_OK && l < LEAVES; l++) {
+      struct leaf *leaf = patient_leaf(p, p->keyset.c[i].cls, l);
+      if (leaf->held && state_get(c->s, p->id, leaf, &st) == DMP_OK) e = mine_add(c, IN_STATE, st.row);   /* else the scan reports it */
+    }
+  if (e != DMP_OK || !c->full) return e;
+  e = grantees_read(c->s, p, &gs);
+  if (e == DMP_OK) e = patient_certificate(c->s, p, &pc);
+  issuer = e == DMP_OK ? directory_by_hash(&c->s->dir, pc->issuer) : NULL;
+  if (issuer) e = writer_add(c, issuer->principal);
+  for (size_t i = 0; e == DMP_OK && i < gs.n; i++) e = writer_add(c, gs.g[i].principal);
+  grantees_free(&gs);
+  return e;
+}
+
 static int check_keysets(struct check *c, struct patient *p) {
   struct keyset *k = malloc(2 * sizeof *k);
   const struct certificate *pc;
@@ -193,6 +262,7 @@ static int check_keysets(struct check *c, struct patient *p) {
     if (e == DMP_E_NOT_FOUND) e = DMP_E_KEYSET_OLD;
     if (e == DMP_OK) e = keyset_follows(c->s, p->id, pc, seq ? &k[0] : NULL, &k[1], &raw);
     if (e == DMP_OK) k[0] = k[1];
+    if (e == DMP_OK) e = mine_add(c, IN_KEYSET, k[1].row);
   }
   buf_free(&raw);
   free(k);
@@ -213,14 +283,30 @@ static int check_body(struct check *c, struct patient *p, const struct item *it)
   return e;
 }
 
+/* A full holder's log says who deposited each document: one in the place of another is seen, whoever signed it. */
+static void check_deposit_line(struct check *c, const struct item *it) {
+  int found = 0, same = 0;
+  for (size_t i = 0; i < c->history.n; i++) {
+    const struct log_line *l = &c->history.h[i].l;
+    if (l->action != LOG_DEPOSIT || id_from_field(l->object) != it->id) continue;
+    found = 1;
+    same |= memcmp(l->person, it->c.depositor, 16) == 0;
+    c->history_met[i] = 1;
+  }
+  if (!found) finding(c, "dmp_object", it->id, "fault", "no line of the access log says that this document was deposited");
+  else if (!same) finding(c, "dmp_object", it->id, "fault", "the access log says that somebody else deposited this document: it was replaced");
+}
+
 static int check_item(struct check *c, struct patient *p, struct item *it) {
   int document = it->c.table == ITEM_DOCUMENT;
-  int e = document ? check_body(c, p, it) : object_verify(c->s, p, it);
+  int e = document ? check_body(c, p, it) : it->c.table == ITEM_PATIENT ? object_certified(c->s, p, it) : object_trusted(c->s, p, it);
   if (e == DMP_E_NOMEM) return e;
   if (e != DMP_OK) fault(c, e, "dmp_object");
+  if (document && !document_sound(it)) finding(c, "dmp_object", it->id, "fault", "the document's row makes no sense: it is shown to nobody");
   if (document && it->via != VIA_OWN && document_class(it) != it->cls)
     finding(c, "dmp_object", it->id, "fault", "the item lies in another rights class than its type asks for");
   if (it->amend.n && !it->deleted) finding(c, "dmp_object", it->id, "fault", "an amendment is not signed by the depositor: it is ignored");
+  if (document && c->full) check_deposit_line(c, it);
   return DMP_OK;
 }
 
@@ -243,6 +329,33 @@ static void check_deposit_keys(struct check *c, struct patient *p, const struct 
     }
 }
 
+static int check_history(struct check *c, struct patient *p) {
+  int e = history_read(c->s, p, &c->history);
+  if (e == DMP_OK && c->history.foreign) finding(c, "access log", 0, "fault", "lines of the access log were written by somebody else than they name");
+  c->history_met = calloc(c->history.n + 1, 1);
+  return c->history_met == NULL ? DMP_E_NOMEM : e;
+}
+
+/* What was deposited must be there, deleted or not; the patient holds every class. A transaction undone deposited nothing. */
+static int check_history_met(struct check *c) {
+  int e = DMP_OK;
+  if (c->s->principal != c->patient) return e;
+  for (size_t i = 0; e == DMP_OK && i < c->history.n; i++) {
+    enum log_kind outcome;
+    if (c->history.h[i].l.action != LOG_DEPOSIT || c->history_met[i]) continue;
+    e = log_outcome(c->s->r->log, c->history.h[i].block, &outcome);
+    if (e == DMP_OK && outcome == LOG_DONE)
+      finding(c, "dmp_object", id_from_field(c->history.h[i].l.object), "fault", "a document was deposited and is not there any more");
+  }
+  return e;
+}
+
+static int told(struct check *c, int e) {
+  if (e == DMP_OK || e == DMP_E_NOMEM || e == DMP_E_SQL) return e;
+  fault(c, e, "dmp_grant");
+  return DMP_OK;
+}
+
 static int check_patient(struct check *c, int64_t id) {
   const struct scan all = { .first = 0, .last = UINT16_MAX, .own = 1, .bad = scan_bad };
   struct patient *p;
@@ -254,22 +367,31 @@ static int check_patient(struct check *c, int64_t id) {
   for (size_t i = 0; e == DMP_OK && i < k->n; i++)
     if (k->c[i].due) finding(c, "dmp_keyset", 0, "owed", "the keys of a rights class are to be turned at the patient's next login");
   if (e == DMP_OK) check_deposit_keys(c, p, k);
-  if (e == DMP_OK) e = object_scan(c->s, p, &all, each_item, c);
-  if (e != DMP_OK && e != DMP_E_NOMEM && e != DMP_E_SQL) {
-    fault(c, e, "dmp_grant");
-    e = DMP_OK;
+  if (e == DMP_OK) e = holder_is_full(c->s, p, &c->full);
+  /* a fault met on the way is told, and the scan, which names every row, goes on */
+  if (e == DMP_OK) e = told(c, check_attribution(c, p));
+  if (e == DMP_OK) {
+    int lines = check_history(c, p);
+    if (lines != DMP_OK) c->full = 0;                 /* half a history proves nothing about deposits */
+    e = told(c, lines);
   }
+  if (e == DMP_OK) e = object_scan(c->s, p, &all, each_item, c);
+  if (e == DMP_OK) e = check_history_met(c);
+  e = told(c, e);
   c->patient = 0;
+  history_free(&c->history);
+  free(c->history_met);
+  c->history_met = NULL;
   return e;
 }
 
 static int check_all(struct check *c) {
   int e = patient_own(c->s);
-  if (e == DMP_OK) e = check_log(c);
   if (e == DMP_OK) e = check_directory(c);
   for (size_t i = 0; e == DMP_OK && i < c->s->owns; i++)
     if (i == 0 || c->s->own[i].patient != c->s->own[i - 1].patient) e = check_patient(c, c->s->own[i].patient);
-  return e == DMP_OK && c->oom ? DMP_E_NOMEM : e;
+  if (e == DMP_OK) e = check_log(c);                  /* last: it wants to know which rows are whose */
+  return e == DMP_OK && (c->oom || c->audit.bad) ? DMP_E_NOMEM : e;
 }
 
 /* ---- the table-valued function ---- */
@@ -318,7 +440,11 @@ static void check_clear(struct check *k) {
   arena_free(&k->out.arena);
   free(k->out.v);
   free(k->out.rowid);
-  free(k->log);
+  audit_free(&k->audit);
+  history_free(&k->history);
+  free(k->history_met);
+  free(k->mine);
+  free(k->writer);
   *k = (struct check){ .out.columns = V_COLUMNS };
 }
 

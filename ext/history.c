@@ -1,0 +1,155 @@
+/* history.c: finding lines (see history.h). */
+#include "history.h"
+#include "access.h"
+#include "holder.h"
+#include <stdlib.h>
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+static const int64_t WEEK = 7LL * 24 * 3600 * 1000;
+
+struct keeping { struct history *to; const uint8_t *person; int e; };
+
+static int keep_line(void *ctx, const struct log_line *line, int64_t block) {
+  struct keeping *k = ctx;
+  struct history *a = k->to;
+  if (memcmp(line->person, k->person, 16) != 0) {     /* sealed by one person in the name of another */
+    a->foreign++;
+    return 0;
+  }
+  if (a->n == a->cap) {
+    size_t cap = a->cap ? 2 * a->cap : 64;
+    struct history_line *p = realloc(a->h, cap * sizeof *p);
+    if (p == NULL) {
+      k->e = DMP_E_NOMEM;
+      return 1;
+    }
+    a->h = p;
+    a->cap = cap;
+  }
+  a->h[a->n] = (struct history_line){ *line, block };
+  bytes_wipe(a->h[a->n++].l.key, 32);
+  return 0;
+}
+
+static int read_pair(struct session *s, const uint8_t key[32], const struct certificate *who, int64_t patient, int64_t from, struct history *out) {
+  struct keeping k = { out, who->principal, DMP_OK };
+  struct log_author by = { .pk = who->sign_pk };
+  access_writer_tag(s->cred->directory, who->principal, by.tag);
+  int e = log_read(s->r->log, key, &by, patient, from, record_now() + WEEK, keep_line, &k);
+  out->foreign += by.foreign;
+  return e == DMP_OK ? k.e : e;
+}
+
+/* ---- a full holder: each log secret against everyone who ever held a grant, and who registered the patient ---- */
+
+struct secrets { struct session *s; struct patient *p; uint8_t (*k)[32]; size_t n; };
+
+static int take_secret(void *ctx, struct item *it) {
+  struct secrets *q = ctx;
+  struct value v;
+  size_t count, used;
+  if (it->c.table != ITEM_LOG_SECRETS) return DMP_OK;
+  int e = object_trusted(q->s, q->p, it);
+  if (e != DMP_OK) return e == DMP_E_SIGNATURE ? DMP_OK : e;
+  if (row_get(it->c.row, it->c.row_len, &v, 1, &count, &used) != DMP_OK || v.n != 32) return DMP_OK;
+  uint8_t(*k)[32] = malloc((q->n + 1) * 32);          /* not realloc: the old copy is wiped */
+  if (k == NULL) return DMP_E_NOMEM;
+  if (q->n) memcpy(k, q->k, q->n * 32);
+  if (q->n) bytes_wipe(q->k, q->n * 32);
+  memcpy(k[q->n++], v.u.p, 32);
+  free(q->k);
+  q->k = k;
+  return DMP_OK;
+}
+
+static int read_person(struct session *s, struct patient *p, const struct certificate *who, const struct secrets *q, struct history *out) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && who && i < q->n; i++) {
+    uint8_t shared[32], key[32];
+    e = suite_x25519(q->k[i], who->box_pk, shared);
+    if (e == DMP_OK) suite_kdf2(shared, 32, p->anchor, 32, "log", 3, key);
+    if (e == DMP_OK) e = read_pair(s, key, who, p->id, id_time(p->id) - WEEK, out);
+    bytes_wipe(shared, sizeof shared);
+    bytes_wipe(key, sizeof key);
+  }
+  return e;
+}
+
+static int read_as_holder(struct session *s, struct patient *p, struct history *out) {
+  const struct scan w = { .first = CLASS_LOG, .last = CLASS_LOG };
+  struct secrets q = { .s = s, .p = p };
+  struct grantees gs = { 0 };
+  const struct certificate *pc, *issuer;
+  int e = object_scan(s, p, &w, take_secret, &q), listed = 0;
+  if (e == DMP_OK) e = grantees_read(s, p, &gs);
+  if (e == DMP_OK) e = patient_certificate(s, p, &pc);
+  issuer = e == DMP_OK ? directory_by_hash(&s->dir, pc->issuer) : NULL;
+  for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
+    e = read_person(s, p, patient_who_hash(s, p, gs.g[i].cert), &q, out);
+    if (issuer && memcmp(gs.g[i].cert, issuer->hash, 32) == 0) listed = 1;
+  }
+  if (e == DMP_OK && !listed) e = read_person(s, p, issuer, &q, out);
+  if (q.n) bytes_wipe(q.k, q.n * 32);
+  free(q.k);
+  grantees_free(&gs);
+  return e;
+}
+
+/* ---- anybody else: the own lines, about what he can still open ---- */
+
+static int own_line_shows(struct session *s, struct patient *p, const struct log_line *l) {
+  struct item it;
+  int64_t object = id_from_field(l->object);
+  if (object == 0 || (l->action != LOG_READ && l->action != LOG_DEPOSIT && l->action != LOG_DELETE && l->action != LOG_MASK && l->action != LOG_UNMASK))
+    return 1;
+  if (object_open(s, p, object, &it) != DMP_OK) return 0;
+  item_close(&it);
+  return 1;
+}
+
+/* One pairwise key for each log pair that the keysets have named. */
+static int read_as_reader(struct session *s, struct patient *p, struct history *out) {
+  uint8_t key[32], last[32] = { 0 };
+  struct keyset *k = malloc(sizeof *k);
+  size_t kept = 0;
+  int e = k ? DMP_OK : DMP_E_NOMEM;
+  for (uint64_t seq = 0; e == DMP_OK && seq <= p->g.seq; seq++) {
+    e = keyset_get(s, p->id, p->yk, seq, k, NULL);
+    if (e != DMP_OK || memcmp(last, k->log_pk[0], 32) == 0) continue;
+    memcpy(last, k->log_pk[0], 32);
+    e = patient_pairwise(s, p->anchor, last, key);
+    if (e == DMP_OK) e = read_pair(s, key, &s->me, p->id, id_time(p->id) - WEEK, out);
+  }
+  for (size_t i = 0; e == DMP_OK && i < out->n; i++)
+    if (own_line_shows(s, p, &out->h[i].l)) out->h[kept++] = out->h[i];
+  if (e == DMP_OK) out->n = kept;
+  bytes_wipe(key, sizeof key);
+  free(k);
+  return e;
+}
+
+static int by_time(const void *a, const void *b) {
+  const struct history_line *x = a, *y = b;
+  return (x->l.at > y->l.at) - (x->l.at < y->l.at);
+}
+
+int history_read(struct session *s, struct patient *p, struct history *out) {
+  uint8_t key[32];
+  int full = 0, e = s->r->log ? access_counts(s) : DMP_E_LOG_OPEN;
+  *out = (struct history){ 0 };
+  if (e == DMP_OK && p) e = holder_is_full(s, p, &full);
+  if (e == DMP_OK && p) e = full ? read_as_holder(s, p, out) : read_as_reader(s, p, out);
+  if (e == DMP_OK && p == NULL) {
+    access_own_key(s, key);
+    e = read_pair(s, key, &s->me, 0, id_time(s->principal) - WEEK, out);
+    bytes_wipe(key, sizeof key);
+  }
+  if (out->n > 1) qsort(out->h, out->n, sizeof *out->h, by_time);
+  return e;
+}
+
+void history_free(struct history *h) {
+  free(h->h);
+  *h = (struct history){ 0 };
+}
