@@ -22,9 +22,9 @@ int  object_find(struct session *s, int64_t id, struct patient **p, struct item 
 void object_seen(struct session *s, int64_t object, int64_t patient);
 /* The depositor's signature; 50 µs. DMP_E_SIGNATURE. */
 int  object_verify(struct session *s, struct patient *p, const struct item *it);
-/* The same for a system item, which only the patient or somebody once named treating doctor may sign. */
 /* The patient's identity row is the one that the certificate names: every consented professional holds the key of its class. */
 int  object_certified(struct session *s, struct patient *p, const struct item *it);
+/* object_verify for a system item, which only the patient or somebody once named treating doctor may sign. */
 int  object_trusted(struct session *s, struct patient *p, const struct item *it);
 
 /* Where a new item goes. */
