@@ -131,7 +131,8 @@ static int read_as_reader(struct session *s, struct patient *p, struct history *
 
 static int by_time(const void *a, const void *b) {
   const struct history_line *x = a, *y = b;
-  return (x->l.at > y->l.at) - (x->l.at < y->l.at);
+  if (x->l.at != y->l.at) return (x->l.at > y->l.at) - (x->l.at < y->l.at);
+  return (x->block > y->block) - (x->block < y->block);   /* what the clock does not tell apart, the file does */
 }
 
 int history_read(struct session *s, struct patient *p, struct history *out) {

@@ -283,18 +283,19 @@ static int check_body(struct check *c, struct patient *p, const struct item *it)
   return e;
 }
 
-/* A full holder's log says who deposited each document: one in the place of another is seen, whoever signed it. */
+/* A full holder's log says who deposited each document: one in the place of another is seen, whoever signed it, also when who
+ * replaced it logged a deposit of his own. */
 static void check_deposit_line(struct check *c, const struct item *it) {
-  int found = 0, same = 0;
+  int found = 0, other = 0;
   for (size_t i = 0; i < c->history.n; i++) {
     const struct log_line *l = &c->history.h[i].l;
     if (l->action != LOG_DEPOSIT || id_from_field(l->object) != it->id) continue;
     found = 1;
-    same |= memcmp(l->person, it->c.depositor, 16) == 0;
+    other |= memcmp(l->person, it->c.depositor, 16) != 0;
     c->history_met[i] = 1;
   }
   if (!found) finding(c, "dmp_object", it->id, "fault", "no line of the access log says that this document was deposited");
-  else if (!same) finding(c, "dmp_object", it->id, "fault", "the access log says that somebody else deposited this document: it was replaced");
+  else if (other) finding(c, "dmp_object", it->id, "fault", "the access log says that somebody else deposited this document: it was replaced");
 }
 
 static int check_item(struct check *c, struct patient *p, struct item *it) {

@@ -493,9 +493,10 @@ class Log(Case):
                 os.chmod(os.path.join(d, f), 0o666)
                 os.chown(os.path.join(d, f), NOBODY, NOBODY)
         os.chmod(self.p.key('nurse'), 0o600)
+        shutil.copy(SO, self.p.folder)                   # the build may stand where nobody may go
         script = ("import sys,os; sys.path.insert(0,%r); sys.argv=['x',%r]; from harness import *; os.setgid(%d); os.setuid(%d)\n"
                   "c=open_record(%r)\ntry:\n  one(c,'SELECT dmp_login(?,?)',%r,PIN); print(c.execute('SELECT title FROM document').fetchall())\n"
-                  "except sqlite3.Error as e: print(e)") % (os.path.dirname(os.path.abspath(__file__)), BUILD, NOBODY, NOBODY, self.p.path,
+                  "except sqlite3.Error as e: print(e)") % (os.path.dirname(os.path.abspath(__file__)), self.p.folder, NOBODY, NOBODY, self.p.path,
                                                            self.p.key('nurse'))
         run = lambda: subprocess.run([sys.executable, '-c', script], capture_output=True, text=True).stdout
         self.assertIn('KANARI-TITRE', run())

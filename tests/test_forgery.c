@@ -1,5 +1,7 @@
 /* test_forgery.c: what people with real keys, or keys that were real yesterday, can forge, and that nothing of it is believed.
  * The forgers use the extension's own code on their own sessions, without its rules and without its log. */
+#include "access.h"
+#include "body.h"
 #include "change.h"
 #include "functions.h"
 #include "login.h"
@@ -104,6 +106,10 @@ static int64_t documents_of(int who) { return NUMBER(who, "SELECT count(*) FROM 
 static int64_t faults_of(int who, const char *place) {
   return NUMBER(who, "SELECT count(*) FROM dmp_verify WHERE kind='fault' AND place=%Q", place);
 }
+/* Whether this login's dmp_verify names the item as a fault. */
+static int names(int who, int64_t item) {
+  return NUMBER(who, "SELECT count(*) FROM dmp_verify WHERE kind='fault' AND place='dmp_object' AND \"row\"=%lld", item) > 0;
+}
 static void consent_to(int who) { DONE(PATIENT, "INSERT INTO consent(patient,grantee) VALUES(%lld,%lld)", w.patient, w.who[who].id); }
 
 /* A forger writes past the tables: no rule, no line in the log. */
@@ -115,6 +121,15 @@ static void forge_end(int who) {
   struct session *s = session_of(who);
   s->pending.lines = s->pending.rows = 0;
   DONE(who, "COMMIT");
+  session_stale(s);
+}
+
+/* The same with a block of the log in the forger's name, as for any write. */
+static void forge_end_in_the_log(int who) {
+  struct session *s = session_of(who);
+  assert_int_equal(access_intent(s), DMP_OK);
+  DONE(who, "COMMIT");
+  access_outcome(s, 1);
   session_stale(s);
 }
 
@@ -384,6 +399,500 @@ static void a_sealed_deposit_that_names_another_depositor_is_not_adopted_and_sto
   assert_int_equal(documents_of(NURSE), 1);
   DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[NURSE].id);
   assert_true(NUMBER(PATIENT, "SELECT count(*) FROM dmp_verify WHERE place='dmp_object' AND \"row\"=%lld", id) > 0);
+}
+
+/* ---- items of a system class ---- */
+
+static int64_t plant(int who, struct place where, uint16_t table, const struct buf *row) {
+  struct session *s = forge_begin(who);
+  struct signer me = { s->cred, s->me.hash };
+  struct content c = { .table = table, .row = row->p, .row_len = row->n };
+  int64_t id = 0;
+  assert_int_equal(object_insert(s, patient_of(who), &me, where, &c, NULL, &id), DMP_OK);
+  forge_end(who);
+  return id;
+}
+
+static int64_t plant_values(int who, struct place where, uint16_t table, const struct value *v, size_t n) {
+  struct buf row = { 0 };
+  row_put(&row, v, n);
+  int64_t id = plant(who, where, table, &row);
+  buf_free(&row);
+  return id;
+}
+
+/* Everybody works on, and the forger is where he was: he deposits, and sees nothing else. */
+static void forger_gains_nothing(int who, int64_t secret) {
+  const char *said;
+  assert_int_equal(documents_of(who), 0);
+  REFUSED("E041", who, "SELECT dmp_read(%lld,0,9)", w.document);
+  REFUSED("E041", who, "SELECT dmp_read(%lld,0,9)", secret);
+  said = ask(who, "INSERT INTO consent(patient,grantee) VALUES(%lld,%lld)", w.patient, w.who[NURSE].id);
+  if (strncmp(said, "dmp-E", 5) != 0) fail_msg("%s gave his consent: %s", NAME[who], said);
+  assert_int_equal(documents_of(TREATING), 1);
+  assert_int_equal(documents_of(PATIENT), 2);
+}
+
+/* The list as somebody knew it, with himself as the patient's equal, then all changes of keys that there are. */
+static void planted_list_is_not_followed(int who, struct grantees *gs) {
+  uint8_t id[16];
+  struct buf row = { 0 };
+  DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);
+  int64_t secret = deposit_by(PATIENT, "secret", "99999-9", 0);
+  forger_gains_nothing(who, secret);
+  id_field(id, w.who[who].id);
+  struct grantee *g = grantees_find(gs, id);
+  assert_non_null(g);
+  g->as = READER_PATIENT;
+  g->until = 0;
+  grantees_row(gs, &row);
+  int64_t planted = plant(who, (struct place){ CLASS_CHOICES, 0, 1 }, ITEM_GRANTEES, &row);
+  buf_free(&row);
+  assert_true(names(PATIENT, planted));
+  consent_to(NURSE);
+  forger_gains_nothing(who, secret);
+  DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[NURSE].id);
+  DONE(PATIENT, "UPDATE patient SET treating_doctor=NULL WHERE id=%lld", w.patient);
+  DONE(PATIENT, "UPDATE patient SET treating_doctor=%lld WHERE id=%lld", w.who[TREATING].id, w.patient);
+  forger_gains_nothing(who, secret);
+  person_login(PATIENT);
+  person_login(who);
+  forger_gains_nothing(who, secret);
+  assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM consent WHERE grantee=%lld", w.who[who].id), 0);
+  assert_true(names(PATIENT, planted));
+}
+
+static void a_list_of_grantees_planted_by_a_former_treating_doctor_gives_him_no_key(void **state) {
+  (void)state;
+  struct grantees gs;
+  DONE(PATIENT, "UPDATE patient SET treating_doctor=%lld WHERE id=%lld", w.who[FORMER].id, w.patient);
+  assert_int_equal(grantees_read(session_of(FORMER), patient_of(FORMER), &gs), DMP_OK);   /* while he may */
+  DONE(PATIENT, "UPDATE patient SET treating_doctor=%lld WHERE id=%lld", w.who[TREATING].id, w.patient);
+  DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[PHARMACIST].id);
+  planted_list_is_not_followed(FORMER, &gs);
+  grantees_free(&gs);
+}
+
+static void a_list_of_grantees_planted_by_a_withdrawn_pharmacist_gives_him_no_key(void **state) {
+  (void)state;
+  struct session *s = session_of(PHARMACIST);
+  struct patient *p = patient_of(PHARMACIST);
+  struct grantee me = { .grant_id = p->g.id, .since = p->g.since };
+  struct grantees gs = { &me, 1 };
+  memcpy(me.principal, s->cred->principal, 16);
+  memcpy(me.cert, s->me.hash, 32);
+  memcpy(me.mail, p->g.mail, 16);
+  DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[PHARMACIST].id);
+  planted_list_is_not_followed(PHARMACIST, &gs);
+}
+
+static const char *choices_of(int who) {
+  return ask(who, "SELECT (SELECT group_concat(grantee||basis||since) FROM consent)||(SELECT count(*) FROM mask)||"
+                  "coalesce((SELECT group_concat(system||value||kind) FROM identity),'-')");
+}
+
+static void choices_planted_change_nothing(int who, int64_t planted[3]) {
+  char before[2][512];
+  const struct value alias[] = { value_text("1.2.250.1.213.1.4.10"), value_text("271058815400233"), value_text("ins"), value_text("2020-01-01T00:00:00Z") };
+  const struct value consent[] = { value_int(w.who[who].id), value_text("consent"), value_text("2020-01-01T00:00:00Z"), value_text(NULL),
+                                   value_int(w.patient) };
+  const struct value mask[] = { value_int(w.document), value_text("2019-01-01T00:00:00Z") };
+  DONE(PATIENT, "INSERT INTO identity(patient,system,value,kind) VALUES(%lld,'urn:cabinet','42','local')", w.patient);
+  snprintf(before[0], 512, "%s", choices_of(PATIENT));
+  snprintf(before[1], 512, "%s", choices_of(TREATING));
+  assert_non_null(strstr(before[0], "urn:cabinet"));  /* the true ones are shown */
+  planted[0] = plant_values(who, (struct place){ CLASS_IDENTITY, 0, 1 }, ITEM_IDENTITY, alias, 4);
+  planted[1] = plant_values(who, (struct place){ CLASS_CHOICES, 0, 1 }, ITEM_CONSENT, consent, 5);
+  planted[2] = plant_values(who, (struct place){ CLASS_CHOICES, 2, 1 }, ITEM_MASK, mask, 2);
+  for (int again = 0; again < 2; again++) {
+    assert_string_equal(choices_of(PATIENT), before[0]);
+    assert_string_equal(choices_of(TREATING), before[1]);
+    for (int i = 0; i < 3; i++) assert_true(names(PATIENT, planted[i]));
+    person_login(PATIENT);
+    person_login(TREATING);
+    assert_int_equal(documents_of(TREATING), 1);
+    DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);
+    DONE(PATIENT, "DELETE FROM mask WHERE document=%lld", w.document);
+  }
+  consent_to(NURSE);                                  /* keys turn, deposits are adopted: still nothing */
+  assert_int_equal(documents_of(NURSE), 1);
+  DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[NURSE].id);
+  assert_string_equal(choices_of(PATIENT), before[0]);
+  for (int i = TREATING; i <= PATIENT; i++)
+    if (i != NURSE && i != NEWCOMER) deposit_by(i, "suite", "11488-4", 0);
+  assert_int_equal(documents_of(PATIENT), 5);
+}
+
+static void a_consent_a_mask_and_an_alias_planted_by_a_withdrawn_pharmacist_are_not_seen_and_named(void **state) {
+  (void)state;
+  int64_t planted[3];
+  DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[PHARMACIST].id);
+  choices_planted_change_nothing(PHARMACIST, planted);
+}
+
+static void a_consent_a_mask_and_an_alias_planted_by_a_former_treating_doctor_are_not_seen_and_named(void **state) {
+  (void)state;
+  int64_t planted[3];
+  choices_planted_change_nothing(FORMER, planted);
+}
+
+static void an_alias_by_a_consented_pharmacist_who_holds_the_key_of_its_class_is_not_seen_and_named(void **state) {
+  (void)state;
+  const struct value alias[] = { value_text("1.2.250.1.213.1.4.10"), value_text("271058815400233"), value_text("ins"), value_text("2020-01-01T00:00:00Z") };
+  int64_t planted = plant_values(PHARMACIST, (struct place){ CLASS_IDENTITY, 0, 0 }, ITEM_IDENTITY, alias, 4);
+  for (int i = TREATING; i <= PATIENT; i++)
+    if (i == TREATING || i == PHARMACIST || i == PATIENT) assert_int_equal(NUMBER(i, "SELECT count(*) FROM identity"), 0);
+  assert_true(names(PATIENT, planted));
+  DONE(TREATING, "INSERT INTO identity(patient,system,value,kind) VALUES(%lld,'urn:cabinet','42','local')", w.patient);
+  assert_int_equal(NUMBER(PHARMACIST, "SELECT count(*) FROM identity"), 1);
+}
+
+static void an_identity_rewritten_by_a_consented_pharmacist_is_an_error_for_all_and_named(void **state) {
+  (void)state;
+  enum { TRAITS = 9, BIRTH_NAME = 2 };
+  struct value v[TRAITS];
+  size_t count, used;
+  struct buf row = { 0 };
+  struct item it;
+  for (int i = TREATING; i <= PATIENT; i++)
+    if (i == TREATING || i == PHARMACIST || i == PATIENT) assert_string_equal(ask(i, "SELECT birth_name FROM patient"), "DUPONT");
+  struct session *s = forge_begin(PHARMACIST);
+  struct patient *p = patient_of(PHARMACIST);
+  assert_int_equal(object_open(s, p, w.patient, &it), DMP_OK);
+  assert_int_equal(row_get(it.c.row, it.c.row_len, v, TRAITS, &count, &used), DMP_OK);
+  assert_int_equal(count, TRAITS);
+  v[BIRTH_NAME] = value_text("CHASTEL");
+  row_put(&row, v, TRAITS);
+  assert_int_equal(object_rewrite(s, p, &it, &row), DMP_OK);
+  item_close(&it);
+  buf_free(&row);
+  forge_end_in_the_log(PHARMACIST);
+  for (int again = 0; again < 2; again++)
+    for (int i = TREATING; i <= PATIENT; i++) {
+      if (i != TREATING && i != PHARMACIST && i != PATIENT) continue;
+      if (again) person_login(i);
+      REFUSED("E039", i, "SELECT birth_name FROM patient");
+      assert_true(names(i, w.patient));
+      assert_int_equal(documents_of(i), 1);           /* what is not about names goes on */
+    }
+}
+
+/* ---- a document in another's place ---- */
+
+static void run_with(int who, const char *sql, int64_t id, const struct buf *a, const struct buf *b) {
+  sqlite3_stmt *st;
+  assert_int_equal(sqlite3_prepare_v2(w.who[who].db, sql, -1, &st, NULL), SQLITE_OK);
+  sqlite3_bind_int64(st, 1, id);
+  if (a) sqlite3_bind_blob(st, 2, a->p, (int)a->n, SQLITE_STATIC);
+  if (b) sqlite3_bind_blob(st, 3, b->p, (int)b->n, SQLITE_STATIC);
+  assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+  sqlite3_finalize(st);
+}
+
+/* His own content under the id and the header key of another's, so that the depositor's wrap and the states still fit. With a line
+ * in his own name, or without any. */
+static void document_replace(int who, int64_t id, int line) {
+  static const uint8_t BYTES[] = { 9, 9, 9 };
+  struct session *s = forge_begin(who);
+  struct patient *p = patient_of(who);
+  struct buf plain = { 0 }, header = { 0 }, wrap = { 0 };
+  const struct body_parts body = { .a = BYTES, .a_len = sizeof BYTES };
+  struct item it;
+  struct state st;
+  uint8_t keys[WRAP_BYTES];
+  assert_int_equal(object_open(s, p, id, &it), DMP_OK);
+  struct content c = it.c;
+  struct leaf *l = patient_leaf(p, it.cls, it.leaf);
+  run_with(who, "DELETE FROM dmp_chunk WHERE object=?1", id, NULL, NULL);
+  assert_int_equal(body_write(s, id, &body, it.body_key, &c), DMP_OK);
+  memcpy(c.depositor, s->cred->principal, 16);
+  memcpy(c.depositor_cert, s->me.hash, 32);
+  assert_int_equal(item_write(s->r->id, id, &c, s->cred->sign_sk, &plain), DMP_OK);
+  const struct box_ad had = { .record = s->r->id, .kind = BOX_HEADER, .table = IN_OBJECT, .id = id, .version = it.version };
+  assert_int_equal(box_seal(s->r->suite, it.header_key, &had, plain.p, plain.n, PAD_PADME, NULL, &header), DMP_OK);
+  item_wrap_write(&it, keys);
+  const struct box_ad wad = { .record = s->r->id, .kind = BOX_WRAP, .table = IN_OBJECT, .id = id, .loc = l->object_loc };
+  assert_int_equal(box_seal(s->r->suite, l->key, &wad, keys, sizeof keys, PAD_NONE, NULL, &wrap), DMP_OK);
+  run_with(who, "UPDATE dmp_object SET wrap=?2,header=?3 WHERE id=?1", id, &wrap, &header);
+  assert_int_equal(state_get(s, p->id, l, &st), DMP_OK);
+  state_term(&st, l, id, it.version, it.tag);
+  state_term(&st, l, id, it.version, box_tag(header.p, header.n));
+  assert_int_equal(state_put(s, p->id, l, &st), DMP_OK);
+  item_close(&it);
+  buf_free(&plain);
+  buf_free(&header);
+  buf_free(&wrap);
+  s->pending.lines = 0;
+  if (line) assert_int_equal(access_pend(s, p, LOG_DEPOSIT, p->id, id, NULL), DMP_OK);
+  forge_end_in_the_log(who);
+}
+
+static void a_report_replaced_by_a_consented_pharmacist_is_an_error_for_its_depositor_and_named_by_the_patient(void **state) {
+  (void)state;
+  assert_false(names(PATIENT, w.document));
+  document_replace(PHARMACIST, w.document, 0);
+  for (int again = 0; again < 2; again++) {
+    const char *said = ask(TREATING, "SELECT * FROM document");
+    if (strncmp(said, "dmp-E039", 8) != 0 && strncmp(said, "dmp-E038", 8) != 0) fail_msg("its depositor lists: %s", said);
+    assert_true(names(TREATING, w.document));
+    assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM dmp_verify WHERE place='dmp_object' AND \"row\"=%lld AND what LIKE '%%somebody else deposited%%'",
+                            w.document), 1);
+    person_login(TREATING);
+    person_login(PATIENT);
+  }
+  assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM access_log WHERE action='deposit' AND object=%lld AND principal=%lld", w.document,
+                          w.who[TREATING].id), 1);    /* the line of its true depositor stands */
+}
+
+static void a_report_replaced_with_a_line_that_says_so_is_named_by_the_patient(void **state) {
+  (void)state;
+  document_replace(PHARMACIST, w.document, 1);
+  assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM access_log WHERE action='deposit' AND object=%lld", w.document), 2);
+  assert_true(names(TREATING, w.document));
+  assert_true(names(PATIENT, w.document));
+}
+
+static void a_report_dropped_by_a_consented_pharmacist_is_named_by_the_patient_and_its_depositor(void **state) {
+  (void)state;
+  struct item it;
+  struct state st;
+  struct session *s = forge_begin(PHARMACIST);
+  struct patient *p = patient_of(PHARMACIST);
+  assert_int_equal(object_open(s, p, w.document, &it), DMP_OK);
+  struct leaf *l = patient_leaf(p, it.cls, it.leaf);
+  assert_int_equal(state_get(s, p->id, l, &st), DMP_OK);
+  state_term(&st, l, it.id, it.version, it.tag);
+  st.count--;
+  assert_int_equal(state_put(s, p->id, l, &st), DMP_OK);
+  run_with(PHARMACIST, "DELETE FROM dmp_object WHERE id=?1", w.document, NULL, NULL);
+  run_with(PHARMACIST, "DELETE FROM dmp_chunk WHERE object=?1", w.document, NULL, NULL);
+  item_close(&it);
+  forge_end_in_the_log(PHARMACIST);
+  REFUSED("E038", TREATING, "SELECT * FROM document");
+  assert_true(NUMBER(TREATING, "SELECT count(*) FROM dmp_verify WHERE kind='fault'") > 0);
+  assert_true(names(PATIENT, w.document));
+}
+
+static void a_deposit_undone_or_deleted_by_its_depositor_is_not_named(void **state) {
+  (void)state;
+  DONE(TREATING, "BEGIN");
+  deposit_by(TREATING, "annule", "11488-4", 0);
+  DONE(TREATING, "ROLLBACK");
+  DONE(TREATING, "DELETE FROM document WHERE id=%lld", w.document);
+  for (int i = TREATING; i <= PATIENT; i++)
+    if (i == TREATING || i == PATIENT) assert_string_equal(ask(i, "SELECT place||what FROM dmp_verify"), "");
+}
+
+/* A row that its depositor signed and that no table can show; masked: sealed to the deposit key. */
+static int64_t nonsense_by(int who, int sealed) {
+  static const uint8_t ROW[] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF }, KEY[32] = { 1 };
+  struct session *s = forge_begin(who);
+  struct signer me = { s->cred, s->me.hash };
+  struct content c = { .table = ITEM_DOCUMENT, .row = ROW, .row_len = sizeof ROW };
+  int64_t id = 0;
+  assert_int_equal(object_insert(s, patient_of(who), &me, (struct place){ 17, 0, sealed }, &c, KEY, &id), DMP_OK);
+  forge_end_in_the_log(who);
+  return id;
+}
+
+static void a_malformed_row_that_its_depositor_signed_stops_nobodys_list_and_is_named(void **state) {
+  (void)state;
+  int64_t direct = nonsense_by(PHARMACIST, 0);
+  DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[PHARMACIST].id);
+  int64_t sealed = nonsense_by(PHARMACIST, 1);
+  for (int again = 0; again < 2; again++) {
+    assert_int_equal(documents_of(TREATING), 1);
+    assert_int_equal(documents_of(PATIENT), 1);
+    assert_string_equal(ask(TREATING, "SELECT hex(dmp_read(%lld,0,3))", w.document), "010203");
+    assert_true(names(PATIENT, direct));
+    assert_true(names(PATIENT, sealed));
+    consent_to(NURSE);
+    assert_int_equal(documents_of(NURSE), 1);
+    DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[NURSE].id);
+    person_login(PATIENT);
+    person_login(TREATING);
+  }
+}
+
+/* ---- the log ---- */
+
+static int64_t reads_of(int whose, int who) {
+  return NUMBER(whose, "SELECT count(*) FROM access_log WHERE action='read' AND principal=%lld", w.who[who].id);
+}
+
+static void a_line_sealed_in_anothers_name_is_not_shown_and_reported(void **state) {
+  (void)state;
+  struct session *s = session_of(PHARMACIST);
+  int64_t me = s->principal;
+  assert_int_equal(faults_of(PATIENT, "access log"), 0);
+  s->principal = w.who[TREATING].id;
+  assert_string_equal(ask(PHARMACIST, "SELECT hex(dmp_read(%lld,0,9))", w.document), "010203");
+  session_of(PHARMACIST)->principal = me;
+  for (int i = TREATING; i <= PATIENT; i++) {
+    if (i != TREATING && i != PATIENT) continue;
+    assert_int_equal(reads_of(i, TREATING), 0);
+    assert_true(faults_of(i, "access log") > 0);
+  }
+  assert_string_equal(ask(TREATING, "SELECT hex(dmp_read(%lld,0,9))", w.document), "010203");
+  assert_int_equal(reads_of(PATIENT, TREATING), 1);   /* his own, beside */
+}
+
+static void a_line_in_anothers_name_and_under_his_tag_is_not_shown_and_its_block_is_named(void **state) {
+  (void)state;
+  struct session *s = session_of(PHARMACIST);
+  int64_t me = s->principal;
+  uint8_t tag[16];
+  memcpy(tag, s->writer_tag, 16);
+  memcpy(s->writer_tag, session_of(TREATING)->writer_tag, 16);   /* every login can compute it */
+  s->principal = w.who[TREATING].id;
+  ask(PHARMACIST, "SELECT hex(dmp_read(%lld,0,9))", w.document);
+  s = session_of(PHARMACIST);
+  s->principal = me;
+  memcpy(s->writer_tag, tag, 16);
+  assert_int_equal(reads_of(PATIENT, TREATING), 0);
+  assert_true(faults_of(PATIENT, "access log block") > 0);
+}
+
+static void host_runs(sqlite3 *host, const char *format, ...) {
+  va_list ap;
+  va_start(ap, format);
+  char *sql = sqlite3_vmprintf(format, ap);
+  va_end(ap);
+  assert_int_equal(sqlite3_exec(host, sql, NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_free(sql);
+}
+
+/* The host puts back all that a mask changed; a block by somebody says that the old states are right. */
+static void put_back_and_cover(int who) {
+  char path[128];
+  sqlite3 *host;
+  sqlite3_stmt *st;
+  struct log_row rows[64];
+  struct log_writer writer = { .sign_sk = session_of(who)->cred->sign_sk };
+  size_t n = 0;
+  snprintf(path, sizeof path, "%s/record.db", w.folder);
+  assert_int_equal(sqlite3_open(path, &host), SQLITE_OK);
+  sqlite3_busy_timeout(host, 5000);
+  host_runs(host, "ATTACH '%s/old.db' AS old; BEGIN IMMEDIATE;"
+                  "CREATE TEMP TABLE back AS SELECT s.id,o.box FROM dmp_state s JOIN old.dmp_state o USING(id) WHERE s.box<>o.box", w.folder);
+  static const char *const TABLES[] = { "object", "state", "wrap" };
+  for (int i = 0; i < 3; i++) host_runs(host, "DELETE FROM main.dmp_%s; INSERT INTO main.dmp_%s SELECT * FROM old.dmp_%s", TABLES[i], TABLES[i], TABLES[i]);
+  host_runs(host, "COMMIT");
+  assert_int_equal(sqlite3_prepare_v2(host, "SELECT id,box FROM back", -1, &st, NULL), SQLITE_OK);
+  while (n < 64 && sqlite3_step(st) == SQLITE_ROW) {
+    rows[n] = (struct log_row){ .table = IN_STATE, .id = sqlite3_column_int64(st, 0) };
+    suite_hash(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), rows[n++].hash, 16);
+  }
+  sqlite3_finalize(st);
+  sqlite3_close(host);
+  assert_true(n >= 2 && n < 64);
+  memcpy(writer.tag, session_of(who)->writer_tag, 16);
+  assert_int_equal(log_append(session_of(who)->r->log, &writer, LOG_ACCESS, rows, n, NULL, 0), DMP_OK);
+}
+
+static void rows_put_back_are_named_although(int who) {
+  DONE(PATIENT, "VACUUM INTO '%s/old.db'", w.folder);
+  DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);
+  assert_int_equal(documents_of(PHARMACIST), 0);
+  assert_int_equal(faults_of(PATIENT, "dmp_state"), 0);
+  put_back_and_cover(who);
+  for (int again = 0; again < 2; again++) {
+    assert_true(faults_of(PATIENT, "dmp_state") > 0);
+    assert_true(faults_of(TREATING, "dmp_state") > 0);
+    person_login(PATIENT);
+    person_login(TREATING);
+  }
+}
+
+static void rows_put_back_are_named_although_a_nurse_who_never_had_a_grant_signed_them(void **state) {
+  (void)state;
+  rows_put_back_are_named_although(NURSE);
+}
+
+static void rows_put_back_are_named_although_a_consented_pharmacist_signed_them(void **state) {
+  (void)state;
+  rows_put_back_are_named_although(PHARMACIST);
+}
+
+/* ---- a patient's id, a patient's classes ---- */
+
+static void a_request_that_carries_a_patients_id_is_refused(void **state) {
+  (void)state;
+  struct credential *c = calloc(1, sizeof *c);
+  char *request;
+  assert_non_null(c);
+  memset(c->seed, 5, sizeof c->seed);
+  id_field(c->principal, w.patient);
+  credential_derive(c);
+  assert_int_equal(certificate_request(c->principal, c->sign_pk, c->sign_sk, c->box_pk, &request), DMP_OK);
+  REFUSED("E058", AUTHORITY, "INSERT INTO principal(kind,name,profession,certificate) VALUES('professional','Dr Nouveau','10',%Q)", request);
+  sqlite3_free(request);
+  id_field(c->principal, 424242);                     /* the same under a free id */
+  assert_int_equal(certificate_request(c->principal, c->sign_pk, c->sign_sk, c->box_pk, &request), DMP_OK);
+  DONE(AUTHORITY, "INSERT INTO principal(kind,name,profession,certificate) VALUES('professional','Dr Nouveau','10',%Q)", request);
+  sqlite3_free(request);
+  bytes_wipe(c, sizeof *c);
+  free(c);
+  person_login(PATIENT);
+  assert_int_equal(documents_of(PATIENT), 1);
+}
+
+/* The treating doctor in a process of its own, which may die of it; 0: every call was refused with its sentence. */
+static int doctor_meets_unknown_classes(void) {
+  static const char *const CALLS[] = {
+    "SELECT dmp_read(123456,0,1)", "SELECT count(*) FROM document", "SELECT treating_doctor FROM patient",
+    "INSERT INTO document(patient,content,type_code) SELECT id,x'00','11488-4' FROM (SELECT %lld AS id)", "SELECT count(*) FROM consent",
+  };
+  int bad = 0;
+  person_open(NEWCOMER);
+  bad |= NUMBER(NEWCOMER, "SELECT dmp_login('%s/treating.dmpkey','" PIN "')", w.folder) != w.who[TREATING].id;
+  for (size_t i = 0; i < sizeof CALLS / sizeof *CALLS; i++) {
+    const char *said = ask(NEWCOMER, CALLS[i], w.patient);
+    if (strncmp(said, "dmp-E0", 6) != 0) {
+      print_error("%s: %s\n", CALLS[i], said);
+      bad = 1;
+    }
+  }
+  return bad | (NUMBER(NEWCOMER, "SELECT count(*) FROM dmp_verify WHERE kind='fault'") == 0);
+}
+
+static void a_keyset_of_unknown_classes_by_the_patient_is_refused_and_ends_no_process(void **state) {
+  (void)state;
+  uint8_t doctor[16];
+  struct keyset *k, next;
+  struct grantees gs;
+  struct session *s = forge_begin(PATIENT);
+  struct patient *p = patient_of(PATIENT);
+  id_field(doctor, w.who[TREATING].id);
+  assert_int_equal(patient_keyset(s, p, &k), DMP_OK);
+  assert_int_equal(grantees_read(s, p, &gs), DMP_OK);
+  const struct grantee *to = grantees_find(&gs, doctor);
+  struct grant g = { .patient = p->id, .id = to->grant_id, .slot = p->g.slot, .kind = GRANT_WITHDRAWN, .since = 1, .count = CLASSES_MAX };
+  next = *k;
+  next.seq++;
+  next.n = CLASSES_MAX;
+  memcpy(next.previous, k->hash, 32);
+  for (int i = 0; i < CLASSES_MAX; i++) {
+    g.entry[i] = (struct entry){ .cls = (uint16_t)(1000 + i), .which = WHICH_P };
+    memset(g.entry[i].key, i + 1, 32);
+    next.c[i] = (struct keyset_class){ .cls = (uint16_t)(1000 + i) };
+    keyset_kid(g.entry[i].key, next.c[i].kid_p);
+  }
+  assert_int_equal(keyset_put(s, w.patient, p->yk, &next, s->cred->sign_sk, s->me.hash), DMP_OK);
+  g.seq = next.seq;
+  memcpy(g.y, p->g.y, 32);
+  memcpy(g.mail, to->mail, 16);
+  memcpy(g.patient_cert, p->g.patient_cert, 32);
+  memcpy(g.keyset_hash, next.hash, 32);
+  assert_int_equal(grant_send(s, &g, 0, session_who(s, doctor), s->cred->sign_sk, s->me.hash), DMP_OK);
+  grantees_free(&gs);
+  forge_end(PATIENT);
+  int status;
+  pid_t child = fork();
+  if (child == 0) _exit(doctor_meets_unknown_classes());
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* ---- certificates ---- */
@@ -701,6 +1210,23 @@ int main(void) {
     TEST(a_deletion_signed_by_another_than_the_depositor_is_ignored_and_named),
     TEST(an_item_that_names_another_depositor_is_refused_when_it_is_read_and_named),
     TEST(a_sealed_deposit_that_names_another_depositor_is_not_adopted_and_stops_no_rotation),
+    TEST(a_list_of_grantees_planted_by_a_former_treating_doctor_gives_him_no_key),
+    TEST(a_list_of_grantees_planted_by_a_withdrawn_pharmacist_gives_him_no_key),
+    TEST(a_consent_a_mask_and_an_alias_planted_by_a_withdrawn_pharmacist_are_not_seen_and_named),
+    TEST(a_consent_a_mask_and_an_alias_planted_by_a_former_treating_doctor_are_not_seen_and_named),
+    TEST(an_alias_by_a_consented_pharmacist_who_holds_the_key_of_its_class_is_not_seen_and_named),
+    TEST(an_identity_rewritten_by_a_consented_pharmacist_is_an_error_for_all_and_named),
+    TEST(a_report_replaced_by_a_consented_pharmacist_is_an_error_for_its_depositor_and_named_by_the_patient),
+    TEST(a_report_replaced_with_a_line_that_says_so_is_named_by_the_patient),
+    TEST(a_report_dropped_by_a_consented_pharmacist_is_named_by_the_patient_and_its_depositor),
+    TEST(a_deposit_undone_or_deleted_by_its_depositor_is_not_named),
+    TEST(a_malformed_row_that_its_depositor_signed_stops_nobodys_list_and_is_named),
+    TEST(a_line_sealed_in_anothers_name_is_not_shown_and_reported),
+    TEST(a_line_in_anothers_name_and_under_his_tag_is_not_shown_and_its_block_is_named),
+    TEST(rows_put_back_are_named_although_a_nurse_who_never_had_a_grant_signed_them),
+    TEST(rows_put_back_are_named_although_a_consented_pharmacist_signed_them),
+    TEST(a_request_that_carries_a_patients_id_is_refused),
+    TEST(a_keyset_of_unknown_classes_by_the_patient_is_refused_and_ends_no_process),
     TEST(a_certificate_by_a_professional_is_nobody_and_named),
     TEST(a_certificate_forged_for_somebody_else_takes_nobodys_place),
     TEST(a_patients_certificate_exchanged_by_a_grantee_is_refused_by_all),

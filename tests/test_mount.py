@@ -569,7 +569,7 @@ def test_without_a_fuse_device_the_code_is_that_of_fuse(p):
         f.write(PIN + '\n')
     with open(pin) as f:
         command = [os.path.join(BUILD, 'dmpfs'), p.path, p.point(), '-o', 'key=%s,pinfd=0' % p.key('doctor')]
-        r = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh'] + command, stdin=f, stderr=subprocess.PIPE,
+        r = subprocess.run(['unshare', '-m', '--propagation', 'unchanged', 'sh', '-c', script, 'sh'] + command, stdin=f, stderr=subprocess.PIPE,
                            text=True)
     same(r.returncode, 8, r.stderr)
     assert "can't be mounted" in r.stderr
