@@ -49,6 +49,7 @@ char *connection_error(struct record *r, sqlite3 *db, int e, int *rc) {
     *rc = ERRORS[i].rc;
     if (r && r->fault.table && (*rc == SQLITE_CORRUPT))
       return sqlite3_mprintf("dmp-E%03d: %s (%s row %lld)", e, ERRORS[i].text, r->fault.table, r->fault.row);
+    if (r && r->fault.column) return sqlite3_mprintf("dmp-E%03d: %s (column %s)", e, ERRORS[i].text, r->fault.column);
     return sqlite3_mprintf("dmp-E%03d: %s", e, ERRORS[i].text);
   }
   *rc = SQLITE_ERROR;

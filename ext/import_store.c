@@ -181,13 +181,14 @@ static void take_authors(const struct import_result *r, struct metadata *m) {
   m->authors = sqlite3_str_finish(s);
 }
 
-/* A code of LOINC or of the French type table stands bare, another one with its system. */
+/* A code of the nomenclature stands bare, another one with its system. */
 static int take_type(const struct import_result *r, struct metadata *m, struct import_row *row) {
   const char *code = import_child_text(r, PARSE_TYPE_CODE), *system = import_child_text(r, PARSE_TYPE_SYSTEM);
   if (code == NULL) return import_row_refuse(row, IMPORT_E_NO_TYPE);
   m->type_code = code;
-  if (system && strcmp(system, "2.16.840.1.113883.6.1") && strcmp(system, "1.2.250.1.213.1.1.4.12"))
-    m->type_code = m->type_with_system = sqlite3_mprintf("%s^%s", code, system);
+  const struct type_code *known = type_code_find(code);
+  if (known == NULL || (system && strcmp(system, known->system) != 0))
+    m->type_code = m->type_with_system = sqlite3_mprintf("%s^%s", code, system ? system : "inconnu");
   return m->type_code ? 0 : import_row_refuse_text(row, "out of memory");
 }
 

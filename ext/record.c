@@ -67,6 +67,7 @@ void record_finalize(struct record *r) {
     sqlite3_finalize(r->st[i]);
     r->st[i] = NULL;
   }
+  r->texts_seen = 0;                                  /* its counter went with the statement */
 }
 
 void record_free(struct record *r) {
@@ -153,6 +154,12 @@ static int record_find_path(struct record *r) {
     e = DMP_E_VFS;
   sqlite3_free(name);
   if (e != DMP_OK) return e;
+  if (r->path && strcmp(r->path, path) != 0) {        /* what is open stands beside the file that had this name before */
+    log_close(r->log);
+    if (r->anchor_fd >= 0) close(r->anchor_fd);
+    r->log = NULL;
+    r->anchor_fd = -1;
+  }
   free(r->path);
   r->path = strdup(path);
   return r->path ? DMP_OK : DMP_E_NOMEM;
@@ -317,12 +324,16 @@ static int schema_text_check(struct record *r, const char *schema) {
 }
 
 int record_check_texts(struct record *r) {
-  uint64_t seen = 1;
+  sqlite3_stmt *st = record_stmt(r, STMT_SCHEMA_VERSION);
   const char *name;
   int e = DMP_OK;
+  if (st) sqlite3_step(st);
+  if (st) sqlite3_reset(st);
+  /* DETACH makes every statement be prepared again: then another file of the same version may stand under a name */
+  uint64_t seen = 1 + (uint64_t)(st ? sqlite3_stmt_status(st, SQLITE_STMTSTATUS_REPREPARE, 0) : 0);
   for (int i = 0; (name = sqlite3_db_name(r->db, i)) != NULL; i++)
     if (i != 1) seen = (seen + (uint64_t)schema_version_of(r, name)) * 0x9E3779B97F4A7C15u + (uint64_t)i;
-  if (seen == r->texts_seen) return DMP_OK;
+  if (st && seen == r->texts_seen) return DMP_OK;
   for (int i = 0; e == DMP_OK && (name = sqlite3_db_name(r->db, i)) != NULL; i++)
     if (i != 1) e = schema_text_check(r, name);       /* 1 is temp: the application's own */
   if (e == DMP_OK) r->texts_seen = seen;

@@ -56,7 +56,7 @@ struct log;
 struct session;
 
 /* Where the last fault was met: the shadow table and row that an error message names. */
-struct fault { const char *table; int64_t row; int sql_rc; };
+struct fault { const char *table; int64_t row; int sql_rc; const char *column; /* of a value that was refused */ };
 
 struct record {
   sqlite3 *db;                            /* borrowed: the application's connection */

@@ -332,19 +332,16 @@ static int next_batch(struct cursor *c, const struct table *t, struct session *s
   int e = DMP_OK;
   rows_clear(&c->rows);
   c->at = 0;
-  if (t->patient_col < 0) {
-    if (!c->done) e = make_patient(c, t, s, NULL, &a);
-    c->done = 1;
-  }
-  if (t->self && !c->done && c->next >= c->n) {
-    if (!c->one) e = make_patient(c, t, s, NULL, &a);
-    c->done = 1;
-  }
   while (e == DMP_OK && t->patient_col >= 0 && c->rows.n < c->ahead && c->next < c->n) {
     struct patient *p;
     e = patient_get(s, c->patients[c->next++], &p);
     if (e == DMP_OK) e = make_patient(c, t, s, p, &a);
     else if (e == DMP_E_NO_PATIENT) e = DMP_OK;       /* absent, unknown and withdrawn look the same */
+  }
+  /* rows that are about no patient: all of them, or those that stand behind the patients' */
+  if (e == DMP_OK && !c->done && c->next >= c->n) {
+    if (t->patient_col < 0 || (t->self && !c->one)) e = make_patient(c, t, s, NULL, &a);
+    c->done = 1;
   }
   if (c->ahead < READ_AHEAD) c->ahead *= 2;
   if (e == DMP_OK) e = access_flush(s, &a);
@@ -395,7 +392,7 @@ static int table_next(sqlite3_vtab_cursor *base) {
     rows_clear(&c->rows);
     return vtab_error(v, DMP_E_NO_SESSION);
   }
-  int more = v->t->patient_col >= 0 && (c->next < c->n || (v->t->self && !c->done));
+  int more = !c->done;
   if (++c->at < c->rows.n || !more) return SQLITE_OK;
   struct session *s;
   int e = cursor_session(v, c, &s);

@@ -179,6 +179,7 @@ struct deposit {
   int64_t patient;
   int masked, hidden;
   struct body_parts body;
+  const char *bad;                                    /* the column that an error is about */
   char times[4][32], hash[65], unique[48];
 };
 
@@ -193,20 +194,25 @@ static int take_blob(sqlite3_value *v, const uint8_t **p, size_t *n) {
   return DMP_OK;
 }
 
+static int about(struct deposit *d, int column, int e) {
+  if (e != DMP_OK) d->bad = DOCUMENT[column].name;
+  return e;
+}
+
 static int take_texts(struct deposit *d, sqlite3_value **v) {
   for (int i = 0; i < STORED; i++) {
     if (i == S_SIZE || i == S_HASH || i == S_VIEW_OFFSET || i == S_VIEW_SIZE) continue;
-    int e = take_text(v[COLUMN_OF[i]], &d->text[i]);
+    int e = about(d, COLUMN_OF[i], take_text(v[COLUMN_OF[i]], &d->text[i]));
     if (e != DMP_OK) return e;
   }
   return DMP_OK;
 }
 
 /* What the record derives is not given: silently ignoring it would let an application believe in it. */
-static int refuse_derived(sqlite3_value **v) {
+static int refuse_derived(struct deposit *d, sqlite3_value **v) {
   static const uint8_t DERIVED[] = { D_ID, D_DEPOSITOR, D_AVAILABILITY, D_WARNING, D_SIZE, D_HASH, D_VIEW_OFFSET, D_VIEW_SIZE };
   for (size_t i = 0; i < sizeof DERIVED; i++)
-    if (sqlite3_value_type(v[DERIVED[i]]) != SQLITE_NULL) return DMP_E_READ_ONLY;
+    if (sqlite3_value_type(v[DERIVED[i]]) != SQLITE_NULL) return about(d, DERIVED[i], DMP_E_READ_ONLY);
   return DMP_OK;
 }
 
@@ -214,7 +220,7 @@ static int check_times(struct deposit *d) {
   static const uint8_t TIMES[] = { S_CREATION_TIME, S_SERVICE_START, S_SERVICE_STOP };
   for (size_t i = 0; i < sizeof TIMES; i++) {
     if (d->text[TIMES[i]] == NULL) continue;
-    if (!syntax_time(d->text[TIMES[i]], d->times[i])) return DMP_E_DATE;
+    if (!syntax_time(d->text[TIMES[i]], d->times[i])) return about(d, COLUMN_OF[TIMES[i]], DMP_E_DATE);
     d->text[TIMES[i]] = d->times[i];
   }
   if (d->text[S_CREATION_TIME] == NULL) {
@@ -226,31 +232,34 @@ static int check_times(struct deposit *d) {
 
 static int check_codes(struct deposit *d) {
   const struct type_code *type = type_code_find(d->text[S_TYPE_CODE]);
+  /* a code of another nomenclature names its system (code^system): a mistyped one would hide the document from everybody */
+  if (type == NULL && strchr(d->text[S_TYPE_CODE], '^') == NULL) return about(d, D_TYPE_CODE, DMP_E_CODE);
   if (d->text[S_CLASS_CODE] == NULL) d->text[S_CLASS_CODE] = type ? type->class_code : "90";
-  else if (class_code_display(d->text[S_CLASS_CODE]) == NULL) return DMP_E_CODE;
+  else if (class_code_display(d->text[S_CLASS_CODE]) == NULL) return about(d, D_CLASS_CODE, DMP_E_CODE);
   const char *c = d->text[S_CONFIDENTIALITY];
   if (c == NULL) d->text[S_CONFIDENTIALITY] = "N";
-  else if (strcmp(c, "N") != 0 && strcmp(c, "R") != 0 && strcmp(c, "V") != 0) return DMP_E_CODE;
+  else if (strcmp(c, "N") != 0 && strcmp(c, "R") != 0 && strcmp(c, "V") != 0) return about(d, D_CONFIDENTIALITY, DMP_E_CODE);
   if (d->text[S_MIME] == NULL) d->text[S_MIME] = "application/octet-stream";
   if (d->text[S_LANGUAGE] == NULL) d->text[S_LANGUAGE] = "fr-FR";
   /* without a view of its own the original is the view */
   if (d->body.b == NULL) d->text[S_VIEW_MIME] = d->text[S_MIME];
-  else if (d->text[S_VIEW_MIME] == NULL) return DMP_E_MISSING;
+  else if (d->text[S_VIEW_MIME] == NULL) return about(d, D_VIEW_MIME, DMP_E_MISSING);
   return DMP_OK;
 }
 
 static int deposit_take(struct deposit *d, sqlite3_value **v) {
-  int given, e = take_int(v[D_PATIENT], &d->patient, &given);
-  if (e == DMP_OK && !given) e = DMP_E_MISSING;
-  if (e == DMP_OK) e = refuse_derived(v);
+  int given, e = about(d, D_PATIENT, take_int(v[D_PATIENT], &d->patient, &given));
+  if (e == DMP_OK && !given) e = about(d, D_PATIENT, DMP_E_MISSING);
+  if (e == DMP_OK) e = refuse_derived(d, v);
   if (e == DMP_OK) e = take_texts(d, v);
-  if (e == DMP_OK) e = take_flag(v[D_MASKED], &d->masked);
-  if (e == DMP_OK) e = take_flag(v[D_HIDDEN], &d->hidden);
+  if (e == DMP_OK) e = about(d, D_MASKED, take_flag(v[D_MASKED], &d->masked));
+  if (e == DMP_OK) e = about(d, D_HIDDEN, take_flag(v[D_HIDDEN], &d->hidden));
   if (e == DMP_OK && d->hidden) e = DMP_E_HIDDEN_LATER;
-  if (e == DMP_OK) e = take_blob(v[D_CONTENT], &d->body.a, &d->body.a_len);
-  if (e == DMP_OK) e = take_blob(v[D_VIEW], &d->body.b, &d->body.b_len);
-  if (e == DMP_OK && (sqlite3_value_type(v[D_CONTENT]) == SQLITE_NULL || d->text[S_TYPE_CODE] == NULL)) e = DMP_E_MISSING;
-  if (e == DMP_OK && (uint64_t)d->body.a_len + d->body.b_len > (uint64_t)DMP_BODY_MAX) e = DMP_E_TOO_BIG;
+  if (e == DMP_OK) e = about(d, D_CONTENT, take_blob(v[D_CONTENT], &d->body.a, &d->body.a_len));
+  if (e == DMP_OK) e = about(d, D_VIEW, take_blob(v[D_VIEW], &d->body.b, &d->body.b_len));
+  if (e == DMP_OK && sqlite3_value_type(v[D_CONTENT]) == SQLITE_NULL) e = about(d, D_CONTENT, DMP_E_MISSING);
+  if (e == DMP_OK && d->text[S_TYPE_CODE] == NULL) e = about(d, D_TYPE_CODE, DMP_E_MISSING);
+  if (e == DMP_OK && (uint64_t)d->body.a_len + d->body.b_len > (uint64_t)DMP_BODY_MAX) e = about(d, D_CONTENT, DMP_E_TOO_BIG);
   if (e == DMP_OK) e = check_times(d);
   return e == DMP_OK ? check_codes(d) : e;
 }
@@ -318,6 +327,7 @@ static int document_insert(struct session *s, sqlite3_value **v, int64_t *rowid)
   struct deposit d = { 0 };
   struct patient *p;
   int e = deposit_take(&d, v);
+  if (e != DMP_OK) s->r->fault.column = d.bad;
   if (e == DMP_OK) e = writer_begin(s, d.patient, &p);
   if (e == DMP_OK && d.text[S_UNIQUE_ID]) e = object_scan(s, p, &DOCUMENTS, find_unique, (void *)d.text[S_UNIQUE_ID]);
   return e == DMP_OK ? deposit_write(s, p, &d, rowid) : e;

@@ -183,26 +183,36 @@ static int patient_late(struct session *s, int64_t rowid, int column, sqlite3_co
   return e;
 }
 
-struct enrolling { const char *t[A_COLUMNS]; int64_t treating; };
+struct enrolling { const char *t[A_COLUMNS]; int64_t treating; const char *bad; };
 
-static int check_ins(const char *ins, const char *oid) {
-  if (ins == NULL) return oid ? DMP_E_MISSING : DMP_OK;
-  if (oid == NULL) return DMP_E_MISSING;
-  int ground = syntax_ins_oid(oid), good = syntax_ins(ins);
+static int about(struct enrolling *n, int column, int e) {
+  if (e != DMP_OK) n->bad = PATIENT[column].name;
+  return e;
+}
+
+static int check_ins(struct enrolling *n) {
+  const char *ins = n->t[A_INS], *oid = n->t[A_INS_OID];
+  if (ins == NULL) return oid ? about(n, A_INS, DMP_E_MISSING) : DMP_OK;
+  if (syntax_ins(ins) == 0) return about(n, A_INS, DMP_E_INS);
+  if (oid == NULL) return about(n, A_INS_OID, DMP_E_MISSING);
+  int ground = syntax_ins_oid(oid);
+  if (ground == 0) return about(n, A_INS_OID, DMP_E_INS);
   /* many published test identities fail their keys: on a test OID the key is not asked for */
-  return ground == 0 || good == 0 || (good < 0 && ground == 1) ? DMP_E_INS : DMP_OK;
+  return syntax_ins(ins) < 0 && ground == 1 ? about(n, A_INS, DMP_E_INS) : DMP_OK;
 }
 
 static int enrolling_take(struct enrolling *n, sqlite3_value **v) {
-  int given, e = sqlite3_value_type(v[A_ID]) != SQLITE_NULL || sqlite3_value_type(v[A_STATUS]) != SQLITE_NULL ? DMP_E_READ_ONLY : DMP_OK;
+  int given, e = DMP_OK;
+  if (sqlite3_value_type(v[A_ID]) != SQLITE_NULL) return about(n, A_ID, DMP_E_READ_ONLY);
+  if (sqlite3_value_type(v[A_STATUS]) != SQLITE_NULL) return about(n, A_STATUS, DMP_E_READ_ONLY);
   for (int i = A_INS; e == DMP_OK && i < A_COLUMNS; i++)
-    if (i != A_TREATING && i != A_STATUS) e = take_text(v[i], &n->t[i]);
-  if (e == DMP_OK) e = take_int(v[A_TREATING], &n->treating, &given);
-  if (e == DMP_OK) e = check_ins(n->t[A_INS], n->t[A_INS_OID]);
-  if (e == DMP_OK && n->t[A_BIRTH_DATE] && !syntax_birth_date(n->t[A_BIRTH_DATE])) e = DMP_E_DATE;
+    if (i != A_TREATING && i != A_STATUS) e = about(n, i, take_text(v[i], &n->t[i]));
+  if (e == DMP_OK) e = about(n, A_TREATING, take_int(v[A_TREATING], &n->treating, &given));
+  if (e == DMP_OK) e = check_ins(n);
+  if (e == DMP_OK && n->t[A_BIRTH_DATE] && !syntax_birth_date(n->t[A_BIRTH_DATE])) e = about(n, A_BIRTH_DATE, DMP_E_DATE);
   const char *sex = n->t[A_SEX];
-  if (e == DMP_OK && sex && strcmp(sex, "M") != 0 && strcmp(sex, "F") != 0 && strcmp(sex, "U") != 0) e = DMP_E_CODE;
-  if (e == DMP_OK && !n->t[A_LOCAL_SYSTEM] != !n->t[A_LOCAL_VALUE]) e = DMP_E_MISSING;
+  if (e == DMP_OK && sex && strcmp(sex, "M") != 0 && strcmp(sex, "F") != 0 && strcmp(sex, "U") != 0) e = about(n, A_SEX, DMP_E_CODE);
+  if (e == DMP_OK && !n->t[A_LOCAL_SYSTEM] != !n->t[A_LOCAL_VALUE]) e = about(n, n->t[A_LOCAL_SYSTEM] ? A_LOCAL_VALUE : A_LOCAL_SYSTEM, DMP_E_MISSING);
   if (e == DMP_OK && !n->t[A_INS] && !n->t[A_BIRTH_NAME] && !n->t[A_USED_NAME] && !n->t[A_LOCAL_VALUE]) e = DMP_E_IDENTITY;
   if (e == DMP_OK && (!n->t[A_CREDENTIAL] || !n->t[A_PIN])) e = DMP_E_CREDENTIAL;
   return e;
@@ -242,6 +252,7 @@ static int patient_insert(struct session *s, sqlite3_value **v, int64_t *rowid) 
   struct value traits[TRAITS];
   if (s->me.kind != KIND_AUTHORITY && !(s->me.rights & RIGHT_REGISTER_PATIENTS)) return DMP_E_NOT_ALLOWED;
   int e = enrolling_take(&n, v);
+  if (e != DMP_OK) s->r->fault.column = n.bad;
   if (e == DMP_OK) e = ins_known(s, n.t[A_INS]);
   if (e != DMP_OK) return e;
   for (int i = 0; i < TRAITS; i++) traits[i] = value_text(n.t[TRAIT_FIRST + i]);

@@ -18,7 +18,7 @@ NO_SUCH_ID = 123456789
 # A document type of each rights class, and the professions that the published refusals leave to it.
 TYPES = {'common': ('11488-4', {'10', '21', '39', '40', '60'}), 'medical': ('75496-0', {'10'}), 'medical_dental': ('68817-6', {'10', '40'}),
          'clinical': ('34842-5', {'10', '40', '60'}), 'residence': ('ATTEST-RESID', {'40', '60'}),
-         'not_dental': ('80788-3', {'10', '21', '39', '60'}), 'unlisted': ('99999-9', set())}
+         'not_dental': ('80788-3', {'10', '21', '39', '60'}), 'unlisted': ('99999-9^1.2.3', set())}
 
 
 def one(con, sql, *args):

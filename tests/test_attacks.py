@@ -2,10 +2,12 @@
 """What the host, a thief, a colleague and a crash can do to a record, and what holds. Usage: test_attacks.py [BUILD_FOLDER [TEST_NAME...]]
 The host writes here through a plain SQLite connection, which has no key. Forgeries that need real keys are in test_forgery.c."""
 import glob
+import hashlib
 import os
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -533,6 +535,123 @@ class Log(Case):
         self.assertEqual(self.places(), set())
 
 
+class Cover(Case):
+    """The host puts rows back or empties the log, and writes a block of the log itself, by the layout that is published."""
+    KEYSET, STATE = 2, 7                                 # the tables' numbers in a block
+    HEAD = struct.Struct('<3scI16s16sQ32sI')
+
+    def setUp(self):
+        self.p = history()
+        self.addCleanup(self.p.drop)
+        self.raw = self.p.raw()
+        self.log = sqlite3.connect(os.path.join(self.p.path + '-log', 'access.db'), isolation_level=None)
+        self.addCleanup(self.log.close)
+
+    def block(self, rows, before):
+        """A block by a writer whom nobody knows: rows = (table, id, box); before: the block that it follows, or None."""
+        digest = lambda data, n: hashlib.blake2b(data, digest_size=n).digest()
+        record = one(self.raw, 'SELECT body FROM dmp_record')[12:28]
+        listed = b''.join(struct.pack('<Hq', t, i) + digest(box, 16) for t, i, box in rows)
+        tag, last = os.urandom(16), before[1] if before else None
+        body = self.HEAD.pack(b'DLG', b'A', 184 + len(listed), record, tag, 0, bytes(32), len(rows)) + listed
+        body += (digest(last, 32) if last else bytes(32)) + struct.pack('<I', 0) + os.urandom(64)
+        number = before[0] + 1 if before else 1
+        self.log.execute('INSERT INTO block VALUES(?,?)', (number, body))
+        self.log.execute('INSERT INTO head VALUES(?,?)', (tag, number))
+
+    def parsed(self, body):
+        """(table, id) of the rows that a block names."""
+        m = self.HEAD.unpack_from(body)[7]
+        return [struct.unpack_from('<Hq', body, self.HEAD.size + 26 * i) for i in range(m)]
+
+    def named(self, name):
+        return {r[0] for r in self.p.login(name).execute("SELECT place FROM dmp_verify WHERE kind='fault'")}
+
+    def test_rows_put_back_and_covered_by_a_block_of_an_unknown_writer_are_named(self):
+        me, h = self.p.con['patient'], self.p.con['pharmacist']
+        old = {t: self.raw.execute('SELECT * FROM dmp_' + t).fetchall() for t in ('object', 'wrap', 'state')}
+        me.execute('INSERT INTO mask(document) VALUES(?)', (self.p.plain,))
+        self.assertNotIn(self.p.plain, documents(h))
+        self.assertEqual(self.named('patient') | self.named('treating'), set())
+        now = dict(self.raw.execute('SELECT id,box FROM dmp_state'))
+        self.raw.execute('BEGIN IMMEDIATE')
+        for table, rows in old.items():
+            self.raw.execute('DELETE FROM dmp_' + table)
+            self.raw.executemany('INSERT INTO dmp_%s VALUES(%s)' % (table, ','.join('?' * len(rows[0]))), rows)
+        self.raw.execute('COMMIT')
+        back = [(self.STATE, r[0], r[2]) for r in old['state'] if now.get(r[0]) != r[2]]
+        last = self.log.execute('SELECT id,body FROM block ORDER BY id DESC LIMIT 1').fetchone()
+        written = {row for (body,) in self.log.execute('SELECT body FROM block') for row in self.parsed(body)}
+        self.assertTrue({r[:2] for r in back} <= written)  # the layout is the true one
+        self.block(back, last)
+        for name in ('patient', 'treating'):
+            self.assertIn('dmp_state', self.named(name), name)
+
+    def test_a_log_replaced_by_one_block_that_names_every_row_is_named(self):
+        self.assertEqual(self.named('patient') | self.named('treating'), set())
+        rows = [(n, i, box) for n, t in ((self.STATE, 'state'), (self.KEYSET, 'keyset'))
+                for i, box in self.raw.execute('SELECT id,box FROM dmp_' + t)]
+        self.log.execute('BEGIN IMMEDIATE')
+        for table in ('block', 'line', 'head'):
+            self.log.execute('DELETE FROM ' + table)
+        self.block(rows, None)
+        self.log.execute('COMMIT')
+        for name in ('patient', 'treating'):
+            self.assertTrue({'dmp_state', 'dmp_keyset'} <= self.named(name), name)
+            self.assertIn('dmp_object', self.named(name))  # documents that no line says were deposited
+        deposit(self.p.con['treating'], self.p.pid)
+        self.assertIn('dmp_state', self.named('patient'))
+
+
+class Lines(Case):
+    """What gets a line, and what must not keep one."""
+
+    def setUp(self):
+        self.p = Practice({'treating': ('10', 1), 'pharmacist': ('21', 0)})
+        self.addCleanup(self.p.drop)
+        t = self.p.login('treating')
+        self.pid = self.p.patient('patient', t, 'treating')
+        self.me = self.p.login('patient')
+        self.me.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, self.p.id['pharmacist']))
+        self.doc = deposit(t, self.pid)
+        self.t = t
+
+    def lines(self, name, action):
+        return one(self.me, 'SELECT coalesce(sum(count),0) FROM access_log WHERE principal=? AND action=?', self.p.id[name], action)
+
+    def test_a_listing_whose_filter_matches_nothing_leaves_its_line(self):
+        for sql, args in (("SELECT count(*) FROM document WHERE patient BETWEEN ? AND ? AND type_code='REMB'", (self.pid, self.pid)),
+                          ("SELECT count(*) FROM document WHERE patient>=? AND title='aucun'", (self.pid,)),
+                          ("SELECT count(*) FROM document WHERE type_code='80788-3'", ()),
+                          ("SELECT count(*) FROM document WHERE type_code='11488-4'", ())):
+            before = self.lines('pharmacist', 'list')
+            con = self.p.login('pharmacist')
+            self.assertEqual(one(con, sql, *args), int('11488-4' in sql))
+            self.assertEqual(self.lines('pharmacist', 'list'), before + 1, sql)
+            con.close()
+
+    def test_what_a_rollback_to_the_savepoint_that_began_the_transaction_undoes_leaves_no_line(self):
+        before = self.lines('treating', 'deposit')
+        self.t.execute('SAVEPOINT premier')
+        gone = deposit(self.t, self.pid, title='annule')
+        self.t.execute('ROLLBACK TO premier')
+        self.t.execute('RELEASE premier')
+        self.assertEqual(documents(self.me), [self.doc])
+        self.assertEqual(self.lines('treating', 'deposit'), before)
+        self.t.execute('SAVEPOINT premier')
+        also = deposit(self.t, self.pid, title='annule aussi')
+        self.t.execute('SAVEPOINT second')
+        deposit(self.t, self.pid, title='annule deux fois')
+        self.t.execute('ROLLBACK TO premier')
+        kept = deposit(self.t, self.pid, title='garde')
+        self.t.execute('RELEASE premier')
+        self.assertEqual(documents(self.me), [self.doc, kept])
+        self.assertEqual(self.lines('treating', 'deposit'), before + 1)
+        for con in (self.me, self.t):
+            self.assertEqual([r for r in con.execute('SELECT object FROM access_log') if r[0] in (gone, also)], [])
+            self.assertEqual(con.execute('SELECT * FROM dmp_verify').fetchall(), [])
+
+
 class Hostile(Case):
     """The host writes the schema, the settings and the files beside the record."""
 
@@ -669,6 +788,110 @@ class Hostile(Case):
         self.assertIn(self.p.plain, documents(con))
 
 
+class Attached(Case):
+    """The record is attached to a connection beside files that somebody else wrote."""
+
+    def setUp(self):
+        self.p = history()
+        self.addCleanup(self.p.drop)
+
+    def attached(self, main=':memory:', record=None):
+        con = open_record(main)
+        self.addCleanup(con.close)
+        con.execute('ATTACH ? AS r', (record or self.p.path,))
+        return con
+
+    def login(self, con, name):
+        self.assertEqual(one(con, "SELECT dmp_login(?,?,'r')", self.p.key(name), PIN), self.p.id[name])
+
+    def planted(self, check, table='note'):
+        """A practice's database with a table whose CHECK runs when a row is inserted."""
+        path = os.path.join(self.p.folder, 'practice-%d.db' % len(os.listdir(self.p.folder)))
+        host = sqlite3.connect(path, isolation_level=None)
+        host.execute('CREATE TABLE note(id INTEGER PRIMARY KEY, x TEXT)')
+        host.execute('PRAGMA writable_schema=1')         # the host need not ask SQLite whether it knows the functions
+        host.execute('UPDATE sqlite_schema SET name=?1,tbl_name=?1,sql=?2',
+                     (table, 'CREATE TABLE %s(id INTEGER PRIMARY KEY, x TEXT, CHECK(%s))' % (table, check)))
+        host.close()
+        return path
+
+    def refused_beside(self, check, table='note'):
+        made = os.path.join(self.p.folder, 'planted.dmpkey')
+        path = self.planted(check, table)
+        con = self.attached(path)
+        self.refused(25, con, "SELECT dmp_login(?,?,'r')", (self.p.key('treating'), PIN))
+        con = self.attached()
+        self.login(con, 'treating')                      # beside nothing else
+        self.assertIn(self.p.plain, [r[0] for r in con.execute('SELECT id FROM r.document')])
+        con.execute('ATTACH ? AS p', (path,))            # then the file is attached
+        self.refused(25, con, 'SELECT * FROM r.document')
+        self.refused(25, con, "SELECT dmp_read(?,0,9,'r')", (self.p.plain,))
+        self.fails(con, 'INSERT INTO p.%s(id,x) VALUES(11,1)' % table)
+        self.assertEqual(one(con, 'SELECT count(*) FROM p.' + table), 0)
+        self.assertFalse(os.path.exists(made))
+        con.execute('DETACH p')
+        self.assertIn(self.p.plain, [r[0] for r in con.execute('SELECT id FROM r.document')])   # and the session is still open
+
+    def test_a_check_that_reads_documents_in_a_file_that_the_record_is_attached_to_is_refused(self):
+        self.refused_beside("length(dmp_read(%d,0,100,'r'))>=0" % self.p.plain)
+
+    def test_a_check_that_logs_out_is_refused(self):
+        self.refused_beside("dmp_logout('r') IS NULL")
+
+    def test_a_check_that_makes_credentials_is_refused(self):
+        self.refused_beside("dmp_keygen('%s','%s','kdf=1x8') IS NOT NULL" % (os.path.join(self.p.folder, 'planted.dmpkey'), PIN))
+
+    def test_a_check_that_changes_a_pin_is_refused(self):
+        self.refused_beside("dmp_change_pin('%s','%s','autre-code-1') IS NULL" % (self.p.key('treating'), PIN))
+        self.p.login('treating')
+
+    def test_a_hostile_table_named_like_ours_is_refused_too(self):
+        for table in ('dmp_x', 'dmp_object', 'document'):
+            self.refused_beside("length(dmp_read(%d,0,100,'r'))>=0" % self.p.plain, table)
+
+    def test_a_hostile_file_in_the_place_of_one_that_was_welcome_is_refused(self):
+        welcome, hostile = self.planted("x<>''"), self.planted("length(dmp_read(%d,0,100,'r'))>=0" % self.p.plain)
+        con = self.attached()
+        self.login(con, 'treating')
+        for _ in range(2):
+            con.execute('ATTACH ? AS p', (welcome,))
+            con.execute("INSERT INTO p.note(x) VALUES('rendez-vous')")
+            self.assertIn(self.p.plain, [r[0] for r in con.execute('SELECT id FROM r.document')])
+            con.execute('DETACH p')
+            con.execute('ATTACH ? AS p', (hostile,))     # under the same name, with the same schema version
+            self.refused(25, con, 'INSERT INTO p.note(x) VALUES(1)')
+            self.refused(25, con, 'SELECT * FROM r.document')
+            con.execute('DETACH p')
+
+    def test_a_practices_own_tables_beside_the_record_are_welcome(self):
+        con = self.attached(self.planted("x<>''"))
+        self.login(con, 'treating')
+        con.execute("INSERT INTO main.note VALUES(1,'rendez-vous')")
+        self.assertIn(self.p.plain, [r[0] for r in con.execute('SELECT id FROM r.document')])
+
+    def test_a_session_does_not_survive_another_file_attached_under_its_name(self):
+        copy = os.path.join(self.p.folder, 'copy.db')
+        host = self.p.raw()
+        host.execute('VACUUM INTO ?', (copy,))
+        shutil.copytree(self.p.path + '-log', copy + '-log')
+        shutil.copy(self.p.path + '-anchor', copy + '-anchor')
+        new = deposit(self.p.con['treating'], self.p.pid, b'KANARI-CORPS apres la copie')
+        lines = lambda: one(self.p.con['patient'], 'SELECT sum(count) FROM access_log WHERE principal=?', self.p.id['pharmacist'])
+        before = lines()
+        con = self.attached(record=copy)
+        self.login(con, 'pharmacist')
+        self.assertNotIn(new, [r[0] for r in con.execute('SELECT id FROM r.document')])
+        con.execute('DETACH r')
+        con.execute('ATTACH ? AS r', (self.p.path,))     # its lines would go to the copy's log
+        self.refused(23, con, 'SELECT * FROM r.document')
+        self.refused(23, con, "SELECT dmp_read(?,0,9,'r')", (new,))
+        self.refused(23, con, "INSERT INTO r.document(patient,content,type_code) VALUES(?,x'00','11488-4')", (self.p.pid,))
+        self.assertEqual(lines(), before)
+        self.login(con, 'pharmacist')
+        self.assertIn(new, [r[0] for r in con.execute('SELECT id FROM r.document')])
+        self.assertGreater(lines(), before)
+
+
 class Disk(Case):
     def full(self, p, size):
         """A deposit by a process that may not write more than so many bytes to a file: what it was told, and what is left."""
@@ -726,7 +949,7 @@ class AlwaysYes(Case):
         p = history()
         self.addCleanup(p.drop)
         extra = deposit(p.con['patient'], p.pid, type_code='75496-0', title='pour medecins')
-        alone = deposit(p.con['patient'], p.pid, type_code='99999-9', title='pour personne')
+        alone = deposit(p.con['patient'], p.pid, type_code='99999-9^1.2.3', title='pour personne')
         before = documents(p.con['pharmacist'])
         con = open_record(p.path, YES)
         self.addCleanup(con.close)

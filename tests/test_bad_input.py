@@ -313,10 +313,10 @@ class Documents(Bad):
         self.insert(51, self.t, 'document', self.given(view=b'lisible'))
 
     def test_unknown_codes_are_refused_and_an_unlisted_type_is_for_patient_and_depositor(self):
-        for changes in ({'class_code': '99'}, {'class_code': 'rapport'}, {'confidentiality': 'X'}, {'confidentiality': 'n'}, {'confidentiality': 'MASQUE_PS'}):
+        for changes in ({'type_code': 'inconnu'}, {'type_code': '60591-6'}, {'class_code': '99'}, {'class_code': 'rapport'}, {'confidentiality': 'X'}, {'confidentiality': 'n'}, {'confidentiality': 'MASQUE_PS'}):
             self.insert(52, self.t, 'document', self.given(**changes))
         self.t.execute('BEGIN')
-        doc = deposit(self.t, self.pid, type_code='inconnu')
+        doc = deposit(self.t, self.pid, type_code='inconnu^1.2.3')
         self.assertEqual(one(self.t, 'SELECT class_code FROM document WHERE id=?', doc), '90')
         self.t.execute('ROLLBACK')
 

@@ -438,7 +438,7 @@ static void planted_list_is_not_followed(int who, struct grantees *gs) {
   uint8_t id[16];
   struct buf row = { 0 };
   DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);
-  int64_t secret = deposit_by(PATIENT, "secret", "99999-9", 0);
+  int64_t secret = deposit_by(PATIENT, "secret", "99999-9^1.2.3", 0);
   forger_gains_nothing(who, secret);
   id_field(id, w.who[who].id);
   struct grantee *g = grantees_find(gs, id);
@@ -493,7 +493,8 @@ static const char *choices_of(int who) {
 
 static void choices_planted_change_nothing(int who, int64_t planted[3]) {
   char before[2][512];
-  const struct value alias[] = { value_text("1.2.250.1.213.1.4.10"), value_text("271058815400233"), value_text("ins"), value_text("2020-01-01T00:00:00Z") };
+  const struct value alias[] = { value_text("1.2.250.1.213.1.4.10"), value_text("271058815400233"), value_text("ins"),
+                                 value_text("2020-01-01T00:00:00Z") };
   const struct value consent[] = { value_int(w.who[who].id), value_text("consent"), value_text("2020-01-01T00:00:00Z"), value_text(NULL),
                                    value_int(w.patient) };
   const struct value mask[] = { value_int(w.document), value_text("2019-01-01T00:00:00Z") };
@@ -538,7 +539,8 @@ static void a_consent_a_mask_and_an_alias_planted_by_a_former_treating_doctor_ar
 
 static void an_alias_by_a_consented_pharmacist_who_holds_the_key_of_its_class_is_not_seen_and_named(void **state) {
   (void)state;
-  const struct value alias[] = { value_text("1.2.250.1.213.1.4.10"), value_text("271058815400233"), value_text("ins"), value_text("2020-01-01T00:00:00Z") };
+  const struct value alias[] = { value_text("1.2.250.1.213.1.4.10"), value_text("271058815400233"), value_text("ins"),
+                                 value_text("2020-01-01T00:00:00Z") };
   int64_t planted = plant_values(PHARMACIST, (struct place){ CLASS_IDENTITY, 0, 0 }, ITEM_IDENTITY, alias, 4);
   for (int i = TREATING; i <= PATIENT; i++)
     if (i == TREATING || i == PHARMACIST || i == PATIENT) assert_int_equal(NUMBER(i, "SELECT count(*) FROM identity"), 0);
@@ -635,8 +637,8 @@ static void a_report_replaced_by_a_consented_pharmacist_is_an_error_for_its_depo
     const char *said = ask(TREATING, "SELECT * FROM document");
     if (strncmp(said, "dmp-E039", 8) != 0 && strncmp(said, "dmp-E038", 8) != 0) fail_msg("its depositor lists: %s", said);
     assert_true(names(TREATING, w.document));
-    assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM dmp_verify WHERE place='dmp_object' AND \"row\"=%lld AND what LIKE '%%somebody else deposited%%'",
-                            w.document), 1);
+    assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM dmp_verify WHERE place='dmp_object' AND \"row\"=%lld AND "
+                                     "what LIKE '%%somebody else deposited%%'", w.document), 1);
     person_login(TREATING);
     person_login(PATIENT);
   }
@@ -776,7 +778,8 @@ static void put_back_and_cover(int who) {
   host_runs(host, "ATTACH '%s/old.db' AS old; BEGIN IMMEDIATE;"
                   "CREATE TEMP TABLE back AS SELECT s.id,o.box FROM dmp_state s JOIN old.dmp_state o USING(id) WHERE s.box<>o.box", w.folder);
   static const char *const TABLES[] = { "object", "state", "wrap" };
-  for (int i = 0; i < 3; i++) host_runs(host, "DELETE FROM main.dmp_%s; INSERT INTO main.dmp_%s SELECT * FROM old.dmp_%s", TABLES[i], TABLES[i], TABLES[i]);
+  for (int i = 0; i < 3; i++)
+    host_runs(host, "DELETE FROM main.dmp_%s; INSERT INTO main.dmp_%s SELECT * FROM old.dmp_%s", TABLES[i], TABLES[i], TABLES[i]);
   host_runs(host, "COMMIT");
   assert_int_equal(sqlite3_prepare_v2(host, "SELECT id,box FROM back", -1, &st, NULL), SQLITE_OK);
   while (n < 64 && sqlite3_step(st) == SQLITE_ROW) {
@@ -1087,7 +1090,7 @@ static void life_after_the_withdrawal(void) {
   deposit_by(TREATING, "nouveau", "11488-4", 0);
   deposit_by(TREATING, "masque", "11488-4", 1);
   deposit_by(PATIENT, "pour tous", "80788-3", 0);
-  deposit_by(PATIENT, "pour personne", "99999-9", 0);
+  deposit_by(PATIENT, "pour personne", "99999-9^1.2.3", 0);
   DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);
   consent_to(NURSE);
   assert_int_equal(documents_of(NURSE), 3);
