@@ -9,7 +9,8 @@
 SQLITE_EXTENSION_INIT3
 
 const char *const record_tables[] = { "dmp", "session", "principal", "patient", "identity", "consent", "document", "mask",
-                                      "access_log", NULL };
+                                      "access_log",
+                                      "dmp_protected", "protected_reader", NULL };
 
 /* The schema entries that this version creates, in order. %w: the record's schema where CREATE needs it; the text stored in
  * sqlite_schema is the same without it. */
@@ -26,12 +27,15 @@ static const struct { const char *type, *name, *table, *sql; } SHADOW[] = {
   { "table", "dmp_chunk", "dmp_chunk",
     "CREATE TABLE dmp_chunk(id INTEGER PRIMARY KEY,object INTEGER NOT NULL,number INTEGER NOT NULL,box BLOB NOT NULL)" },
   { "table", "dmp_state", "dmp_state", "CREATE TABLE dmp_state(id INTEGER PRIMARY KEY,loc BLOB NOT NULL,box BLOB NOT NULL)" },
+  { "table", "dmp_sealed", "dmp_sealed", "CREATE TABLE dmp_sealed(id INTEGER PRIMARY KEY,body BLOB NOT NULL)" },
+  { "table", "dmp_reader", "dmp_reader", "CREATE TABLE dmp_reader(id INTEGER PRIMARY KEY,loc BLOB NOT NULL,box BLOB NOT NULL)" },
   { "index", "dmp_certificate_loc", "dmp_certificate", "CREATE INDEX dmp_certificate_loc ON dmp_certificate(loc)" },
   { "index", "dmp_keyset_loc", "dmp_keyset", "CREATE INDEX dmp_keyset_loc ON dmp_keyset(loc)" },
   { "index", "dmp_grant_loc", "dmp_grant", "CREATE INDEX dmp_grant_loc ON dmp_grant(loc)" },
   { "index", "dmp_object_loc", "dmp_object", "CREATE INDEX dmp_object_loc ON dmp_object(loc)" },
   { "index", "dmp_wrap_loc", "dmp_wrap", "CREATE INDEX dmp_wrap_loc ON dmp_wrap(loc)" },
   { "index", "dmp_chunk_object", "dmp_chunk", "CREATE UNIQUE INDEX dmp_chunk_object ON dmp_chunk(object,number)" },
+  { "index", "dmp_reader_loc", "dmp_reader", "CREATE INDEX dmp_reader_loc ON dmp_reader(loc)" },
   { "index", "dmp_state_loc", "dmp_state", "CREATE INDEX dmp_state_loc ON dmp_state(loc)" },
 };
 enum { SHADOWS = sizeof SHADOW / sizeof *SHADOW };

@@ -1,0 +1,757 @@
+/* protected.c: the virtual table of a protected table (see protected.h). */
+#include "protected.h"
+#include "memory.h"
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+enum { POOL = 8, CONSTRAINTS = 32 };
+enum { NEEDS_BOX = 1 };                               /* idxNum */
+
+/* What a session's key of the table costs once: in locked memory. */
+struct unlocked { uint8_t login[16]; unsigned generation; int state; /* 0 not asked, 1 held, 2 not held */ uint8_t key[32]; struct protect_sub sub; };
+
+struct ptab {
+  sqlite3_vtab base;                                  /* base class, first */
+  struct connection *c;                               /* borrowed */
+  struct record *r;                                   /* borrowed */
+  struct protect d;                                   /* owned */
+  char *schema, *shadow;                              /* owned: quoted "schema"."table_dmp" */
+  int *place;                                         /* owned: where a column stands: in SELECT for plain ones, in the box for sealed ones */
+  int sealed;                                         /* how many are */
+  struct unlocked *u;                                 /* owned, locked */
+  struct buf scratch;                                 /* of point look-ups by writes */
+  sqlite3_stmt *pool[POOL]; char *pool_sql[POOL];     /* idle statements of closed cursors */
+  sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;
+  uint8_t *update_mask;                               /* which columns the prepared UPDATE sets */
+  double rows;                                        /* as the statistics say */
+};
+struct pcursor {
+  sqlite3_vtab_cursor base;                           /* base class, first */
+  sqlite3_stmt *st; char *sql;                        /* owned while open */
+  int eof, needs_box, opened;
+  int keyed;                                          /* the login holds the key */
+  struct buf plain;                                   /* the opened row */
+  const uint8_t *row; size_t row_len;
+  struct value *v;                                    /* sealed values of the row, in box order */
+};
+
+/* ---- errors ---- */
+
+static int ptab_error(struct ptab *t, int e) {
+  int rc;
+  if (e == DMP_OK) return SQLITE_OK;
+  sqlite3_free(t->base.zErrMsg);
+  t->base.zErrMsg = connection_error(t->r, t->c->db, e, &rc);
+  return rc;
+}
+
+/* An error of the shadow in the table's own name. */
+static int shadow_error(struct ptab *t) {
+  int rc = sqlite3_extended_errcode(t->c->db);
+  const char *m = sqlite3_errmsg(t->c->db);
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  size_t n = strlen(t->d.table), k = strlen(PROTECT_SUFFIX);
+  for (; *m; m++) {
+    sqlite3_str_appendchar(s, 1, *m);
+    size_t len = (size_t)sqlite3_str_length(s);
+    if (len >= n + k && sqlite3_strnicmp(m + 1 - k, PROTECT_SUFFIX, (int)k) == 0 &&
+        sqlite3_strnicmp(m + 1 - k - n, t->d.table, (int)n) == 0 && !isalnum((unsigned char)m[1]) && m[1] != '_') {
+      char *text = sqlite3_str_value(s);
+      text[len - k] = 0;
+      sqlite3_str *shorter = sqlite3_str_new(NULL);
+      sqlite3_str_appendall(shorter, text);
+      sqlite3_free(sqlite3_str_finish(s));
+      s = shorter;
+    }
+  }
+  sqlite3_free(t->base.zErrMsg);
+  t->base.zErrMsg = sqlite3_str_finish(s);
+  return rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_ERROR : rc;
+}
+
+static int constraint_error(struct ptab *t, const struct pcol *c) {
+  sqlite3_free(t->base.zErrMsg);
+  t->base.zErrMsg = sqlite3_mprintf("NOT NULL constraint failed: %s.%s", t->d.table, c->name);
+  return SQLITE_CONSTRAINT_NOTNULL;
+}
+
+/* ---- connecting ---- */
+
+static char *declaration(const struct protect *d) {
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  sqlite3_str_appendall(s, "CREATE TABLE x(");
+  for (uint32_t i = 0; i < d->columns; i++) {
+    const struct pcol *c = &d->c[i];
+    sqlite3_str_appendf(s, "%s\"%w\" %s", i ? ", " : "", c->name, c->decl);
+    if (*c->coll && sqlite3_stricmp(c->coll, "BINARY") != 0) sqlite3_str_appendf(s, " COLLATE \"%w\"", c->coll);
+    if (c->flags & PCOL_ROWID) sqlite3_str_appendall(s, " PRIMARY KEY");
+    else if (c->flags & PCOL_NOTNULL) sqlite3_str_appendall(s, " NOT NULL");
+  }
+  sqlite3_str_appendall(s, ")");
+  return sqlite3_str_finish(s);
+}
+
+static void ptab_finalize(struct ptab *t) {
+  sqlite3_stmt **all[] = { &t->insert, &t->replace, &t->erase, &t->old, &t->next, &t->update };
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    sqlite3_finalize(*all[i]);
+    *all[i] = NULL;
+  }
+  for (int i = 0; i < POOL; i++) {
+    sqlite3_finalize(t->pool[i]);
+    sqlite3_free(t->pool_sql[i]);
+    t->pool[i] = NULL;
+    t->pool_sql[i] = NULL;
+  }
+}
+
+static void ptab_free(struct ptab *t) {
+  if (t == NULL) return;
+  ptab_finalize(t);
+  protect_free(&t->d);
+  memory_free(t->u);
+  buf_free(&t->scratch);
+  sqlite3_free(t->schema);
+  sqlite3_free(t->shadow);
+  free(t->place);
+  free(t->update_mask);
+  free(t);
+}
+
+static void ptab_places(struct ptab *t) {
+  int plain = 2;                                      /* SELECT rowid, box, plain… */
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (t->d.c[i].flags & PCOL_SEALED) t->place[i] = t->sealed++;
+    else t->place[i] = plain++;
+  }
+}
+
+/* Rows of the shadow by its statistics; a guess that prefers constraints where there are none. */
+static void ptab_statistics(struct ptab *t) {
+  char *sql = sqlite3_mprintf("SELECT max(CAST(stat AS INTEGER)) FROM %s.sqlite_stat1 WHERE tbl=%Q", t->schema, t->d.table);
+  sqlite3_stmt *st = NULL;
+  t->rows = 200000;
+  if (sql && sqlite3_prepare_v2(t->c->db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int64(st, 0) > 0)
+    t->rows = sqlite3_column_double(st, 0);
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+}
+
+static int ptab_load(struct ptab *t, const char *schema, const char *table) {
+  int e = connection_record(t->c, schema, &t->r);
+  if (e == DMP_OK) e = protect_get(t->r, table, &t->d);
+  if (e != DMP_OK) return e == DMP_E_NOT_FOUND ? DMP_E_NOT_PROTECTED : e;
+  t->schema = sqlite3_mprintf("\"%w\"", schema);
+  t->shadow = sqlite3_mprintf("\"%w\".\"%w" PROTECT_SUFFIX "\"", schema, t->d.table);
+  t->place = calloc(t->d.columns, sizeof *t->place);
+  t->update_mask = calloc(t->d.columns + 1, 1);
+  t->u = memory_new(sizeof *t->u);
+  if (t->u == NULL) return DMP_E_LOCK;
+  if (!t->schema || !t->shadow || !t->place || !t->update_mask) return DMP_E_NOMEM;
+  ptab_places(t);
+  ptab_statistics(t);
+  return DMP_OK;
+}
+
+static int ptab_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **err) {
+  struct ptab *t = calloc(1, sizeof *t);
+  if (t == NULL) return SQLITE_NOMEM;
+  t->c = aux;
+  int e = argc == 3 ? ptab_load(t, argv[1], argv[2]) : DMP_E_PROTECT_BAD, rc = SQLITE_OK;
+  if (e != DMP_OK) {
+    *err = connection_error(t->r, db, e, &rc);
+  } else {
+    char *sql = declaration(&t->d);
+    rc = sql ? sqlite3_declare_vtab(db, sql) : SQLITE_NOMEM;
+    sqlite3_free(sql);
+  }
+  if (rc != SQLITE_OK) {
+    ptab_free(t);
+    return rc;
+  }
+  t->r->users++;
+  sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
+  *out = &t->base;
+  return SQLITE_OK;
+}
+
+static int ptab_create(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **err) {
+  return ptab_connect(db, aux, argc, argv, out, err);
+}
+
+static int ptab_disconnect(sqlite3_vtab *base) {
+  struct ptab *t = (struct ptab *)base;
+  if (--t->r->users == 0) record_finalize(t->r);
+  ptab_free(t);
+  return SQLITE_OK;
+}
+
+/* ---- the key ---- */
+
+/* 1 held, 0 not. An error of the file is an error, not an absence. */
+static int ptab_key(struct ptab *t, struct session **s, int *held) {
+  struct unlocked *u = t->u;
+  *held = 0;
+  int e = session_use(t->r, s);
+  if (e == DMP_E_NO_SESSION) return DMP_OK;
+  if (e != DMP_OK) return e;
+  if (u->state == 0 || u->generation != (*s)->generation || memcmp(u->login, (*s)->login_id, 16) != 0) {
+    u->sub.ready = 0;
+    e = protect_key(*s, &t->d, u->key);
+    u->state = e == DMP_OK ? 1 : 2;
+    u->generation = (*s)->generation;
+    memcpy(u->login, (*s)->login_id, 16);
+    if (e == DMP_E_NO_TABLE_KEY) e = DMP_OK;
+    if (e != DMP_OK) u->state = 0;
+  }
+  *held = u->state == 1;
+  return e;
+}
+
+/* ---- planning: idxStr is the WHERE and ORDER BY that the shadow gets ---- */
+
+static const char *operator_of(int op) {
+  switch (op) {
+    case SQLITE_INDEX_CONSTRAINT_EQ: return "=?";
+    case SQLITE_INDEX_CONSTRAINT_GT: return ">?";
+    case SQLITE_INDEX_CONSTRAINT_LE: return "<=?";
+    case SQLITE_INDEX_CONSTRAINT_LT: return "<?";
+    case SQLITE_INDEX_CONSTRAINT_GE: return ">=?";
+    case SQLITE_INDEX_CONSTRAINT_IS: return " IS ?";
+    case SQLITE_INDEX_CONSTRAINT_LIKE: return " LIKE ?";
+    case SQLITE_INDEX_CONSTRAINT_GLOB: return " GLOB ?";
+    case SQLITE_INDEX_CONSTRAINT_ISNULL: return " IS NULL";
+    case SQLITE_INDEX_CONSTRAINT_ISNOTNULL: return " IS NOT NULL";
+    default: return NULL;
+  }
+}
+
+static int pushable(struct ptab *t, sqlite3_index_info *info, int i) {
+  const struct sqlite3_index_constraint *c = &info->aConstraint[i];
+  if (!c->usable || operator_of(c->op) == NULL || c->iColumn >= (int)t->d.columns) return 0;
+  if (c->iColumn < 0) return 1;
+  const struct pcol *col = &t->d.c[c->iColumn];
+  if (col->flags & PCOL_SEALED) return 0;
+  if (c->op == SQLITE_INDEX_CONSTRAINT_ISNULL || c->op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL || c->op == SQLITE_INDEX_CONSTRAINT_LIKE ||
+      c->op == SQLITE_INDEX_CONSTRAINT_GLOB)
+    return 1;
+  const char *coll = sqlite3_vtab_collation(info, i);
+  return coll == NULL || sqlite3_stricmp(coll, *col->coll ? col->coll : "BINARY") == 0;
+}
+
+static void append_column(sqlite3_str *s, const struct ptab *t, int col) {
+  if (col < 0 || t->d.c[col].flags & PCOL_ROWID) sqlite3_str_appendall(s, "rowid");
+  else sqlite3_str_appendf(s, "\"%w\"", t->d.c[col].name);
+}
+
+static int order_pushable(const struct ptab *t, const sqlite3_index_info *info) {
+  for (int i = 0; i < info->nOrderBy; i++) {
+    int col = info->aOrderBy[i].iColumn;
+    if (col >= (int)t->d.columns || (col >= 0 && t->d.c[col].flags & PCOL_SEALED)) return 0;
+  }
+  return info->nOrderBy > 0;
+}
+
+static void cost(struct ptab *t, sqlite3_index_info *info, int one, int equal, int ranges, int box) {
+  double rows = t->rows;
+  if (one) rows = 1;
+  for (int i = 0; i < equal && rows > 10; i++) rows /= 20;
+  for (int i = 0; i < ranges && rows > 10; i++) rows /= 4;
+  info->estimatedRows = (sqlite3_int64)(rows < 1 ? 1 : rows);
+  info->estimatedCost = rows * (box ? 3 : 1) + 5;     /* opening a row is dearer: joins put such scans outermost */
+}
+
+static int ptab_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
+  struct ptab *t = (struct ptab *)base;
+  int args = 0, terms = 0, one = 0, equal = 0, ranges = 0, box = 0;
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  for (int i = 0; i < info->nConstraint && terms < CONSTRAINTS; i++) {
+    if (!pushable(t, info, i)) continue;
+    int col = info->aConstraint[i].iColumn, op = info->aConstraint[i].op;
+    int valued = op != SQLITE_INDEX_CONSTRAINT_ISNULL && op != SQLITE_INDEX_CONSTRAINT_ISNOTNULL;
+    info->aConstraintUsage[i].argvIndex = ++args;
+    info->aConstraintUsage[i].omit = valued && op != SQLITE_INDEX_CONSTRAINT_LIKE && op != SQLITE_INDEX_CONSTRAINT_GLOB;
+    sqlite3_str_appendall(s, terms++ ? " AND " : " WHERE ");
+    append_column(s, t, col);
+    sqlite3_str_appendall(s, operator_of(op));
+    if (valued) sqlite3_str_appendf(s, "%d", args);
+    if (op == SQLITE_INDEX_CONSTRAINT_EQ && (col < 0 || t->d.c[col].flags & PCOL_ROWID)) one = 1;
+    else if (op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_IS) equal++;
+    else ranges++;
+  }
+  if (order_pushable(t, info)) {
+    for (int i = 0; i < info->nOrderBy; i++) {
+      sqlite3_str_appendall(s, i ? ", " : " ORDER BY ");
+      append_column(s, t, info->aOrderBy[i].iColumn);
+      if (info->aOrderBy[i].desc) sqlite3_str_appendall(s, " DESC");
+    }
+    info->orderByConsumed = 1;
+  }
+  for (uint32_t i = 0; i < t->d.columns; i++)
+    if (t->d.c[i].flags & PCOL_SEALED && info->colUsed & (1ULL << (i < 63 ? i : 63))) box = 1;
+  if (t->d.without_key == PROTECT_HIDE) box = 1;
+  sqlite3_str_appendall(s, box ? " /* sealed columns opened row by row */" : " /* plain columns only */");
+  info->idxStr = sqlite3_str_finish(s);
+  info->needToFreeIdxStr = 1;
+  info->idxNum = box ? NEEDS_BOX : 0;
+  if (one) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+  cost(t, info, one, equal, ranges, box);
+  return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+/* ---- reading ---- */
+
+static int ptab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
+  struct ptab *t = (struct ptab *)base;
+  struct pcursor *c = calloc(1, sizeof *c);
+  if (c == NULL) return SQLITE_NOMEM;
+  c->v = calloc((size_t)t->sealed + 1, sizeof *c->v);
+  if (c->v == NULL) {
+    free(c);
+    return SQLITE_NOMEM;
+  }
+  *out = &c->base;
+  return SQLITE_OK;
+}
+
+/* A closed cursor's statement waits for the next one with the same text. */
+static void pool_give(struct ptab *t, struct pcursor *c) {
+  if (c->st == NULL) return;
+  sqlite3_reset(c->st);
+  sqlite3_clear_bindings(c->st);
+  int i = 0;
+  while (i < POOL && t->pool[i]) i++;
+  if (i == POOL) {
+    i = 0;
+    sqlite3_finalize(t->pool[0]);
+    sqlite3_free(t->pool_sql[0]);
+  }
+  t->pool[i] = c->st;
+  t->pool_sql[i] = c->sql;
+  c->st = NULL;
+  c->sql = NULL;
+}
+
+static int pool_take(struct ptab *t, struct pcursor *c, const char *tail, int box) {
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  sqlite3_str_appendall(s, box ? "SELECT rowid,\"" PROTECT_BOX "\"" : "SELECT rowid,NULL");
+  for (uint32_t i = 0; i < t->d.columns; i++)
+    if (!(t->d.c[i].flags & PCOL_SEALED)) sqlite3_str_appendf(s, ",\"%w\"", t->d.c[i].name);
+  sqlite3_str_appendf(s, " FROM %s%s", t->shadow, tail);
+  c->sql = sqlite3_str_finish(s);
+  if (c->sql == NULL) return SQLITE_NOMEM;
+  for (int i = 0; i < POOL; i++)
+    if (t->pool[i] && strcmp(t->pool_sql[i], c->sql) == 0) {
+      c->st = t->pool[i];
+      t->pool[i] = NULL;
+      sqlite3_free(t->pool_sql[i]);
+      t->pool_sql[i] = NULL;
+      return SQLITE_OK;
+    }
+  int rc = sqlite3_prepare_v3(t->c->db, c->sql, -1, SQLITE_PREPARE_PERSISTENT, &c->st, NULL);
+  return rc == SQLITE_OK ? rc : shadow_error(t);
+}
+
+static int ptab_close(sqlite3_vtab_cursor *base) {
+  struct pcursor *c = (struct pcursor *)base;
+  pool_give((struct ptab *)base->pVtab, c);
+  buf_free(&c->plain);
+  free(c->v);
+  free(c);
+  return SQLITE_OK;
+}
+
+static int pcursor_step(struct pcursor *c) {
+  struct ptab *t = (struct ptab *)c->base.pVtab;
+  int rc = sqlite3_step(c->st);
+  c->opened = 0;
+  c->eof = rc != SQLITE_ROW;
+  return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : shadow_error(t);
+}
+
+static int ptab_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sqlite3_value **argv) {
+  struct pcursor *c = (struct pcursor *)base;
+  struct ptab *t = (struct ptab *)base->pVtab;
+  struct session *s;
+  pool_give(t, c);
+  c->needs_box = num & NEEDS_BOX;
+  c->eof = 1;
+  int e = ptab_key(t, &s, &c->keyed);
+  if (e != DMP_OK) return ptab_error(t, e);
+  if (t->d.without_key == PROTECT_HIDE && !c->keyed) return SQLITE_OK;
+  int rc = pool_take(t, c, str, c->needs_box);
+  for (int i = 0; rc == SQLITE_OK && i < argc; i++)
+    if (i < sqlite3_bind_parameter_count(c->st)) rc = sqlite3_bind_value(c->st, i + 1, argv[i]);
+  return rc == SQLITE_OK ? pcursor_step(c) : rc;
+}
+
+static int ptab_next(sqlite3_vtab_cursor *base) { return pcursor_step((struct pcursor *)base); }
+static int ptab_eof(sqlite3_vtab_cursor *base) { return ((struct pcursor *)base)->eof; }
+
+static int ptab_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out) {
+  *out = sqlite3_column_int64(((struct pcursor *)base)->st, 0);
+  return SQLITE_OK;
+}
+
+/* Values of one box; NULL for a row that was never sealed is a fault: every row has one. */
+static int row_values(struct ptab *t, struct session *s, int64_t rowid, const void *box, size_t n, struct buf *scratch, struct value *v) {
+  const uint8_t *row;
+  size_t len, count, used;
+  int e = protect_open(s, &t->d, t->u->key, &t->u->sub, rowid, box, n, scratch, &row, &len);
+  if (e == DMP_OK) e = row_get(row, len, v, (size_t)t->sealed, &count, &used);
+  if (e == DMP_OK && (count != (size_t)t->sealed || used != len)) e = DMP_E_ROW_FORMAT;
+  s->boxes_opened++;
+  return e == DMP_OK ? e : record_fault(t->r, e, t->d.table, rowid);
+}
+
+static int pcursor_open_row(struct pcursor *c) {
+  struct ptab *t = (struct ptab *)c->base.pVtab;
+  struct session *s = t->r->session;
+  if (c->opened) return DMP_OK;
+  if (s == NULL || memcmp(t->u->login, s->login_id, 16) != 0 || t->u->state != 1) return DMP_E_NO_SESSION;   /* ended between two rows */
+  int e = row_values(t, s, sqlite3_column_int64(c->st, 0), sqlite3_column_blob(c->st, 1), (size_t)sqlite3_column_bytes(c->st, 1), &c->plain, c->v);
+  c->opened = e == DMP_OK;
+  return e;
+}
+
+static void result_value(sqlite3_context *ctx, const struct value *x) {
+  switch (x->type) {
+    case VALUE_INT: sqlite3_result_int64(ctx, x->u.i); break;
+    case VALUE_REAL: sqlite3_result_double(ctx, x->u.r); break;
+    case VALUE_TEXT: sqlite3_result_text64(ctx, (const char *)x->u.p, x->n, SQLITE_TRANSIENT, SQLITE_UTF8); break;
+    case VALUE_BLOB: sqlite3_result_blob64(ctx, x->n ? (const void *)x->u.p : "", x->n, SQLITE_TRANSIENT); break;
+    default: sqlite3_result_null(ctx);
+  }
+}
+
+static int ptab_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
+  struct pcursor *c = (struct pcursor *)base;
+  struct ptab *t = (struct ptab *)base->pVtab;
+  if (sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
+  if (!(t->d.c[i].flags & PCOL_SEALED)) {
+    sqlite3_result_value(ctx, sqlite3_column_value(c->st, t->place[i]));
+    return SQLITE_OK;
+  }
+  if (!c->keyed) return SQLITE_OK;                    /* without the key: NULL */
+  int e = pcursor_open_row(c);
+  if (e != DMP_OK) return ptab_error(t, e);
+  result_value(ctx, &c->v[t->place[i]]);
+  return SQLITE_OK;
+}
+
+/* ---- values as the column would store them ---- */
+
+enum affinity { AFF_BLOB, AFF_TEXT, AFF_NUMERIC, AFF_INTEGER, AFF_REAL };
+
+static int has(const char *decl, const char *word) {
+  size_t n = strlen(word);
+  for (; *decl; decl++)
+    if (sqlite3_strnicmp(decl, word, (int)n) == 0) return 1;
+  return 0;
+}
+
+/* SQLite's rules for a declared type, in their order (Datatypes In SQLite, 3.1). */
+static enum affinity affinity_of(const char *decl) {
+  if (has(decl, "INT")) return AFF_INTEGER;
+  if (has(decl, "CHAR") || has(decl, "CLOB") || has(decl, "TEXT")) return AFF_TEXT;
+  if (*decl == 0 || has(decl, "BLOB")) return AFF_BLOB;
+  if (has(decl, "REAL") || has(decl, "FLOA") || has(decl, "DOUB")) return AFF_REAL;
+  return AFF_NUMERIC;
+}
+
+static struct value plain_value(sqlite3_value *v, int type) {
+  switch (type) {
+    case SQLITE_INTEGER: return value_int(sqlite3_value_int64(v));
+    case SQLITE_FLOAT: return (struct value){ .type = VALUE_REAL, .u.r = sqlite3_value_double(v) };
+    case SQLITE_TEXT: {
+      const void *p = sqlite3_value_text(v);
+      return value_bytes(VALUE_TEXT, p, (size_t)sqlite3_value_bytes(v));
+    }
+    case SQLITE_BLOB: {
+      const void *p = sqlite3_value_blob(v);
+      return value_bytes(VALUE_BLOB, p ? p : "", (size_t)sqlite3_value_bytes(v));
+    }
+    default: return (struct value){ 0 };
+  }
+}
+
+static struct value stored_value(sqlite3_value *v, const char *decl) {
+  enum affinity a = affinity_of(decl);
+  int type = sqlite3_value_type(v);
+  if (a == AFF_TEXT && (type == SQLITE_INTEGER || type == SQLITE_FLOAT)) return plain_value(v, SQLITE_TEXT);
+  if (a == AFF_INTEGER || a == AFF_NUMERIC || a == AFF_REAL) type = sqlite3_value_numeric_type(v);
+  struct value out = plain_value(v, type);
+  if (a == AFF_REAL && out.type == VALUE_INT) return (struct value){ .type = VALUE_REAL, .u.r = (double)out.u.i };
+  /* 3.0 becomes 3 where that loses nothing */
+  if ((a == AFF_INTEGER || a == AFF_NUMERIC) && out.type == VALUE_REAL && out.u.r >= -9007199254740992.0 && out.u.r <= 9007199254740992.0 &&
+      (double)(int64_t)out.u.r == out.u.r)
+    return value_int((int64_t)out.u.r);
+  return out;
+}
+
+int protected_pack(const struct protect *d, sqlite3_value **v, struct buf *row) {
+  struct value *x = calloc(d->columns + 1, sizeof *x);
+  size_t n = 0;
+  if (x == NULL) return DMP_E_NOMEM;
+  for (uint32_t i = 0; i < d->columns; i++)
+    if (d->c[i].flags & PCOL_SEALED) x[n++] = stored_value(*v++, d->c[i].decl);
+  buf_reset(row);
+  row_put(row, x, n);
+  free(x);
+  return row->bad ? DMP_E_NOMEM : DMP_OK;
+}
+
+/* ---- writing ---- */
+
+static int ptab_prepare(struct ptab *t, sqlite3_stmt **st, char *sql) {
+  if (sql == NULL) return SQLITE_NOMEM;
+  int rc = *st ? SQLITE_OK : sqlite3_prepare_v3(t->c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
+  sqlite3_free(sql);
+  if (rc != SQLITE_OK) return shadow_error(t);
+  sqlite3_reset(*st);
+  sqlite3_clear_bindings(*st);
+  return SQLITE_OK;
+}
+
+static int ptab_run(struct ptab *t, sqlite3_stmt *st) {
+  int rc = sqlite3_step(st) == SQLITE_DONE ? SQLITE_OK : shadow_error(t);
+  sqlite3_reset(st);
+  sqlite3_clear_bindings(st);
+  return rc;
+}
+
+static char *insert_sql(const struct ptab *t, int replace) {
+  sqlite3_str *s = sqlite3_str_new(NULL), *v = sqlite3_str_new(NULL);
+  sqlite3_str_appendf(s, "INSERT%s INTO %s(rowid,\"" PROTECT_BOX "\"", replace ? " OR REPLACE" : "", t->shadow);
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    const struct pcol *c = &t->d.c[i];
+    if (c->flags & (PCOL_SEALED | PCOL_ROWID)) continue;
+    sqlite3_str_appendf(s, ",\"%w\"", c->name);
+    /* an omitted column and NULL come alike: the default is applied to both */
+    if (*c->dflt) sqlite3_str_appendf(v, ",coalesce(?%d,%s)", (int)i + 3, c->dflt);
+    else sqlite3_str_appendf(v, ",?%d", (int)i + 3);
+  }
+  char *values = sqlite3_str_finish(v);
+  sqlite3_str_appendf(s, ") VALUES(?1,?2%s)", values ? values : "");
+  sqlite3_free(values);
+  return sqlite3_str_finish(s);
+}
+
+/* SQLite's own choice of the next rowid. */
+static int next_rowid(struct ptab *t, int64_t *rowid) {
+  char *sql = t->d.autoincrement
+    ? sqlite3_mprintf("SELECT max(coalesce((SELECT max(rowid) FROM %s),0),coalesce((SELECT seq FROM %s.sqlite_sequence WHERE name='%q" PROTECT_SUFFIX "'),0))",
+                      t->shadow, t->schema, t->d.table)
+    : sqlite3_mprintf("SELECT coalesce(max(rowid),0) FROM %s", t->shadow);
+  int rc = ptab_prepare(t, &t->next, sql);
+  if (rc != SQLITE_OK) return rc;
+  if (sqlite3_step(t->next) != SQLITE_ROW) return shadow_error(t);
+  int64_t max = sqlite3_column_int64(t->next, 0);
+  sqlite3_reset(t->next);
+  if (max == INT64_MAX) {
+    sqlite3_free(t->base.zErrMsg);
+    t->base.zErrMsg = sqlite3_mprintf("database or disk is full");
+    return SQLITE_FULL;
+  }
+  *rowid = max < 0 ? 1 : max + 1;
+  return SQLITE_OK;
+}
+
+static int insert_rowid(struct ptab *t, sqlite3_value **argv, int64_t *rowid) {
+  sqlite3_value *given = argv[1];
+  for (uint32_t i = 0; i < t->d.columns; i++)
+    if (t->d.c[i].flags & PCOL_ROWID && sqlite3_value_type(argv[2 + i]) != SQLITE_NULL) given = argv[2 + i];
+  if (sqlite3_value_type(given) == SQLITE_NULL) return next_rowid(t, rowid);
+  struct value v = stored_value(given, "INTEGER");
+  if (v.type != VALUE_INT) {
+    sqlite3_free(t->base.zErrMsg);
+    t->base.zErrMsg = sqlite3_mprintf("datatype mismatch");
+    return SQLITE_MISMATCH;
+  }
+  *rowid = v.u.i;
+  return SQLITE_OK;
+}
+
+/* Evaluates a DEFAULT; *keep holds the statement whose value is borrowed. */
+static int default_value(struct ptab *t, const struct pcol *c, sqlite3_stmt **keep, sqlite3_value **v) {
+  char *sql = sqlite3_mprintf("SELECT %s", c->dflt);
+  int rc = sql ? sqlite3_prepare_v2(t->c->db, sql, -1, keep, NULL) : SQLITE_NOMEM;
+  sqlite3_free(sql);
+  if (rc != SQLITE_OK || sqlite3_step(*keep) != SQLITE_ROW) return shadow_error(t);
+  *v = sqlite3_column_value(*keep, 0);
+  return SQLITE_OK;
+}
+
+/* The sealed values of an INSERT: defaults, NOT NULL, affinity. */
+static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row) {
+  struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
+  sqlite3_stmt **keep = calloc((size_t)t->sealed + 1, sizeof *keep);
+  int rc = x && keep ? SQLITE_OK : SQLITE_NOMEM, n = 0;
+  for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
+    const struct pcol *c = &t->d.c[i];
+    sqlite3_value *v = argv[2 + i];
+    if (!(c->flags & PCOL_SEALED)) continue;
+    if (sqlite3_value_type(v) == SQLITE_NULL && *c->dflt) rc = default_value(t, c, &keep[n], &v);
+    if (rc == SQLITE_OK) x[n++] = stored_value(v, c->decl);
+    if (rc == SQLITE_OK && x[n - 1].type == VALUE_NULL && c->flags & PCOL_NOTNULL) rc = constraint_error(t, c);
+  }
+  if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
+  for (int i = 0; keep && i < t->sealed; i++) sqlite3_finalize(keep[i]);
+  free(keep);
+  free(x);
+  return rc;
+}
+
+static int ptab_insert(struct ptab *t, struct session *s, sqlite3_value **argv, sqlite3_int64 *rowid) {
+  struct buf row = { 0 }, box = { 0 };
+  int replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE;
+  sqlite3_stmt **st = replace ? &t->replace : &t->insert;
+  int64_t id = 0;
+  int rc = insert_rowid(t, argv, &id);
+  if (rc == SQLITE_OK) rc = insert_row(t, argv, &row);
+  if (rc == SQLITE_OK) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, id, &row, &box));
+  if (rc == SQLITE_OK) rc = ptab_prepare(t, st, insert_sql(t, replace));
+  if (rc == SQLITE_OK) {
+    sqlite3_bind_int64(*st, 1, id);
+    sqlite3_bind_blob64(*st, 2, box.p, box.n, SQLITE_STATIC);
+    for (uint32_t i = 0; i < t->d.columns; i++)
+      if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
+    rc = ptab_run(t, *st);
+  }
+  *rowid = id;
+  buf_free(&row);
+  buf_free(&box);
+  return rc;
+}
+
+/* The box of a row as it is now. *row borrows from t->scratch. */
+static int old_values(struct ptab *t, struct session *s, int64_t rowid, struct value *v) {
+  int rc = ptab_prepare(t, &t->old, sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE rowid=?1", t->shadow));
+  if (rc != SQLITE_OK) return rc;
+  sqlite3_bind_int64(t->old, 1, rowid);
+  if (sqlite3_step(t->old) != SQLITE_ROW) rc = shadow_error(t);
+  else rc = ptab_error(t, row_values(t, s, rowid, sqlite3_column_blob(t->old, 0), (size_t)sqlite3_column_bytes(t->old, 0), &t->scratch, v));
+  sqlite3_reset(t->old);
+  return rc;
+}
+
+/* The new box of an UPDATE: unchanged sealed values come from the old one. */
+static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, struct buf *row) {
+  struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
+  int rc = x ? old_values(t, s, from, x) : SQLITE_NOMEM;
+  for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
+    const struct pcol *c = &t->d.c[i];
+    if (!(c->flags & PCOL_SEALED) || sqlite3_value_nochange(argv[2 + i])) continue;
+    x[t->place[i]] = stored_value(argv[2 + i], c->decl);
+    if (x[t->place[i]].type == VALUE_NULL && c->flags & PCOL_NOTNULL) rc = constraint_error(t, c);
+  }
+  if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
+  free(x);
+  return rc;
+}
+
+/* UPDATE sets only the columns that change, so that UPDATE OF triggers and foreign keys see what a plain table shows them. */
+static int update_prepare(struct ptab *t, const uint8_t *mask, int replace) {
+  if (t->update && memcmp(mask, t->update_mask, t->d.columns + 1) == 0) {
+    sqlite3_reset(t->update);
+    return SQLITE_OK;
+  }
+  sqlite3_finalize(t->update);
+  t->update = NULL;
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  int n = 0;
+  sqlite3_str_appendf(s, "UPDATE%s %s SET ", replace ? " OR REPLACE" : "", t->shadow);
+  for (uint32_t i = 0; i < t->d.columns; i++)
+    if (mask[i] && !(t->d.c[i].flags & PCOL_SEALED)) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->d.c[i].name, (int)i + 3);
+  if (mask[t->d.columns] & 1) sqlite3_str_appendf(s, "%s\"" PROTECT_BOX "\"=?2", n++ ? "," : "");
+  if (n == 0) sqlite3_str_appendf(s, "rowid=rowid");
+  sqlite3_str_appendall(s, " WHERE rowid=?1");
+  memcpy(t->update_mask, mask, t->d.columns + 1);
+  return ptab_prepare(t, &t->update, sqlite3_str_finish(s));
+}
+
+static int ptab_change(struct ptab *t, struct session *s, int keyed, sqlite3_value **argv) {
+  struct buf row = { 0 }, box = { 0 };
+  uint8_t mask[PROTECT_COLUMNS + 1] = { 0 };
+  int64_t from = sqlite3_value_int64(argv[0]), to = sqlite3_value_int64(argv[1]);
+  int seal = 0, replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE, rc = SQLITE_OK;
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    mask[i] = !sqlite3_value_nochange(argv[2 + i]);
+    if (mask[i] && t->d.c[i].flags & PCOL_SEALED) seal = 1;
+    if (mask[i] && t->d.c[i].flags & PCOL_ROWID) {
+      struct value v = stored_value(argv[2 + i], "INTEGER");
+      if (v.type != VALUE_INT) {
+        sqlite3_free(t->base.zErrMsg);
+        t->base.zErrMsg = sqlite3_mprintf("datatype mismatch");
+        return SQLITE_MISMATCH;
+      }
+      to = v.u.i;
+    }
+  }
+  if (to != from) seal = 1;                           /* a box is bound to its rowid */
+  mask[t->d.columns] = (uint8_t)(seal | replace << 1);
+  if (seal && !keyed) return ptab_error(t, DMP_E_NO_TABLE_KEY);
+  if (seal) rc = update_row(t, s, from, argv, &row);
+  if (rc == SQLITE_OK && seal) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, to, &row, &box));
+  if (rc == SQLITE_OK) rc = update_prepare(t, mask, replace);
+  if (rc == SQLITE_OK) {
+    sqlite3_bind_int64(t->update, 1, from);
+    if (seal) sqlite3_bind_blob64(t->update, 2, box.p, box.n, SQLITE_STATIC);
+    for (uint32_t i = 0; i < t->d.columns; i++)
+      if (mask[i] && !(t->d.c[i].flags & PCOL_SEALED)) sqlite3_bind_value(t->update, (int)i + 3, argv[2 + i]);
+    rc = ptab_run(t, t->update);
+  }
+  buf_free(&row);
+  buf_free(&box);
+  return rc;
+}
+
+static int ptab_erase(struct ptab *t, int64_t rowid) {
+  int rc = ptab_prepare(t, &t->erase, sqlite3_mprintf("DELETE FROM %s WHERE rowid=?1", t->shadow));
+  if (rc != SQLITE_OK) return rc;
+  sqlite3_bind_int64(t->erase, 1, rowid);
+  return ptab_run(t, t->erase);
+}
+
+static int ptab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
+  struct ptab *t = (struct ptab *)base;
+  struct session *s;
+  int keyed, rc;
+  sqlite3_int64 last = sqlite3_last_insert_rowid(t->c->db);
+  int e = ptab_key(t, &s, &keyed);
+  if (e != DMP_OK) return ptab_error(t, e);
+  if (t->d.without_key == PROTECT_HIDE && !keyed) return ptab_error(t, DMP_E_NO_TABLE_KEY);
+  if (argc == 1) rc = ptab_erase(t, sqlite3_value_int64(argv[0]));
+  else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) rc = ptab_change(t, s, keyed, argv);
+  else rc = keyed ? ptab_insert(t, s, argv, rowid) : ptab_error(t, DMP_E_NO_TABLE_KEY);
+  sqlite3_set_last_insert_rowid(t->c->db, last);
+  return rc;
+}
+
+/* DROP TABLE: by a reader; the shadow and the description go with it. */
+static int ptab_destroy(sqlite3_vtab *base) {
+  struct ptab *t = (struct ptab *)base;
+  struct session *s;
+  int keyed, e = ptab_key(t, &s, &keyed);
+  if (e == DMP_OK && !keyed) e = DMP_E_NO_TABLE_KEY;
+  if (e != DMP_OK) return ptab_error(t, e);
+  ptab_finalize(t);
+  char *sql = sqlite3_mprintf("DROP TABLE %s", t->shadow);
+  int rc = sql ? sqlite3_exec(t->c->db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+  sqlite3_free(sql);
+  if (rc != SQLITE_OK) return shadow_error(t);
+  if ((e = protect_drop(s, &t->d)) != DMP_OK) return ptab_error(t, e);
+  return ptab_disconnect(base);
+}
+
+static int ptab_shadow_name(const char *name) { return sqlite3_stricmp(name, PROTECT_SUFFIX + 1) == 0; }
+
+static sqlite3_module MODULE = {
+  .iVersion = 3, .xCreate = ptab_create, .xConnect = ptab_connect, .xBestIndex = ptab_best_index, .xDisconnect = ptab_disconnect,
+  .xDestroy = ptab_destroy, .xOpen = ptab_open, .xClose = ptab_close, .xFilter = ptab_filter, .xNext = ptab_next, .xEof = ptab_eof,
+  .xColumn = ptab_column, .xRowid = ptab_rowid, .xUpdate = ptab_update, .xShadowName = ptab_shadow_name,
+};
+
+int protected_register(struct connection *c) { return sqlite3_create_module(c->db, PROTECTED_MODULE, &MODULE, c); }
