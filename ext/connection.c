@@ -35,7 +35,10 @@ int connection_record(struct connection *c, const char *schema, struct record **
   if (r == NULL) return DMP_E_NOMEM;
   c->r = r;
   int e = record_new(c->db, schema, out);
-  if (e == DMP_OK) c->r[c->n++] = *out;
+  if (e == DMP_OK) {
+    (*out)->connection = c;
+    c->r[c->n++] = *out;
+  }
   return e;
 }
 

@@ -1,5 +1,6 @@
 /* functions.c: the SQL functions (see functions.h). */
 #include "functions.h"
+#include "convert.h"
 #include "filename.h"
 #include "login.h"
 #include "reader.h"
@@ -215,6 +216,54 @@ static void fn_deposited_for(sqlite3_context *ctx, int argc, sqlite3_value **arg
   done_with(r);
 }
 
+/* ---- protected tables ---- */
+
+static int convert_begin(sqlite3_context *ctx, int argc, sqlite3_value **argv, struct record **r, struct session **s) {
+  int e = argc > 0 && text_arg(argc, argv, 0) == NULL ? DMP_E_ARGUMENT : record_arg(ctx, 0, NULL, 0, r);
+  if (e == DMP_OK && (*r)->session == NULL) e = DMP_E_NO_SESSION;
+  if (e == DMP_OK) e = record_hold(*r);
+  if (e == DMP_OK) e = session_use(*r, s);
+  if (*r) record_release(*r);
+  return e;
+}
+
+static void convert_end(sqlite3_context *ctx, struct record *r, int e) {
+  if (e != DMP_OK) function_error(ctx, r, e);
+  done_with(r);
+}
+
+static void fn_protect(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  int e = argc < 1 || argc > 3 ? DMP_E_ARGUMENT : convert_begin(ctx, argc, argv, &r, &s);
+  if (e == DMP_OK) e = convert_protect(s, text_arg(argc, argv, 0), text_arg(argc, argv, 1), text_arg(argc, argv, 2));
+  convert_end(ctx, r, e);
+}
+
+static void fn_unprotect(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  int e = convert_begin(ctx, argc, argv, &r, &s);
+  if (e == DMP_OK) e = convert_unprotect(s, text_arg(argc, argv, 0));
+  convert_end(ctx, r, e);
+}
+
+static void fn_rotate(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  int e = convert_begin(ctx, argc, argv, &r, &s);
+  if (e == DMP_OK) e = convert_rotate(s, text_arg(argc, argv, 0), NULL);
+  convert_end(ctx, r, e);
+}
+
+static void fn_scrub(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  int e = convert_begin(ctx, argc, argv, &r, &s);
+  if (e == DMP_OK) e = convert_scrub(s);
+  convert_end(ctx, r, e);
+}
+
 static void fn_filename(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   char out[DMP_NAME_MAX + 1];
   (void)argc;
@@ -228,7 +277,8 @@ static void fn_filename(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 static const struct { const char *name; int args; void (*fn)(sqlite3_context *, int, sqlite3_value **); } FUNCTIONS[] = {
   { "dmp_create", -1, fn_create }, { "dmp_keygen", -1, fn_keygen }, { "dmp_login", -1, fn_login }, { "dmp_logout", -1, fn_logout },
   { "dmp_change_pin", 3, fn_change_pin }, { "dmp_read", -1, fn_read }, { "dmp_filename", 1, fn_filename },
-  { "dmp_deposited_for", -1, fn_deposited_for },
+  { "dmp_deposited_for", -1, fn_deposited_for }, { "dmp_protect", -1, fn_protect }, { "dmp_unprotect", 1, fn_unprotect },
+  { "dmp_rotate", 1, fn_rotate }, { "dmp_scrub", 0, fn_scrub },
 };
 
 int functions_register(struct connection *c) {

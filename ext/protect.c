@@ -10,7 +10,9 @@ static const char LABEL[] = "dmp-protect-1", READER_LABEL[] = "dmp-reader-1";
 
 void protect_free(struct protect *p) {
   free(p->c);
+  free(p->ddl);
   p->c = NULL;
+  p->ddl = NULL;
 }
 
 /* ---- descriptions ---- */
@@ -45,6 +47,9 @@ static void protect_write(const struct protect *p, struct buf *b) {
     put_text(b, p->c[i].dflt);
     buf_u8(b, p->c[i].flags);
   }
+  buf_u32(b, (uint32_t)strlen(p->ddl));
+  buf_put(b, p->ddl, strlen(p->ddl));
+  buf_put(b, p->watched, 32);
   buf_put(b, p->signer, 32);
 }
 
@@ -67,10 +72,16 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
     take_text_field(&r, p->c[i].dflt, sizeof p->c[i].dflt);
     p->c[i].flags = rd_u8(&r);
   }
-  const uint8_t *signer = rd_bytes(&r, 32);
+  size_t ddl_len = rd_u32(&r);
+  const uint8_t *ddl = rd_bytes(&r, ddl_len), *watched = rd_bytes(&r, 32), *signer = rd_bytes(&r, 32);
   rd_bytes(&r, SUITE_SIG);
   if (!rd_done(&r)) return DMP_E_PROTECT_BAD;
+  memcpy(p->watched, watched, 32);
   memcpy(p->signer, signer, 32);
+  p->ddl = malloc(ddl_len + 1);
+  if (p->ddl == NULL) return DMP_E_NOMEM;
+  memcpy(p->ddl, ddl, ddl_len);
+  p->ddl[ddl_len] = 0;
   return DMP_OK;
 }
 
@@ -150,7 +161,8 @@ static int take_named(void *ctx, const struct protect *p) {
   if (q->out == NULL) return DMP_OK;
   *q->out = *p;
   q->out->c = malloc(p->columns * sizeof *p->c);
-  if (q->out->c == NULL) return DMP_E_NOMEM;
+  q->out->ddl = strdup(p->ddl);
+  if (q->out->c == NULL || q->out->ddl == NULL) return DMP_E_NOMEM;
   memcpy(q->out->c, p->c, p->columns * sizeof *p->c);
   return DMP_OK;
 }

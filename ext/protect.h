@@ -10,7 +10,7 @@
 
 enum { PROTECT_COLUMNS = 256, PROTECT_NAME = 128, PROTECT_TEXT = 1024 };
 enum { PROTECT_NULL = 0, PROTECT_HIDE = 1 };          /* what somebody without the key meets: NULL, or no row */
-enum { PCOL_SEALED = 1, PCOL_NOTNULL = 2, PCOL_ROWID = 4 /* INTEGER PRIMARY KEY: the rowid itself */ };
+enum { PCOL_SEALED = 1, PCOL_NOTNULL = 2, PCOL_ROWID = 4 /* INTEGER PRIMARY KEY: the rowid itself */, PCOL_GENERATED = 8 };
 #define PROTECT_SUFFIX "_dmp"                         /* the shadow's name: table + suffix */
 #define PROTECT_BOX "_dmp"                            /* the shadow's column that holds the box */
 
@@ -22,6 +22,8 @@ struct protect {
   uint8_t kid[16];                                    /* of the live key */
   uint32_t columns;
   struct pcol *c;                                     /* owned */
+  char *ddl;                                          /* owned: CREATE TABLE as it was: what unprotecting restores */
+  uint8_t watched[32];                                /* hash of the views and triggers of the file that name the table */
   uint8_t signer[32];                                 /* hash of the certificate that signed */
 };
 void protect_free(struct protect *p);

@@ -1,5 +1,6 @@
 /* protected.c: the virtual table of a protected table (see protected.h). */
 #include "protected.h"
+#include "convert.h"
 #include "memory.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -196,10 +197,18 @@ static int ptab_key(struct ptab *t, struct session **s, int *held) {
   *held = 0;
   int e = session_use(t->r, s);
   if (e == DMP_E_NO_SESSION) return DMP_OK;
+  if (e == DMP_OK && t->r->watched_version != t->r->schema_version) {
+    e = convert_check(*s);                            /* a view or trigger planted since the table was protected */
+    if (e == DMP_OK) t->r->watched_version = t->r->schema_version;
+  }
   if (e != DMP_OK) return e;
   if (u->state == 0 || u->generation != (*s)->generation || memcmp(u->login, (*s)->login_id, 16) != 0) {
+    struct protect now;
     u->sub.ready = 0;
-    e = protect_key(*s, &t->d, u->key);
+    e = protect_get(t->r, t->d.table, &now);          /* the key may have turned */
+    if (e == DMP_OK) memcpy(t->d.kid, now.kid, 16);
+    protect_free(&now);
+    if (e == DMP_OK) e = protect_key(*s, &t->d, u->key);
     u->state = e == DMP_OK ? 1 : 2;
     u->generation = (*s)->generation;
     memcpy(u->login, (*s)->login_id, 16);
@@ -416,7 +425,7 @@ static int pcursor_open_row(struct pcursor *c) {
   return e;
 }
 
-static void result_value(sqlite3_context *ctx, const struct value *x) {
+void protected_result(sqlite3_context *ctx, const struct value *x) {
   switch (x->type) {
     case VALUE_INT: sqlite3_result_int64(ctx, x->u.i); break;
     case VALUE_REAL: sqlite3_result_double(ctx, x->u.r); break;
@@ -437,7 +446,7 @@ static int ptab_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
   if (!c->keyed) return SQLITE_OK;                    /* without the key: NULL */
   int e = pcursor_open_row(c);
   if (e != DMP_OK) return ptab_error(t, e);
-  result_value(ctx, &c->v[t->place[i]]);
+  protected_result(ctx, &c->v[t->place[i]]);
   return SQLITE_OK;
 }
 
@@ -527,7 +536,7 @@ static char *insert_sql(const struct ptab *t, int replace) {
   sqlite3_str_appendf(s, "INSERT%s INTO %s(rowid,\"" PROTECT_BOX "\"", replace ? " OR REPLACE" : "", t->shadow);
   for (uint32_t i = 0; i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
-    if (c->flags & (PCOL_SEALED | PCOL_ROWID)) continue;
+    if (c->flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED)) continue;
     sqlite3_str_appendf(s, ",\"%w\"", c->name);
     /* an omitted column and NULL come alike: the default is applied to both */
     if (*c->dflt) sqlite3_str_appendf(v, ",coalesce(?%d,%s)", (int)i + 3, c->dflt);
@@ -617,7 +626,7 @@ static int ptab_insert(struct ptab *t, struct session *s, sqlite3_value **argv, 
     sqlite3_bind_int64(*st, 1, id);
     sqlite3_bind_blob64(*st, 2, box.p, box.n, SQLITE_STATIC);
     for (uint32_t i = 0; i < t->d.columns; i++)
-      if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
+      if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
     rc = ptab_run(t, *st);
   }
   *rowid = id;
@@ -734,6 +743,7 @@ static int ptab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlit
 static int ptab_destroy(sqlite3_vtab *base) {
   struct ptab *t = (struct ptab *)base;
   struct session *s;
+  if (t->r->converting) return ptab_disconnect(base);
   int keyed, e = ptab_key(t, &s, &keyed);
   if (e == DMP_OK && !keyed) e = DMP_E_NO_TABLE_KEY;
   if (e != DMP_OK) return ptab_error(t, e);

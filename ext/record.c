@@ -53,7 +53,7 @@ int record_new(sqlite3 *db, const char *schema, struct record **out) {
   if (r == NULL) return DMP_E_NOMEM;
   r->db = db;
   r->anchor_fd = -1;
-  r->schema_version = -1;
+  r->schema_version = r->watched_version = -1;
   r->schema = strdup(schema);
   char *q = sqlite3_mprintf("\"%w\"", schema);
   if (q != NULL) r->quoted = strdup(q);
@@ -272,6 +272,13 @@ static int record_text_foreign(const char *sql) {
   return 0;
 }
 
+/* The virtual table of a protected table: its own text, whatever its name. Its description is checked where it is used. */
+static int record_text_protected(const char *type, const char *name, const char *sql) {
+  char want[512];
+  sqlite3_snprintf(sizeof want, want, "CREATE VIRTUAL TABLE \"%w\" USING dmp_table", name);
+  return strcmp(type, "table") == 0 && sql != NULL && strcmp(sql, want) == 0;
+}
+
 static int record_schema_scan(struct record *r) {
   sqlite3_stmt *st = record_stmt(r, STMT_SCHEMA_ROWS);
   int e = DMP_OK, rc, found = 0, want = SHADOWS;
@@ -285,7 +292,7 @@ static int record_schema_scan(struct record *r) {
       break;
     }
     int ours = record_entry_ours(type, name, table, sql);
-    if (ours < 0 || (ours == 0 && record_text_foreign(sql))) e = DMP_E_SCHEMA;
+    if (ours < 0 || (ours == 0 && record_text_foreign(sql) && !record_text_protected(type, name, sql))) e = DMP_E_SCHEMA;
     found += ours > 0;
   }
   if (e == DMP_OK && rc != SQLITE_DONE) e = record_sql_fault(r);

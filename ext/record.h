@@ -61,6 +61,7 @@ enum record_stmt { RECORD_STATEMENTS(RECORD_ENUM) STMT_COUNT };
 
 struct log;
 struct session;
+struct connection;
 
 /* Where the last fault was met: the shadow table and row that an error message names. */
 struct fault { const char *table; int64_t row; int sql_rc; };
@@ -79,6 +80,9 @@ struct record {
   struct fault fault;
   unsigned data_version;                  /* of the file when caches were last known good */
   int64_t schema_version;                 /* of the schema that was last checked */
+  struct connection *connection;          /* borrowed: whose record this is */
+  int converting;                         /* a protected table's entry is dropped, its shadow kept */
+  int64_t watched_version;                /* schema version at which the protected tables were last checked */
   int users;                              /* virtual tables connected: without any, no statement may stay prepared */
   sqlite3_stmt *st[STMT_COUNT];
 };

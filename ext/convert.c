@@ -1,0 +1,531 @@
+/* convert.c: protecting and unprotecting a table (see convert.h). */
+#include "convert.h"
+#include "memory.h"
+#include "protected.h"
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+/* What runs inside one conversion; found by the row functions through the connection. */
+struct conversion {
+  struct session *s;
+  struct record *r;
+  struct protect d;
+  uint8_t *key;                                       /* locked, 2 × 32: the key, and on rotation the one before */
+  struct protect_sub sub, old_sub;
+  int e;                                              /* what a row function failed with */
+};
+
+static int run(struct conversion *c, char *sql) {
+  if (sql == NULL) return DMP_E_NOMEM;
+  int rc = sqlite3_exec(c->r->db, sql, NULL, NULL, NULL);
+  sqlite3_free(sql);
+  if (c->e != DMP_OK) return c->e;
+  return rc == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+}
+
+/* ---- row functions: they work only while a conversion of this connection runs ---- */
+
+static void row_seal(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct connection *cn = sqlite3_user_data(ctx);
+  struct conversion *c = cn->conversion;
+  struct buf row = { 0 }, box = { 0 };
+  if (c == NULL || argc < 2) {
+    sqlite3_result_error_code(ctx, SQLITE_AUTH);
+    return;
+  }
+  int e = protected_pack(&c->d, argv + 1, &row);
+  if (e == DMP_OK) e = protect_seal(c->s, &c->d, c->key, &c->sub, sqlite3_value_int64(argv[0]), &row, &box);
+  if (e == DMP_OK) sqlite3_result_blob64(ctx, box.p, box.n, SQLITE_TRANSIENT);
+  else {
+    c->e = e;
+    sqlite3_result_error_code(ctx, SQLITE_ABORT);
+  }
+  buf_free(&row);
+  buf_free(&box);
+}
+
+/* dmp_row_turn(rowid, box): the box under the new key. dmp_row_turn(rowid, box, n): the n-th sealed value. */
+static void row_turn(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct connection *cn = sqlite3_user_data(ctx);
+  struct conversion *c = cn->conversion;
+  struct buf scratch = { 0 }, plain = { 0 }, box = { 0 };
+  struct value v[PROTECT_COLUMNS];
+  const uint8_t *row;
+  size_t n, count, used;
+  if (c == NULL) {
+    sqlite3_result_error_code(ctx, SQLITE_AUTH);
+    return;
+  }
+  int64_t rowid = sqlite3_value_int64(argv[0]);
+  int e = protect_open(c->s, &c->d, c->key + 32, &c->old_sub, rowid, sqlite3_value_blob(argv[1]), (size_t)sqlite3_value_bytes(argv[1]), &scratch,
+                       &row, &n);
+  if (e == DMP_OK && argc == 2) {
+    buf_put(&plain, row, n);
+    e = protect_seal(c->s, &c->d, c->key, &c->sub, rowid, &plain, &box);
+    if (e == DMP_OK) sqlite3_result_blob64(ctx, box.p, box.n, SQLITE_TRANSIENT);
+  } else if (e == DMP_OK) {
+    int want = sqlite3_value_int(argv[2]);
+    e = row_get(row, n, v, PROTECT_COLUMNS, &count, &used);
+    if (e == DMP_OK && (size_t)want < count) protected_result(ctx, &v[want]);
+  }
+  if (e != DMP_OK) {
+    c->e = record_fault(c->r, e, c->d.table, rowid);
+    sqlite3_result_error_code(ctx, SQLITE_ABORT);
+  }
+  buf_free(&scratch);
+  buf_free(&plain);
+  buf_free(&box);
+}
+
+int convert_register(struct connection *c) {
+  const int flags = SQLITE_UTF8 | SQLITE_DIRECTONLY;
+  int rc = sqlite3_create_function_v2(c->db, "dmp_row_seal", -1, flags, c, row_seal, NULL, NULL, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_create_function_v2(c->db, "dmp_row_turn", 2, flags, c, row_turn, NULL, NULL, NULL);
+  return rc == SQLITE_OK ? sqlite3_create_function_v2(c->db, "dmp_row_turn", 3, flags, c, row_turn, NULL, NULL, NULL) : rc;
+}
+
+/* ---- the table as it is ---- */
+
+static int copy_name(char *to, size_t room, const char *from) {
+  size_t n = from ? strlen(from) : 0;
+  if (n >= room) return DMP_E_TOO_BIG;
+  if (n) memcpy(to, from, n);
+  to[n] = 0;
+  return DMP_OK;
+}
+
+/* An ordinary rowid table, with its CREATE TABLE and its own spelling. */
+static int read_table(struct conversion *c, const char *table) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT m.name,m.sql,l.wr,l.strict FROM %s.sqlite_schema m JOIN pragma_table_list l ON l.schema=%Q AND l.name=m.name "
+                              "WHERE m.type='table' AND m.name=%Q COLLATE NOCASE", c->r->quoted, c->r->schema, table);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_E_NOT_TABLE : record_sql_fault(c->r);
+  if (e == DMP_E_NOT_TABLE && sqlite3_step(st) == SQLITE_ROW) {
+    const char *ddl = (const char *)sqlite3_column_text(st, 1);
+    if (ddl && sqlite3_strnicmp(ddl, "CREATE TABLE", 12) == 0 && sqlite3_column_int(st, 2) == 0 && sqlite3_column_int(st, 3) == 0 &&
+        sqlite3_strnicmp((const char *)sqlite3_column_text(st, 0), "dmp", 3) != 0 && sqlite3_strnicmp((const char *)sqlite3_column_text(st, 0), "sqlite_", 7) != 0) {
+      e = copy_name(c->d.table, sizeof c->d.table - 8, (const char *)sqlite3_column_text(st, 0));
+      c->d.ddl = strdup(ddl);
+      if (e == DMP_OK && c->d.ddl == NULL) e = DMP_E_NOMEM;
+    }
+  }
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+static int is_named(const char *list, const char *name) {
+  size_t n = strlen(name);
+  while (list && *list) {
+    while (*list == ' ' || *list == ',') list++;
+    size_t k = strcspn(list, ",");
+    size_t m = k;
+    while (m > 0 && list[m - 1] == ' ') m--;
+    if (m == n && sqlite3_strnicmp(list, name, (int)n) == 0) return 1;
+    list += k;
+  }
+  return 0;
+}
+
+static size_t count_names(const char *list) {
+  size_t n = 0;
+  while (list && *list) {
+    while (*list == ' ' || *list == ',') list++;
+    if (*list) n++;
+    list += strcspn(list, ",");
+  }
+  return n;
+}
+
+static int read_column(struct conversion *c, sqlite3_stmt *st, const char *columns) {
+  struct pcol *p = &c->d.c[c->d.columns++];
+  const char *coll = NULL;
+  int autoinc = 0;
+  int e = copy_name(p->name, sizeof p->name, (const char *)sqlite3_column_text(st, 1));
+  if (e == DMP_OK) e = copy_name(p->decl, sizeof p->decl, (const char *)sqlite3_column_text(st, 2));
+  if (e == DMP_OK) e = copy_name(p->dflt, sizeof p->dflt, (const char *)sqlite3_column_text(st, 4));
+  int pk = sqlite3_column_int(st, 5), hidden = sqlite3_column_int(st, 6);
+  if (sqlite3_column_int(st, 3)) p->flags |= PCOL_NOTNULL;
+  if (hidden) p->flags |= PCOL_GENERATED;
+  if (pk == 1 && sqlite3_stricmp(p->decl, "INTEGER") == 0) p->flags |= PCOL_ROWID;
+  if (is_named(columns, p->name)) p->flags |= PCOL_SEALED;
+  if (p->flags & PCOL_SEALED && (pk || hidden)) e = DMP_E_COLUMN_USED;
+  if (e == DMP_OK && sqlite3_table_column_metadata(c->r->db, c->r->schema, c->d.table, p->name, NULL, &coll, NULL, NULL, &autoinc) == SQLITE_OK)
+    e = copy_name(p->coll, sizeof p->coll, coll);
+  if (autoinc) c->d.autoincrement = 1;
+  return e;
+}
+
+static int read_columns(struct conversion *c, const char *columns) {
+  sqlite3_stmt *st = NULL;
+  size_t sealed = 0, pks = 0, rowids = 0;
+  char *sql = sqlite3_mprintf("SELECT * FROM pragma_table_xinfo(%Q,%Q)", c->d.table, c->r->schema);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  c->d.c = calloc(PROTECT_COLUMNS, sizeof *c->d.c);
+  if (c->d.c == NULL) e = DMP_E_NOMEM;
+  while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW) {
+    if (c->d.columns == PROTECT_COLUMNS) e = DMP_E_TOO_BIG;
+    else e = read_column(c, st, columns);
+    pks += sqlite3_column_int(st, 5) > 0;
+  }
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  for (uint32_t i = 0; i < c->d.columns; i++) {
+    sealed += (c->d.c[i].flags & PCOL_SEALED) != 0;
+    rowids += (c->d.c[i].flags & PCOL_ROWID) != 0;
+    if (pks != 1) c->d.c[i].flags &= (uint8_t)~PCOL_ROWID;
+  }
+  if (e == DMP_OK && (sealed == 0 || sealed != count_names(columns))) e = DMP_E_NO_COLUMN;
+  /* VACUUM renumbers rows that have no INTEGER PRIMARY KEY, and a box is bound to its row */
+  if (e == DMP_OK && (rowids != 1 || pks != 1)) e = DMP_E_NOT_TABLE;
+  return e;
+}
+
+/* A sealed column in an index (UNIQUE included): the index would hold it in clear. */
+static int check_indexes(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT x.name FROM pragma_index_list(%Q,%Q) l, pragma_index_xinfo(l.name,%Q) x WHERE x.name IS NOT NULL", c->d.table,
+                              c->r->schema, c->r->schema);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW)
+    for (uint32_t i = 0; i < c->d.columns; i++)
+      if (c->d.c[i].flags & PCOL_SEALED && sqlite3_stricmp(c->d.c[i].name, (const char *)sqlite3_column_text(st, 0)) == 0) e = DMP_E_COLUMN_USED;
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+/* How often a word stands in SQL text, outside strings and comments. */
+static int count_word(const char *sql, const char *word) {
+  size_t n = strlen(word);
+  int found = 0;
+  for (const char *p = sql; *p;) {
+    if (*p == '\'' || *p == '"' || *p == '`') {
+      char q = *p++;
+      while (*p && *p != q) p++;
+      p += *p != 0;
+    } else if (*p == '[') {
+      while (*p && *p != ']') p++;
+    } else if (p[0] == '-' && p[1] == '-') {
+      while (*p && *p != '\n') p++;
+    } else if (p[0] == '/' && p[1] == '*') {
+      const char *end = strstr(p + 2, "*/");
+      p = end ? end + 2 : p + strlen(p);
+    } else if (isalnum((unsigned char)*p) || *p == '_' || *p & 0x80) {
+      size_t k = 0;
+      while (isalnum((unsigned char)p[k]) || p[k] == '_' || p[k] & 0x80) k++;
+      found += k == n && sqlite3_strnicmp(p, word, (int)n) == 0;
+      p += k;
+    } else {
+      p++;
+    }
+  }
+  return found;
+}
+
+/* ---- views and triggers that name a protected table ---- */
+
+static int names_table(const char *sql, const char *table) {
+  size_t n = strlen(table);
+  for (const char *p = sql; p && *p; p++)
+    if (sqlite3_strnicmp(p, table, (int)n) == 0 && (p == sql || (!isalnum((unsigned char)p[-1]) && p[-1] != '_')) && !isalnum((unsigned char)p[n]) && p[n] != '_')
+      return 1;
+  return 0;
+}
+
+static int watched_hash(struct record *r, const char *table, uint8_t out[32]) {
+  struct suite_hash h;
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT name,sql FROM %s.sqlite_schema WHERE type IN('view','trigger') ORDER BY name", r->quoted);
+  int rc = sql ? sqlite3_prepare_v2(r->db, sql, -1, &st, NULL) : SQLITE_NOMEM;
+  sqlite3_free(sql);
+  if (rc != SQLITE_OK) return record_sql_fault(r);
+  suite_hash_start(&h);
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+    const char *name = (const char *)sqlite3_column_text(st, 0), *text = (const char *)sqlite3_column_text(st, 1);
+    if (text == NULL || !names_table(text, table)) continue;
+    suite_hash_add(&h, name, strlen(name) + 1);
+    suite_hash_add(&h, text, strlen(text) + 1);
+  }
+  sqlite3_finalize(st);
+  suite_hash_end(&h, out);
+  return rc == SQLITE_DONE ? DMP_OK : record_sql_fault(r);
+}
+
+static int check_one(void *ctx, const struct protect *p) {
+  struct session *s = ctx;
+  uint8_t now[32];
+  int e = watched_hash(s->r, p->table, now);
+  return e == DMP_OK && memcmp(now, p->watched, 32) != 0 ? DMP_E_SCHEMA : e;
+}
+
+int convert_check(struct session *s) {
+  int e = protect_verify(s, "");
+  if (e == DMP_E_NOT_FOUND) e = DMP_OK;
+  return e == DMP_OK ? protect_each(s->r, check_one, s) : e;
+}
+
+/* ---- the steps ---- */
+
+struct switches { int legacy, fkey, triggers; };
+
+static void switch_set(sqlite3 *db, int which, int to, int *was) {
+  sqlite3_db_config(db, which, -1, was);
+  sqlite3_db_config(db, which, to, NULL);
+}
+
+/* Renames take indexes, triggers and foreign keys along; views go on naming the virtual table; no trigger fires on a fill. */
+static void switches_on(sqlite3 *db, struct switches *w) {
+  switch_set(db, SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, 1, &w->legacy);
+  switch_set(db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, &w->fkey);
+  switch_set(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, &w->triggers);
+}
+
+static void switches_back(sqlite3 *db, const struct switches *w) {
+  sqlite3_db_config(db, SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, w->legacy, NULL);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FKEY, w->fkey, NULL);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, w->triggers, NULL);
+}
+
+static char *sealed_list(const struct conversion *c) {
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  for (uint32_t i = 0; i < c->d.columns; i++)
+    if (c->d.c[i].flags & PCOL_SEALED) sqlite3_str_appendf(s, ",\"%w\"", c->d.c[i].name);
+  return sqlite3_str_finish(s);
+}
+
+/* Dropping a column takes its own CHECK and REFERENCES along without a word: seen by counting. */
+static int drop_columns(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  int e = DMP_OK;
+  for (uint32_t i = 0; e == DMP_OK && i < c->d.columns; i++)
+    if (c->d.c[i].flags & PCOL_SEALED &&
+        run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" DROP COLUMN \"%w\"", c->r->quoted, c->d.table, c->d.c[i].name)) != DMP_OK)
+      e = (c->r->fault.sql_rc & 0xff) == SQLITE_ERROR ? DMP_E_COLUMN_USED : DMP_E_SQL;
+  char *sql = sqlite3_mprintf("SELECT sql FROM %s.sqlite_schema WHERE name='%q" PROTECT_SUFFIX "'", c->r->quoted, c->d.table);
+  if (e == DMP_OK && (sql == NULL || sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) != SQLITE_OK || sqlite3_step(st) != SQLITE_ROW)) e = record_sql_fault(c->r);
+  if (e == DMP_OK) {
+    const char *now = (const char *)sqlite3_column_text(st, 0);
+    if (count_word(now, "CHECK") != count_word(c->d.ddl, "CHECK") || count_word(now, "REFERENCES") != count_word(c->d.ddl, "REFERENCES")) e = DMP_E_COLUMN_USED;
+  }
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+/* The triggers of the table compile against the shadow: one that reads a sealed column does not. */
+static int check_triggers(struct conversion *c) {
+  static const char *const PROBES[] = { "INSERT INTO %s.\"%w" PROTECT_SUFFIX "\" DEFAULT VALUES", "DELETE FROM %s.\"%w" PROTECT_SUFFIX "\"",
+                                        "UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=NULL" };
+  int e = DMP_OK;
+  sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL);
+  for (size_t i = 0; e == DMP_OK && i < sizeof PROBES / sizeof *PROBES; i++) {
+    sqlite3_stmt *st = NULL;
+    char *sql = sqlite3_mprintf(PROBES[i], c->r->quoted, c->d.table);
+    if (sql == NULL || sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) != SQLITE_OK) e = DMP_E_COLUMN_USED;
+    sqlite3_finalize(st);
+    sqlite3_free(sql);
+  }
+  sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+  return e;
+}
+
+static int protect_steps(struct conversion *c) {
+  const char *q = c->r->quoted, *t = c->d.table;
+  char *list = sealed_list(c);
+  int e = list ? DMP_OK : DMP_E_NOMEM;
+  c->d.scrub_due = 1;
+  if (e == DMP_OK) e = protect_new_key(&c->d, c->key);
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w\" RENAME TO \"%w" PROTECT_SUFFIX "\"", q, t, t));
+  if (e == DMP_OK) e = protect_put(c->s, &c->d);
+  if (e == DMP_OK) e = protect_give(c->s, &c->d, c->key, &c->s->me);
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("CREATE VIRTUAL TABLE %s.\"%w\" USING " PROTECTED_MODULE, q, t));
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" ADD COLUMN \"" PROTECT_BOX "\" BLOB", q, t));
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_seal(rowid%s)", q, t, list));
+  if (e == DMP_OK) e = drop_columns(c);
+  if (e == DMP_OK) e = check_triggers(c);
+  if (e == DMP_OK) e = watched_hash(c->r, t, c->d.watched);
+  if (e == DMP_OK) e = protect_put(c->s, &c->d);
+  sqlite3_free(list);
+  return e;
+}
+
+static int unprotect_steps(struct conversion *c) {
+  const char *q = c->r->quoted, *t = c->d.table, *body = strchr(c->d.ddl, '(');
+  sqlite3_str *names = sqlite3_str_new(NULL), *values = sqlite3_str_new(NULL), *again = sqlite3_str_new(NULL);
+  sqlite3_stmt *st = NULL;
+  int n = 0, e = body ? DMP_OK : DMP_E_PROTECT_BAD, k = 0;
+  for (uint32_t i = 0; i < c->d.columns; i++) {
+    const struct pcol *p = &c->d.c[i];
+    if (p->flags & PCOL_GENERATED) continue;
+    sqlite3_str_appendf(names, "%s\"%w\"", n ? "," : "", p->name);
+    if (p->flags & PCOL_SEALED) sqlite3_str_appendf(values, "%sdmp_row_turn(rowid,\"" PROTECT_BOX "\",%d)", n ? "," : "", k++);
+    else sqlite3_str_appendf(values, "%s\"%w\"", n ? "," : "", p->name);
+    n++;
+  }
+  char *nl = sqlite3_str_finish(names), *vl = sqlite3_str_finish(values);
+  /* the virtual table's entry goes, its shadow takes its name back: children's foreign keys follow */
+  c->s->r->converting = 1;
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("DROP TABLE %s.\"%w\"", q, t));
+  c->s->r->converting = 0;
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" RENAME TO \"%w\"", q, t, t));
+  /* indexes and triggers as they are now, to be made again on the table as it was */
+  char *sql = sqlite3_mprintf("SELECT sql FROM %s.sqlite_schema WHERE tbl_name=%Q AND type IN('index','trigger') AND sql IS NOT NULL", q, t);
+  if (e == DMP_OK && (sql == NULL || sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) != SQLITE_OK)) e = record_sql_fault(c->r);
+  while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW) sqlite3_str_appendf(again, "%s;", (const char *)sqlite3_column_text(st, 0));
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("CREATE TABLE %s.\"%w" PROTECT_SUFFIX "\"%s", q, t, body));
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("INSERT INTO %s.\"%w" PROTECT_SUFFIX "\"(%s) SELECT %s FROM %s.\"%w\"", q, t, nl, vl, q, t));
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("DROP TABLE %s.\"%w\"", q, t));
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" RENAME TO \"%w\"", q, t, t));
+  char *make = sqlite3_str_finish(again);
+  if (e == DMP_OK && make) e = run(c, sqlite3_mprintf("%s", make));
+  if (e == DMP_OK) e = protect_drop(c->s, &c->d);
+  sqlite3_free(make);
+  sqlite3_free(nl);
+  sqlite3_free(vl);
+  return e;
+}
+
+static int rotate_steps(struct conversion *c) {
+  memcpy(c->key + 32, c->key, 32);
+  int e = protect_new_key(&c->d, c->key);
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_turn(rowid,\"" PROTECT_BOX "\")",
+                                              c->r->quoted, c->d.table));
+  for (size_t i = 0; e == DMP_OK && i < c->s->dir.n; i++) {
+    const struct certificate *who = directory_by_hash(&c->s->dir, c->s->dir.all[i].hash);
+    if (who && protect_reads(c->s, &c->d, who->principal)) e = protect_give(c->s, &c->d, c->key, who);
+  }
+  return e == DMP_OK ? protect_put(c->s, &c->d) : e;
+}
+
+/* Whole or not at all, under the switches. */
+static int whole(struct conversion *c, int (*steps)(struct conversion *c)) {
+  sqlite3 *db = c->r->db;
+  struct switches w;
+  if (sqlite3_exec(db, "SAVEPOINT dmp_convert", NULL, NULL, NULL) != SQLITE_OK) return DMP_E_TABLE_BUSY;
+  struct connection *cn = c->r->connection;
+  switches_on(db, &w);
+  cn->conversion = c;
+  int e = steps(c);
+  cn->conversion = NULL;
+  switches_back(db, &w);
+  struct fault f = c->r->fault;
+  if (e != DMP_OK) sqlite3_exec(db, "ROLLBACK TO dmp_convert", NULL, NULL, NULL);
+  if (sqlite3_exec(db, "RELEASE dmp_convert", NULL, NULL, NULL) != SQLITE_OK && e == DMP_OK) e = record_sql_fault(c->r);
+  else c->r->fault = f;
+  session_stale(c->s);
+  return e;
+}
+
+static int begin(struct conversion *c, struct session *s) {
+  memset(c, 0, sizeof *c);
+  c->s = s;
+  c->r = s->r;
+  c->key = memory_new(64);
+  return c->key ? DMP_OK : DMP_E_LOCK;
+}
+
+static void end(struct conversion *c) {
+  protect_free(&c->d);
+  memory_free(c->key);
+  bytes_wipe(&c->sub, sizeof c->sub);
+  bytes_wipe(&c->old_sub, sizeof c->old_sub);
+}
+
+static int take_options(struct conversion *c, const char *o) {
+  while (o && *o) {
+    size_t n = strcspn(o, ",");
+    if (n == 16 && strncmp(o, "without_key=null", n) == 0) c->d.without_key = PROTECT_NULL;
+    else if (n == 16 && strncmp(o, "without_key=hide", n) == 0) c->d.without_key = PROTECT_HIDE;
+    else return DMP_E_OPTION;
+    o += n + (o[n] == ',');
+  }
+  return DMP_OK;
+}
+
+static int sign_again(struct session *s, const char *table) {
+  struct protect d;
+  uint8_t key[32];
+  int e = protect_get(s->r, table, &d);
+  if (e == DMP_E_NOT_FOUND) return DMP_E_NOT_PROTECTED;
+  if (e == DMP_OK) e = protect_key(s, &d, key);
+  if (e == DMP_OK) e = watched_hash(s->r, d.table, d.watched);
+  if (e == DMP_OK) e = protect_put(s, &d);
+  bytes_wipe(key, sizeof key);
+  protect_free(&d);
+  return e;
+}
+
+int convert_protect(struct session *s, const char *table, const char *columns, const char *options) {
+  struct conversion c;
+  struct protect known;
+  if (columns == NULL) return sign_again(s, table);
+  if (s->me.kind != KIND_PROFESSIONAL && s->me.kind != KIND_AUTHORITY) return DMP_E_NOT_ALLOWED;
+  int e = protect_get(s->r, table, &known);
+  protect_free(&known);
+  if (e == DMP_OK) return DMP_E_PROTECTED;
+  if (e != DMP_E_NOT_FOUND) return e;
+  e = begin(&c, s);
+  if (e == DMP_OK) e = take_options(&c, options);
+  if (e == DMP_OK) e = read_table(&c, table);
+  if (e == DMP_OK) e = read_columns(&c, columns);
+  if (e == DMP_OK) e = check_indexes(&c);
+  if (e == DMP_OK) e = whole(&c, protect_steps);
+  end(&c);
+  return e;
+}
+
+static int with_key(struct session *s, const char *table, struct conversion *c) {
+  int e = begin(c, s);
+  if (e == DMP_OK && (e = protect_get(s->r, table, &c->d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;
+  return e == DMP_OK ? protect_key(s, &c->d, c->key) : e;
+}
+
+int convert_unprotect(struct session *s, const char *table) {
+  struct conversion c;
+  int e = with_key(s, table, &c);
+  if (e == DMP_OK) memcpy(c.key + 32, c.key, 32);
+  if (e == DMP_OK) e = whole(&c, unprotect_steps);
+  end(&c);
+  return e;
+}
+
+int convert_rotate(struct session *s, const char *table, const uint8_t *without) {
+  struct conversion c;
+  int e = with_key(s, table, &c);
+  if (e == DMP_OK && without) e = protect_withdraw(s, &c.d, without);
+  if (e == DMP_OK) {
+    int was;
+    switch_set(s->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, &was);   /* no row changes for the practice */
+    s->r->connection->conversion = &c;
+    e = rotate_steps(&c);
+    s->r->connection->conversion = NULL;
+    sqlite3_db_config(s->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, was, NULL);
+  }
+  end(&c);
+  return e;
+}
+
+static int scrubbed(void *ctx, const struct protect *p) {
+  struct session *s = ctx;
+  struct protect copy = *p;
+  copy.scrub_due = 0;
+  return p->scrub_due ? protect_put(s, &copy) : DMP_OK;
+}
+
+int convert_scrub(struct session *s) {
+  sqlite3 *db = NULL;
+  if (!sqlite3_get_autocommit(s->r->db)) return DMP_E_TABLE_BUSY;
+  int rc = sqlite3_open_v2(s->r->path, &db, SQLITE_OPEN_READWRITE, NULL);
+  if (rc == SQLITE_OK) sqlite3_busy_timeout(db, 5000);
+  if (rc == SQLITE_OK) rc = sqlite3_exec(db, "PRAGMA temp_store=MEMORY; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+  int busy = rc == SQLITE_BUSY || rc == SQLITE_LOCKED;
+  if (rc != SQLITE_OK) s->r->fault.sql_rc = rc;
+  sqlite3_close(db);
+  return rc == SQLITE_OK ? protect_each(s->r, scrubbed, s) : busy ? DMP_E_TABLE_BUSY : DMP_E_SQL;
+}
