@@ -105,7 +105,9 @@ enum {
   X(80, PROTECTED,    ERROR,  "this table is already protected") \
   X(81, COLUMN_USED,  ERROR,  "a column to be sealed is used by a key, index, CHECK, generated column, foreign key, trigger or view of the file: remove that first") \
   X(82, NOT_PROTECTED,ERROR,  "this table is not protected") \
-  X(83, TABLE_BUSY,   ERROR,  "the table is in use: finish the open statements and transactions and try again")
+  X(83, TABLE_BUSY,   ERROR,  "the table is in use: finish the open statements and transactions and try again") \
+  X(84, KEYRING,      ERROR,  "this process can't use the kernel's keyring (absent, forbidden or full): give the PIN, or set $DMP_ASKPASS to a program that prints it") \
+  X(85, LOCKED,       AUTH,   "no PIN was given and the kernel's keyring does not hold this credential: call dmp_unlock(), give the PIN, or set $DMP_ASKPASS to a program that prints it")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };
