@@ -118,7 +118,7 @@ static struct box_ad welcome_ad(const struct record *r, int64_t row, const uint8
 static int welcome_write(struct session *s, const uint8_t principal[16], const uint8_t box_pk[32]) {
   uint8_t loc[16], over[WELCOME_OVER], sig[SUITE_SIG];
   struct buf plain = { 0 }, box = { 0 };
-  int64_t row;
+  int64_t row = 0;
   welcome_loc(box_pk, loc);
   welcome_over(s->r->id, principal, s->cred->directory, over);
   suite_sign(s->cred->sign_sk, over, sizeof over, sig);
