@@ -15,6 +15,8 @@ struct conversion {
   uint8_t *key;                                       /* locked, 2 × 32: the key, and on rotation the one before */
   struct protect_sub sub, old_sub;
   int e;                                              /* what a row function failed with */
+  int64_t seq;                                        /* AUTOINCREMENT: the highest rowid ever; -1: no row in sqlite_sequence */
+  sqlite3_int64 last;                                 /* last_insert_rowid() before: the practice's, not ours */
 };
 
 static int run(struct conversion *c, char *sql) {
@@ -146,6 +148,7 @@ static int read_column(struct conversion *c, sqlite3_stmt *st, const char *colum
   int e = copy_name(p->name, sizeof p->name, (const char *)sqlite3_column_text(st, 1));
   if (e == DMP_OK) e = copy_name(p->decl, sizeof p->decl, (const char *)sqlite3_column_text(st, 2));
   if (e == DMP_OK) e = copy_name(p->dflt, sizeof p->dflt, (const char *)sqlite3_column_text(st, 4));
+  if (sqlite3_stricmp(p->dflt, "NULL") == 0) *p->dflt = 0;
   int pk = sqlite3_column_int(st, 5), hidden = sqlite3_column_int(st, 6);
   if (sqlite3_column_int(st, 3)) p->flags |= PCOL_NOTNULL;
   if (hidden) p->flags |= PCOL_GENERATED;
@@ -342,7 +345,7 @@ static int protect_steps(struct conversion *c) {
   if (e == DMP_OK) e = protect_put(c->s, &c->d);
   if (e == DMP_OK) e = protect_give(c->s, &c->d, c->key, &c->s->me);
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("CREATE VIRTUAL TABLE %s.\"%w\" USING " PROTECTED_MODULE, q, t));
-  if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" ADD COLUMN \"" PROTECT_BOX "\" BLOB", q, t));
+  if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" ADD COLUMN \"" PROTECT_BOX "\" BLOB NOT NULL DEFAULT x''", q, t));
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_seal(rowid%s)", q, t, list));
   if (e == DMP_OK) e = drop_columns(c);
   if (e == DMP_OK) e = check_triggers(c);
@@ -350,6 +353,25 @@ static int protect_steps(struct conversion *c) {
   if (e == DMP_OK) e = protect_put(c->s, &c->d);
   sqlite3_free(list);
   return e;
+}
+
+/* A table made anew has a sequence of its own: the old one's goes with it. */
+static int sequence_get(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT seq FROM %s.sqlite_sequence WHERE name=%Q", c->r->quoted, c->d.table);
+  c->seq = -1;
+  int e = c->d.autoincrement ? (sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r)) : DMP_OK;
+  if (st && sqlite3_step(st) == SQLITE_ROW) c->seq = sqlite3_column_int64(st, 0);
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+static int sequence_put(struct conversion *c) {
+  if (!c->d.autoincrement) return DMP_OK;
+  int e = run(c, sqlite3_mprintf("DELETE FROM %s.sqlite_sequence WHERE name=%Q", c->r->quoted, c->d.table));
+  if (e != DMP_OK || c->seq < 0) return e;
+  return run(c, sqlite3_mprintf("INSERT INTO %s.sqlite_sequence(name,seq) VALUES(%Q,%lld)", c->r->quoted, c->d.table, (long long)c->seq));
 }
 
 static int unprotect_steps(struct conversion *c) {
@@ -378,10 +400,12 @@ static int unprotect_steps(struct conversion *c) {
   sqlite3_finalize(st);
   sqlite3_free(sql);
   sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
+  if (e == DMP_OK) e = sequence_get(c);
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("CREATE TABLE %s.\"%w" PROTECT_SUFFIX "\"%s", q, t, body));
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("INSERT INTO %s.\"%w" PROTECT_SUFFIX "\"(%s) SELECT %s FROM %s.\"%w\"", q, t, nl, vl, q, t));
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("DROP TABLE %s.\"%w\"", q, t));
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" RENAME TO \"%w\"", q, t, t));
+  if (e == DMP_OK) e = sequence_put(c);
   char *make = sqlite3_str_finish(again);
   if (e == DMP_OK && make) e = run(c, sqlite3_mprintf("%s", make));
   if (e == DMP_OK) e = protect_drop(c->s, &c->d);
@@ -426,11 +450,14 @@ static int begin(struct conversion *c, struct session *s) {
   memset(c, 0, sizeof *c);
   c->s = s;
   c->r = s->r;
+  c->last = sqlite3_last_insert_rowid(s->r->db);
   c->key = memory_new(64);
   return c->key ? DMP_OK : DMP_E_LOCK;
 }
 
 static void end(struct conversion *c) {
+  c->r->connection->unsettled = 1;
+  sqlite3_set_last_insert_rowid(c->r->db, c->last);
   protect_free(&c->d);
   memory_free(c->key);
   bytes_wipe(&c->sub, sizeof c->sub);

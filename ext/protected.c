@@ -7,7 +7,7 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
-enum { POOL = 8, CONSTRAINTS = 32 };
+enum { POOL = 8, CONSTRAINTS = 32, WHOLE = 500 /* values of an IN that the shadow gets at once */ };
 enum { NEEDS_BOX = 1 };                               /* idxNum */
 
 /* What a session's key of the table costs once: in locked memory. */
@@ -72,7 +72,7 @@ static int shadow_error(struct ptab *t) {
   return rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_ERROR : rc;
 }
 
-static int constraint_error(struct ptab *t, const struct pcol *c) {
+static int notnull_error(struct ptab *t, const struct pcol *c) {
   sqlite3_free(t->base.zErrMsg);
   t->base.zErrMsg = sqlite3_mprintf("NOT NULL constraint failed: %s.%s", t->d.table, c->name);
   return SQLITE_CONSTRAINT_NOTNULL;
@@ -202,6 +202,10 @@ static int ptab_key(struct ptab *t, struct session **s, int *held) {
     if (e == DMP_OK) t->r->watched_version = t->r->schema_version;
   }
   if (e != DMP_OK) return e;
+  if (t->c->unsettled) {                              /* a key was drawn in a transaction that may be rolled back */
+    t->c->unsettled = !sqlite3_get_autocommit(t->c->db);
+    session_stale(*s);
+  }
   if (u->state == 0 || u->generation != (*s)->generation || memcmp(u->login, (*s)->login_id, 16) != 0) {
     struct protect now;
     u->sub.ready = 0;
@@ -219,7 +223,33 @@ static int ptab_key(struct ptab *t, struct session **s, int *held) {
   return e;
 }
 
-/* ---- planning: idxStr is the WHERE and ORDER BY that the shadow gets ---- */
+/* ---- affinity of declared types ---- */
+
+enum affinity { AFF_BLOB, AFF_TEXT, AFF_NUMERIC, AFF_INTEGER, AFF_REAL };
+
+static int has(const char *decl, const char *word) {
+  size_t n = strlen(word);
+  for (; *decl; decl++)
+    if (sqlite3_strnicmp(decl, word, (int)n) == 0) return 1;
+  return 0;
+}
+
+/* SQLite's rules for a declared type, in their order (Datatypes In SQLite, 3.1). */
+static enum affinity affinity_of(const char *decl) {
+  if (has(decl, "INT")) return AFF_INTEGER;
+  if (has(decl, "CHAR") || has(decl, "CLOB") || has(decl, "TEXT")) return AFF_TEXT;
+  if (*decl == 0 || has(decl, "BLOB")) return AFF_BLOB;
+  if (has(decl, "REAL") || has(decl, "FLOA") || has(decl, "DOUB")) return AFF_REAL;
+  return AFF_NUMERIC;
+}
+
+/* ---- planning: idxStr is the WHERE and ORDER BY that the shadow gets ----
+ * A comparison converts by the affinity of both sides, and xFilter gets a value without its side's affinity. On a numeric
+ * column that changes nothing. On others, a term whose right side is no literal carries a mark, and xFilter decides when it
+ * sees the value (see term_safe); such terms are checked again by SQLite. */
+#define MARK_TEXT "/*t*/"
+#define MARK_NONE "/*n*/"
+#define MARK_LEN 5
 
 static const char *operator_of(int op) {
   switch (op) {
@@ -250,9 +280,39 @@ static int pushable(struct ptab *t, sqlite3_index_info *info, int i) {
   return coll == NULL || sqlite3_stricmp(coll, *col->coll ? col->coll : "BINARY") == 0;
 }
 
+static int is_rowid(const struct ptab *t, int col) { return col < 0 || t->d.c[col].flags & PCOL_ROWID; }
+
 static void append_column(sqlite3_str *s, const struct ptab *t, int col) {
-  if (col < 0 || t->d.c[col].flags & PCOL_ROWID) sqlite3_str_appendall(s, "rowid");
+  if (is_rowid(t, col)) sqlite3_str_appendall(s, "rowid");
   else sqlite3_str_appendf(s, "\"%w\"", t->d.c[col].name);
+}
+
+/* How a term must be looked at again in xFilter: NULL when the shadow compares exactly as the table would. */
+static const char *term_mark(const struct ptab *t, sqlite3_index_info *info, int i) {
+  int col = info->aConstraint[i].iColumn, op = info->aConstraint[i].op;
+  sqlite3_value *literal;
+  if (is_rowid(t, col) || op == SQLITE_INDEX_CONSTRAINT_LIKE || op == SQLITE_INDEX_CONSTRAINT_GLOB) return NULL;
+  enum affinity a = affinity_of(t->d.c[col].decl);
+  if (a != AFF_TEXT && a != AFF_BLOB) return NULL;
+  if (!sqlite3_vtab_in(info, i, -1) && sqlite3_vtab_rhs_value(info, i, &literal) == SQLITE_OK) return NULL;
+  return a == AFF_TEXT ? MARK_TEXT : MARK_NONE;
+}
+
+/* "day">=?3; with a mark: ("day">=?3 + mark). An IN of marked terms comes whole. */
+static void append_term(sqlite3_str *s, const struct ptab *t, sqlite3_index_info *info, int i, int arg) {
+  int col = info->aConstraint[i].iColumn, op = info->aConstraint[i].op;
+  const char *mark = term_mark(t, info, i);
+  int valued = op != SQLITE_INDEX_CONSTRAINT_ISNULL && op != SQLITE_INDEX_CONSTRAINT_ISNOTNULL;
+  int whole = mark && sqlite3_vtab_in(info, i, -1);
+  if (whole) sqlite3_vtab_in(info, i, 1);
+  if (mark) sqlite3_str_appendall(s, "(");
+  append_column(s, t, col);
+  sqlite3_str_appendall(s, whole ? " IN (?" : operator_of(op));
+  if (valued) sqlite3_str_appendf(s, "%d", arg);
+  if (mark && valued) sqlite3_str_appendf(s, "%s)%s", mark, whole ? ")" : "");
+  else if (mark) sqlite3_str_appendall(s, ")");
+  info->aConstraintUsage[i].argvIndex = arg;
+  info->aConstraintUsage[i].omit = valued && !mark && op != SQLITE_INDEX_CONSTRAINT_LIKE && op != SQLITE_INDEX_CONSTRAINT_GLOB;
 }
 
 static int order_pushable(const struct ptab *t, const sqlite3_index_info *info) {
@@ -279,14 +339,9 @@ static int ptab_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   for (int i = 0; i < info->nConstraint && terms < CONSTRAINTS; i++) {
     if (!pushable(t, info, i)) continue;
     int col = info->aConstraint[i].iColumn, op = info->aConstraint[i].op;
-    int valued = op != SQLITE_INDEX_CONSTRAINT_ISNULL && op != SQLITE_INDEX_CONSTRAINT_ISNOTNULL;
-    info->aConstraintUsage[i].argvIndex = ++args;
-    info->aConstraintUsage[i].omit = valued && op != SQLITE_INDEX_CONSTRAINT_LIKE && op != SQLITE_INDEX_CONSTRAINT_GLOB;
     sqlite3_str_appendall(s, terms++ ? " AND " : " WHERE ");
-    append_column(s, t, col);
-    sqlite3_str_appendall(s, operator_of(op));
-    if (valued) sqlite3_str_appendf(s, "%d", args);
-    if (op == SQLITE_INDEX_CONSTRAINT_EQ && (col < 0 || t->d.c[col].flags & PCOL_ROWID)) one = 1;
+    append_term(s, t, info, i, ++args);
+    if (op == SQLITE_INDEX_CONSTRAINT_EQ && is_rowid(t, col)) one = 1;
     else if (op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_IS) equal++;
     else ranges++;
   }
@@ -380,6 +435,102 @@ static int pcursor_step(struct pcursor *c) {
   return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : shadow_error(t);
 }
 
+/* May the shadow decide this term? The right side is an expression or a column of unknown affinity, v its value.
+ * A text equals the same texts under every affinity, and is above fewer numbers-as-text than it is above texts; anything
+ * else may convert the column, and then only SQLite compares. */
+static int term_safe(const char *mark, const char *op, sqlite3_value *v) {
+  int type = sqlite3_value_type(v);
+  if (type == SQLITE_NULL || type == SQLITE_BLOB || sqlite3_value_frombind(v)) return 1;
+  return mark[2] == MARK_TEXT[2] && type == SQLITE_TEXT && *op != '<';
+}
+
+/* Every text that looks like a number is below ':', so that "day" < V keeps those that a numeric V would be above. */
+static int term_raised(const char *mark, const char *op, sqlite3_value *v) {
+  return mark[2] == MARK_TEXT[2] && *op == '<' && sqlite3_value_type(v) == SQLITE_TEXT && !sqlite3_value_frombind(v);
+}
+
+struct term { const char *op, *mark; int arg, whole; };
+
+/* The next marked term of idxStr at or after *p. Quoted names are skipped. */
+static int term_next(const char **p, struct term *x) {
+  int quoted = 0;
+  const char *op = NULL;
+  for (const char *q = *p; *q; q++) {
+    if (*q == '"') quoted = !quoted;
+    if (quoted) continue;
+    if (*q == '"' || *q == ' ') op = q + 1;
+    if (*q == '?') x->arg = atoi(q + 1);
+    if (q[0] == '/' && q[1] == '*' && q[3] == '*') {
+      x->op = op;
+      x->mark = q;
+      x->whole = *op == '(';
+      *p = q + MARK_LEN;
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* Values of an IN that came whole: ",?n" for each after the first. 0: not all may be decided by the shadow. */
+static int whole_terms(sqlite3_str *s, const struct term *x, sqlite3_value *list, int *next) {
+  sqlite3_value *v;
+  int rc, n = 0;
+  for (rc = sqlite3_vtab_in_first(list, &v); rc == SQLITE_OK && v; rc = sqlite3_vtab_in_next(list, &v)) {
+    if (n >= WHOLE || !term_safe(x->mark, "=", v)) return 0;
+    if (n++ > 0) sqlite3_str_appendf(s, ",?%d", (*next)++);
+  }
+  return rc == SQLITE_DONE || rc == SQLITE_OK;
+}
+
+/* The text that the shadow gets, now that the values are known: a term that it may not decide becomes true. */
+static char *filter_text(const char *str, int argc, sqlite3_value **argv) {
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  struct term x;
+  const char *from = str, *p = str;
+  int next = argc + 1;
+  while (term_next(&p, &x)) {
+    int was = next, before = sqlite3_str_length(s) + (int)(x.mark - from);
+    sqlite3_str_append(s, from, (int)(x.mark - from));
+    from = x.mark + MARK_LEN;
+    if (x.whole) {
+      if (whole_terms(s, &x, argv[x.arg - 1], &next)) continue;
+      next = was;
+      char *kept = sqlite3_mprintf("%.*s", before, sqlite3_str_value(s));
+      sqlite3_str_reset(s);
+      sqlite3_str_appendf(s, "%s) OR 1", kept ? kept : "");
+      sqlite3_free(kept);
+      from++;                                         /* its own ')' */
+    } else if (!term_safe(x.mark, x.op, argv[x.arg - 1]) && !term_raised(x.mark, x.op, argv[x.arg - 1])) {
+      sqlite3_str_appendall(s, " OR 1");
+    }
+  }
+  sqlite3_str_appendall(s, from);
+  return sqlite3_str_finish(s);
+}
+
+static int bind_whole(sqlite3_stmt *st, const struct term *x, sqlite3_value *list, int *next) {
+  sqlite3_value *v;
+  int rc, n = 0;
+  for (rc = sqlite3_vtab_in_first(list, &v); rc == SQLITE_OK && v; rc = sqlite3_vtab_in_next(list, &v)) {
+    int at = n++ == 0 ? x->arg : (*next)++;
+    if (at <= sqlite3_bind_parameter_count(st)) sqlite3_bind_value(st, at, v);
+  }
+  return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int filter_bind(sqlite3_stmt *st, const char *str, int argc, sqlite3_value **argv) {
+  struct term x;
+  const char *p = str;
+  int rc = SQLITE_OK, next = argc + 1;
+  for (int i = 0; rc == SQLITE_OK && i < argc && i < sqlite3_bind_parameter_count(st); i++) rc = sqlite3_bind_value(st, i + 1, argv[i]);
+  while (rc == SQLITE_OK && term_next(&p, &x)) {
+    if (x.whole) rc = bind_whole(st, &x, argv[x.arg - 1], &next);
+    else if (term_raised(x.mark, x.op, argv[x.arg - 1]) && strcmp((const char *)sqlite3_value_text(argv[x.arg - 1]), ":") < 0)
+      rc = sqlite3_bind_text(st, x.arg, ":", 1, SQLITE_STATIC);
+  }
+  return rc;
+}
+
 static int ptab_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sqlite3_value **argv) {
   struct pcursor *c = (struct pcursor *)base;
   struct ptab *t = (struct ptab *)base->pVtab;
@@ -390,9 +541,10 @@ static int ptab_filter(sqlite3_vtab_cursor *base, int num, const char *str, int 
   int e = ptab_key(t, &s, &c->keyed);
   if (e != DMP_OK) return ptab_error(t, e);
   if (t->d.without_key == PROTECT_HIDE && !c->keyed) return SQLITE_OK;
-  int rc = pool_take(t, c, str, c->needs_box);
-  for (int i = 0; rc == SQLITE_OK && i < argc; i++)
-    if (i < sqlite3_bind_parameter_count(c->st)) rc = sqlite3_bind_value(c->st, i + 1, argv[i]);
+  char *text = filter_text(str, argc, argv);
+  int rc = text ? pool_take(t, c, text, c->needs_box) : SQLITE_NOMEM;
+  if (rc == SQLITE_OK) rc = filter_bind(c->st, str, argc, argv);
+  sqlite3_free(text);
   return rc == SQLITE_OK ? pcursor_step(c) : rc;
 }
 
@@ -452,24 +604,6 @@ static int ptab_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
 
 /* ---- values as the column would store them ---- */
 
-enum affinity { AFF_BLOB, AFF_TEXT, AFF_NUMERIC, AFF_INTEGER, AFF_REAL };
-
-static int has(const char *decl, const char *word) {
-  size_t n = strlen(word);
-  for (; *decl; decl++)
-    if (sqlite3_strnicmp(decl, word, (int)n) == 0) return 1;
-  return 0;
-}
-
-/* SQLite's rules for a declared type, in their order (Datatypes In SQLite, 3.1). */
-static enum affinity affinity_of(const char *decl) {
-  if (has(decl, "INT")) return AFF_INTEGER;
-  if (has(decl, "CHAR") || has(decl, "CLOB") || has(decl, "TEXT")) return AFF_TEXT;
-  if (*decl == 0 || has(decl, "BLOB")) return AFF_BLOB;
-  if (has(decl, "REAL") || has(decl, "FLOA") || has(decl, "DOUB")) return AFF_REAL;
-  return AFF_NUMERIC;
-}
-
 static struct value plain_value(sqlite3_value *v, int type) {
   switch (type) {
     case SQLITE_INTEGER: return value_int(sqlite3_value_int64(v));
@@ -492,10 +626,10 @@ static struct value stored_value(sqlite3_value *v, const char *decl) {
   if (a == AFF_TEXT && (type == SQLITE_INTEGER || type == SQLITE_FLOAT)) return plain_value(v, SQLITE_TEXT);
   if (a == AFF_INTEGER || a == AFF_NUMERIC || a == AFF_REAL) type = sqlite3_value_numeric_type(v);
   struct value out = plain_value(v, type);
+  if (a == AFF_REAL && out.type == VALUE_REAL && out.u.r == 0) out.u.r = 0.0;   /* a file holds no -0.0 there */
   if (a == AFF_REAL && out.type == VALUE_INT) return (struct value){ .type = VALUE_REAL, .u.r = (double)out.u.i };
   /* 3.0 becomes 3 where that loses nothing */
-  if ((a == AFF_INTEGER || a == AFF_NUMERIC) && out.type == VALUE_REAL && out.u.r >= -9007199254740992.0 && out.u.r <= 9007199254740992.0 &&
-      (double)(int64_t)out.u.r == out.u.r)
+  if ((a == AFF_INTEGER || a == AFF_NUMERIC) && out.type == VALUE_REAL && out.u.r > -0x1p63 && out.u.r < 0x1p63 && (double)(int64_t)out.u.r == out.u.r)
     return value_int((int64_t)out.u.r);
   return out;
 }
@@ -524,12 +658,16 @@ static int ptab_prepare(struct ptab *t, sqlite3_stmt **st, char *sql) {
   return SQLITE_OK;
 }
 
+/* A foreign key or a trigger's RAISE ends the statement whatever its OR says: SQLite honours OR for codes of constraints only. */
 static int ptab_run(struct ptab *t, sqlite3_stmt *st) {
-  int rc = sqlite3_step(st) == SQLITE_DONE ? SQLITE_OK : shadow_error(t);
+  int rc = sqlite3_step(st) == SQLITE_DONE ? SQLITE_OK : shadow_error(t), on = sqlite3_vtab_on_conflict(t->c->db);
+  if ((rc == SQLITE_CONSTRAINT_FOREIGNKEY || rc == SQLITE_CONSTRAINT_TRIGGER) && on != SQLITE_ABORT && on != SQLITE_REPLACE) rc = SQLITE_ERROR;
   sqlite3_reset(st);
   sqlite3_clear_bindings(st);
   return rc;
 }
+
+static char *old_sql(const struct ptab *t) { return sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE rowid=?1", t->shadow); }
 
 static char *insert_sql(const struct ptab *t, int replace) {
   sqlite3_str *s = sqlite3_str_new(NULL), *v = sqlite3_str_new(NULL);
@@ -548,23 +686,39 @@ static char *insert_sql(const struct ptab *t, int replace) {
   return sqlite3_str_finish(s);
 }
 
+/* Above the largest rowid there is none: SQLite then tries numbers at random, of the lower half. */
+static int random_rowid(struct ptab *t, int64_t *rowid) {
+  for (int tries = 0; tries < 100; tries++) {
+    sqlite3_randomness(sizeof *rowid, rowid);
+    *rowid = (*rowid & (INT64_MAX >> 1)) + 1;
+    int rc = ptab_prepare(t, &t->old, old_sql(t));
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(t->old, 1, *rowid);
+    rc = sqlite3_step(t->old);
+    sqlite3_reset(t->old);
+    if (rc == SQLITE_DONE) return SQLITE_OK;
+  }
+  return SQLITE_FULL;
+}
+
 /* SQLite's own choice of the next rowid. */
 static int next_rowid(struct ptab *t, int64_t *rowid) {
   char *sql = t->d.autoincrement
     ? sqlite3_mprintf("SELECT max(coalesce((SELECT max(rowid) FROM %s),0),coalesce((SELECT seq FROM %s.sqlite_sequence WHERE name='%q" PROTECT_SUFFIX "'),0))",
                       t->shadow, t->schema, t->d.table)
-    : sqlite3_mprintf("SELECT coalesce(max(rowid),0) FROM %s", t->shadow);
+    : sqlite3_mprintf("SELECT coalesce(max(rowid),0) FROM %s", t->shadow);   /* -1 is followed by 0 */
   int rc = ptab_prepare(t, &t->next, sql);
   if (rc != SQLITE_OK) return rc;
   if (sqlite3_step(t->next) != SQLITE_ROW) return shadow_error(t);
   int64_t max = sqlite3_column_int64(t->next, 0);
   sqlite3_reset(t->next);
-  if (max == INT64_MAX) {
+  if (max == INT64_MAX) rc = t->d.autoincrement ? SQLITE_FULL : random_rowid(t, rowid);
+  if (rc == SQLITE_FULL) {
     sqlite3_free(t->base.zErrMsg);
     t->base.zErrMsg = sqlite3_mprintf("database or disk is full");
-    return SQLITE_FULL;
   }
-  *rowid = max < 0 ? 1 : max + 1;
+  if (max == INT64_MAX) return rc;
+  *rowid = max + 1;
   return SQLITE_OK;
 }
 
@@ -593,18 +747,23 @@ static int default_value(struct ptab *t, const struct pcol *c, sqlite3_stmt **ke
   return SQLITE_OK;
 }
 
-/* The sealed values of an INSERT: defaults, NOT NULL, affinity. */
-static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row) {
+static int filled(const struct pcol *c) { return (c->flags & (PCOL_NOTNULL | PCOL_ROWID | PCOL_GENERATED)) == PCOL_NOTNULL; }
+
+/* The sealed values of an INSERT: defaults, affinity. *missing: the first column that is NULL and may not be. */
+static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
   struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
   sqlite3_stmt **keep = calloc((size_t)t->sealed + 1, sizeof *keep);
   int rc = x && keep ? SQLITE_OK : SQLITE_NOMEM, n = 0;
   for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
     sqlite3_value *v = argv[2 + i];
-    if (!(c->flags & PCOL_SEALED)) continue;
-    if (sqlite3_value_type(v) == SQLITE_NULL && *c->dflt) rc = default_value(t, c, &keep[n], &v);
-    if (rc == SQLITE_OK) x[n++] = stored_value(v, c->decl);
-    if (rc == SQLITE_OK && x[n - 1].type == VALUE_NULL && c->flags & PCOL_NOTNULL) rc = constraint_error(t, c);
+    int null = sqlite3_value_type(v) == SQLITE_NULL, sealed = (c->flags & PCOL_SEALED) != 0;
+    if (null && *c->dflt && sealed) rc = default_value(t, c, &keep[n], &v);
+    if (rc == SQLITE_OK && sealed) {
+      x[n] = stored_value(v, c->decl);
+      null = x[n++].type == VALUE_NULL;
+    }
+    if (*missing == NULL && null && (sealed || !*c->dflt) && filled(c)) *missing = c;
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
   for (int i = 0; keep && i < t->sealed; i++) sqlite3_finalize(keep[i]);
@@ -613,21 +772,31 @@ static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row) {
   return rc;
 }
 
+/* Runs the shadow's statement. A row with a missing value goes without its box, which the shadow refuses where a plain table
+ * would refuse the value: after the triggers that come first. */
+static int write_row(struct ptab *t, sqlite3_stmt *st, const struct buf *box, const struct pcol *missing) {
+  if (missing) sqlite3_bind_null(st, 2);
+  else if (box->n) sqlite3_bind_blob64(st, 2, box->p, box->n, SQLITE_STATIC);
+  int rc = ptab_run(t, st);
+  return missing && rc == SQLITE_CONSTRAINT_NOTNULL ? notnull_error(t, missing) : rc;
+}
+
 static int ptab_insert(struct ptab *t, struct session *s, sqlite3_value **argv, sqlite3_int64 *rowid) {
   struct buf row = { 0 }, box = { 0 };
   int replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE;
-  sqlite3_stmt **st = replace ? &t->replace : &t->insert;
   int64_t id = 0;
+  const struct pcol *missing = NULL;
   int rc = insert_rowid(t, argv, &id);
-  if (rc == SQLITE_OK) rc = insert_row(t, argv, &row);
+  if (rc == SQLITE_OK) rc = insert_row(t, argv, &row, &missing);
   if (rc == SQLITE_OK) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, id, &row, &box));
+  replace = replace && !missing;                      /* which would put the box's own default */
+  sqlite3_stmt **st = replace ? &t->replace : &t->insert;
   if (rc == SQLITE_OK) rc = ptab_prepare(t, st, insert_sql(t, replace));
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(*st, 1, id);
-    sqlite3_bind_blob64(*st, 2, box.p, box.n, SQLITE_STATIC);
     for (uint32_t i = 0; i < t->d.columns; i++)
       if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
-    rc = ptab_run(t, *st);
+    rc = write_row(t, *st, &box, missing);
   }
   *rowid = id;
   buf_free(&row);
@@ -635,28 +804,40 @@ static int ptab_insert(struct ptab *t, struct session *s, sqlite3_value **argv, 
   return rc;
 }
 
-/* The box of a row as it is now. *row borrows from t->scratch. */
+/* The values of a row as it is now; they borrow from t->scratch. SQLITE_DONE: an earlier row of the same UPDATE replaced it. */
 static int old_values(struct ptab *t, struct session *s, int64_t rowid, struct value *v) {
-  int rc = ptab_prepare(t, &t->old, sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE rowid=?1", t->shadow));
+  int rc = ptab_prepare(t, &t->old, old_sql(t));
   if (rc != SQLITE_OK) return rc;
   sqlite3_bind_int64(t->old, 1, rowid);
-  if (sqlite3_step(t->old) != SQLITE_ROW) rc = shadow_error(t);
-  else rc = ptab_error(t, row_values(t, s, rowid, sqlite3_column_blob(t->old, 0), (size_t)sqlite3_column_bytes(t->old, 0), &t->scratch, v));
+  rc = sqlite3_step(t->old);
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) rc = shadow_error(t);
+  if (rc == SQLITE_ROW) rc = ptab_error(t, row_values(t, s, rowid, sqlite3_column_blob(t->old, 0), (size_t)sqlite3_column_bytes(t->old, 0), &t->scratch, v));
   sqlite3_reset(t->old);
   return rc;
 }
 
+/* What UPDATE OR REPLACE makes of a NULL where none may be: the default. */
+static int replaced_null(struct ptab *t, const struct pcol *c, sqlite3_stmt **keep, sqlite3_value **v) {
+  if (sqlite3_value_type(*v) != SQLITE_NULL || !(c->flags & PCOL_NOTNULL) || !*c->dflt) return SQLITE_OK;
+  return sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE ? default_value(t, c, keep, v) : SQLITE_OK;
+}
+
 /* The new box of an UPDATE: unchanged sealed values come from the old one. */
-static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, struct buf *row) {
+static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
   struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
-  int rc = x ? old_values(t, s, from, x) : SQLITE_NOMEM;
+  sqlite3_stmt **keep = calloc(t->d.columns, sizeof *keep);
+  int rc = x && keep ? old_values(t, s, from, x) : SQLITE_NOMEM;
   for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
-    if (!(c->flags & PCOL_SEALED) || sqlite3_value_nochange(argv[2 + i])) continue;
-    x[t->place[i]] = stored_value(argv[2 + i], c->decl);
-    if (x[t->place[i]].type == VALUE_NULL && c->flags & PCOL_NOTNULL) rc = constraint_error(t, c);
+    sqlite3_value *v = argv[2 + i];
+    if (sqlite3_value_nochange(v)) continue;
+    rc = replaced_null(t, c, &keep[i], &v);
+    if (rc == SQLITE_OK && *missing == NULL && sqlite3_value_type(v) == SQLITE_NULL && filled(c)) *missing = c;
+    if (rc == SQLITE_OK && c->flags & PCOL_SEALED) x[t->place[i]] = stored_value(v, c->decl);
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
+  for (uint32_t i = 0; keep && i < t->d.columns; i++) sqlite3_finalize(keep[i]);
+  free(keep);
   free(x);
   return rc;
 }
@@ -681,13 +862,45 @@ static int update_prepare(struct ptab *t, const uint8_t *mask, int replace) {
   return ptab_prepare(t, &t->update, sqlite3_str_finish(s));
 }
 
+/* UPDATE … FROM gives every column as if it were set: those that stay as they are leave the mask. */
+static int unchanged_leave(struct ptab *t, sqlite3_value **argv, uint8_t *mask) {
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  int n = 0, rc = SQLITE_OK;
+  sqlite3_stmt *st = NULL;
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (!mask[i] || t->d.c[i].flags & PCOL_SEALED) continue;
+    sqlite3_str_appendf(s, "%stypeof(\"%w\")=typeof(?%d) AND \"%w\" IS ?%d COLLATE BINARY", n++ ? "," : "SELECT ", t->d.c[i].name, (int)i + 3,
+                        t->d.c[i].name, (int)i + 3);
+  }
+  sqlite3_str_appendf(s, " FROM %s WHERE rowid=?1", t->shadow);
+  rc = ptab_prepare(t, &st, sqlite3_str_finish(s));
+  if (rc == SQLITE_OK) {
+    sqlite3_bind_value(st, 1, argv[0]);
+    for (uint32_t i = 0; i < t->d.columns; i++)
+      if (mask[i] && !(t->d.c[i].flags & PCOL_SEALED)) sqlite3_bind_value(st, (int)i + 3, argv[2 + i]);
+    rc = sqlite3_step(st);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) rc = shadow_error(t);
+    if (rc == SQLITE_ROW) rc = SQLITE_OK;
+    n = 0;
+    for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++)
+      if (mask[i] && !(t->d.c[i].flags & PCOL_SEALED)) mask[i] = !sqlite3_column_int(st, n++);
+  }
+  sqlite3_finalize(st);
+  return rc;
+}
+
 static int ptab_change(struct ptab *t, struct session *s, int keyed, sqlite3_value **argv) {
   struct buf row = { 0 }, box = { 0 };
+  const struct pcol *missing = NULL;
   uint8_t mask[PROTECT_COLUMNS + 1] = { 0 };
   int64_t from = sqlite3_value_int64(argv[0]), to = sqlite3_value_int64(argv[1]);
-  int seal = 0, replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE, rc = SQLITE_OK;
+  int seal = 0, replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE, rc = SQLITE_OK, all = 1;
   for (uint32_t i = 0; i < t->d.columns; i++) {
     mask[i] = !sqlite3_value_nochange(argv[2 + i]);
+    all = all && mask[i];
+  }
+  if (all && (rc = unchanged_leave(t, argv, mask)) != SQLITE_OK) return rc == SQLITE_DONE ? SQLITE_OK : rc;
+  for (uint32_t i = 0; i < t->d.columns; i++) {
     if (mask[i] && t->d.c[i].flags & PCOL_SEALED) seal = 1;
     if (mask[i] && t->d.c[i].flags & PCOL_ROWID) {
       struct value v = stored_value(argv[2 + i], "INTEGER");
@@ -700,21 +913,21 @@ static int ptab_change(struct ptab *t, struct session *s, int keyed, sqlite3_val
     }
   }
   if (to != from) seal = 1;                           /* a box is bound to its rowid */
-  mask[t->d.columns] = (uint8_t)(seal | replace << 1);
   if (seal && !keyed) return ptab_error(t, DMP_E_NO_TABLE_KEY);
-  if (seal) rc = update_row(t, s, from, argv, &row);
+  if (seal) rc = update_row(t, s, from, argv, &row, &missing);
   if (rc == SQLITE_OK && seal) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, to, &row, &box));
+  replace = replace && !missing;
+  mask[t->d.columns] = (uint8_t)(seal | replace << 1);
   if (rc == SQLITE_OK) rc = update_prepare(t, mask, replace);
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(t->update, 1, from);
-    if (seal) sqlite3_bind_blob64(t->update, 2, box.p, box.n, SQLITE_STATIC);
     for (uint32_t i = 0; i < t->d.columns; i++)
       if (mask[i] && !(t->d.c[i].flags & PCOL_SEALED)) sqlite3_bind_value(t->update, (int)i + 3, argv[2 + i]);
-    rc = ptab_run(t, t->update);
+    rc = write_row(t, t->update, &box, missing);
   }
   buf_free(&row);
   buf_free(&box);
-  return rc;
+  return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static int ptab_erase(struct ptab *t, int64_t rowid) {
