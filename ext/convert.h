@@ -15,5 +15,7 @@ int convert_scrub(struct session *s);
 int convert_check(struct session *s);
 /* New key for a table, all rows sealed again. without: who loses it (NULL: nobody). */
 int convert_rotate(struct session *s, const char *table, const uint8_t *without);
+/* The shadow and the description of d take another name; inside ALTER TABLE RENAME of the virtual table. */
+int convert_rename(struct session *s, struct protect *d, const char *name);
 int convert_register(struct connection *c);           /* the function that the steps use inside */
 #endif

@@ -15,6 +15,12 @@ void protect_free(struct protect *p) {
   p->ddl = NULL;
 }
 
+const char *protect_rowid(const struct protect *p) {
+  for (uint32_t i = 0; i < p->columns; i++)
+    if (p->c[i].flags & PCOL_ROWID) return p->c[i].name;
+  return PROTECT_ID;
+}
+
 /* ---- descriptions ---- */
 
 static void put_text(struct buf *b, const char *s) {
@@ -227,7 +233,7 @@ static struct box_ad reader_ad(const struct record *r, int64_t row, const uint8_
 int protect_give(struct session *s, const struct protect *p, const uint8_t key[32], const struct certificate *to) {
   uint8_t loc[16], over[READER_OVER], sig[SUITE_SIG];
   struct buf plain = { 0 }, box = { 0 };
-  int64_t row, now = record_now();
+  int64_t row = 0, now = record_now();
   reader_loc(s, p, to->principal, loc);
   reader_over(s->r, p, to->hash, p->kid, now, over);
   suite_sign(s->cred->sign_sk, over, sizeof over, sig);

@@ -10,9 +10,12 @@
 
 enum { PROTECT_COLUMNS = 256, PROTECT_NAME = 128, PROTECT_TEXT = 1024 };
 enum { PROTECT_NULL = 0, PROTECT_HIDE = 1 };          /* what somebody without the key meets: NULL, or no row */
-enum { PCOL_SEALED = 1, PCOL_NOTNULL = 2, PCOL_ROWID = 4 /* INTEGER PRIMARY KEY: the rowid itself */, PCOL_GENERATED = 8 };
+enum { PCOL_SEALED = 1, PCOL_NOTNULL = 2, PCOL_ROWID = 4 /* INTEGER PRIMARY KEY: the rowid itself */, PCOL_GENERATED = 8,
+       PCOL_PK = 16 /* of a key that is not the rowid */, PCOL_STRICT = 32 };
 #define PROTECT_SUFFIX "_dmp"                         /* the shadow's name: table + suffix */
 #define PROTECT_BOX "_dmp"                            /* the shadow's column that holds the box */
+
+#define PROTECT_ID "_dmpid"                           /* the shadow's primary key where the table has no INTEGER PRIMARY KEY */
 
 struct pcol { char name[PROTECT_NAME], decl[PROTECT_NAME], coll[32], dflt[PROTECT_TEXT]; uint8_t flags; };
 struct protect {
@@ -23,10 +26,11 @@ struct protect {
   uint32_t columns;
   struct pcol *c;                                     /* owned */
   char *ddl;                                          /* owned: CREATE TABLE as it was: what unprotecting restores */
-  uint8_t watched[32];                                /* hash of the views and triggers of the file that name the table */
+  uint8_t watched[32];                                /* hash of the views and triggers that name the table, or a view that does */
   uint8_t signer[32];                                 /* hash of the certificate that signed */
 };
 void protect_free(struct protect *p);
+const char *protect_rowid(const struct protect *p);   /* the shadow's column that is its rowid */
 /* Reads the description of a table; DMP_E_NOT_FOUND. verified: its signature is checked (needs a session). */
 int  protect_get(struct record *r, const char *table, struct protect *out);
 int  protect_verify(struct session *s, const char *table);

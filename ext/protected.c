@@ -2,6 +2,7 @@
 #include "protected.h"
 #include "convert.h"
 #include "memory.h"
+#include "protect_ddl.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@ struct ptab {
   struct record *r;                                   /* borrowed */
   struct protect d;                                   /* owned */
   char *schema, *shadow;                              /* owned: quoted "schema"."table_dmp" */
+  const char *key;                                    /* borrowed from d: the shadow's rowid column */
+  int without_rowid;                                  /* the table as it was declared */
   int *place;                                         /* owned: where a column stands: in SELECT for plain ones, in the box for sealed ones */
   int sealed;                                         /* how many are */
   struct unlocked *u;                                 /* owned, locked */
@@ -48,27 +51,47 @@ static int ptab_error(struct ptab *t, int e) {
   return rc;
 }
 
+static int ptab_fail(struct ptab *t, int rc, const char *message) {
+  sqlite3_free(t->base.zErrMsg);
+  t->base.zErrMsg = sqlite3_mprintf("%s", message);
+  return rc;
+}
+
+/* Is this the message about the primary key that the shadow holds as UNIQUE? Each of its columns is named, and no other. */
+static int names_key(const struct ptab *t, const char *m) {
+  int columns = 0, commas = 0;
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (!(t->d.c[i].flags & PCOL_PK)) continue;
+    char *name = sqlite3_mprintf("%s.%s", t->d.table, t->d.c[i].name);
+    const char *at = name ? strstr(m, name) : NULL;
+    int named = at && (at[strlen(name)] == 0 || at[strlen(name)] == ',');
+    sqlite3_free(name);
+    if (!named) return 0;
+    columns++;
+  }
+  for (; *m; m++) commas += *m == ',';
+  return columns > 0 && commas == columns - 1;
+}
+
 /* An error of the shadow in the table's own name. */
 static int shadow_error(struct ptab *t) {
   int rc = sqlite3_extended_errcode(t->c->db);
-  const char *m = sqlite3_errmsg(t->c->db);
+  const size_t n = strlen(t->d.table), k = strlen(PROTECT_SUFFIX);
   sqlite3_str *s = sqlite3_str_new(NULL);
-  size_t n = strlen(t->d.table), k = strlen(PROTECT_SUFFIX);
-  for (; *m; m++) {
-    sqlite3_str_appendchar(s, 1, *m);
-    size_t len = (size_t)sqlite3_str_length(s);
-    if (len >= n + k && sqlite3_strnicmp(m + 1 - k, PROTECT_SUFFIX, (int)k) == 0 &&
-        sqlite3_strnicmp(m + 1 - k - n, t->d.table, (int)n) == 0 && !isalnum((unsigned char)m[1]) && m[1] != '_') {
-      char *text = sqlite3_str_value(s);
-      text[len - k] = 0;
-      sqlite3_str *shorter = sqlite3_str_new(NULL);
-      sqlite3_str_appendall(shorter, text);
-      sqlite3_free(sqlite3_str_finish(s));
-      s = shorter;
-    }
+  for (const char *m = sqlite3_errmsg(t->c->db); *m; m++) {
+    int ours = sqlite3_strnicmp(m, t->d.table, (int)n) == 0 && sqlite3_strnicmp(m + n, PROTECT_SUFFIX, (int)k) == 0 && !isalnum((unsigned char)m[n + k]) &&
+               m[n + k] != '_';
+    sqlite3_str_append(s, m, ours ? (int)n : 1);
+    if (ours) m += n + k - 1;
   }
   sqlite3_free(t->base.zErrMsg);
   t->base.zErrMsg = sqlite3_str_finish(s);
+  if (rc == SQLITE_CONSTRAINT_UNIQUE && t->base.zErrMsg && names_key(t, t->base.zErrMsg)) return SQLITE_CONSTRAINT_PRIMARYKEY;
+  if (rc == SQLITE_CONSTRAINT_PRIMARYKEY && strcmp(t->key, PROTECT_ID) == 0) {
+    sqlite3_free(t->base.zErrMsg);
+    t->base.zErrMsg = sqlite3_mprintf("UNIQUE constraint failed: %s.rowid", t->d.table);
+    return SQLITE_CONSTRAINT_ROWID;
+  }
   return rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_ERROR : rc;
 }
 
@@ -85,7 +108,7 @@ static char *declaration(const struct protect *d) {
   sqlite3_str_appendall(s, "CREATE TABLE x(");
   for (uint32_t i = 0; i < d->columns; i++) {
     const struct pcol *c = &d->c[i];
-    sqlite3_str_appendf(s, "%s\"%w\" %s", i ? ", " : "", c->name, c->decl);
+    sqlite3_str_appendf(s, "%s\"%w\" %s", i ? ", " : "", c->name, c->flags & PCOL_STRICT && sqlite3_stricmp(c->decl, "ANY") == 0 ? "" : c->decl);
     if (*c->coll && sqlite3_stricmp(c->coll, "BINARY") != 0) sqlite3_str_appendf(s, " COLLATE \"%w\"", c->coll);
     if (c->flags & PCOL_ROWID) sqlite3_str_appendall(s, " PRIMARY KEY");
     else if (c->flags & PCOL_NOTNULL) sqlite3_str_appendall(s, " NOT NULL");
@@ -151,6 +174,8 @@ static int ptab_load(struct ptab *t, const char *schema, const char *table) {
   t->u = memory_new(sizeof *t->u);
   if (t->u == NULL) return DMP_E_LOCK;
   if (!t->schema || !t->shadow || !t->place || !t->update_mask) return DMP_E_NOMEM;
+  t->key = protect_rowid(&t->d);
+  t->without_rowid = ddl_without_rowid(t->d.ddl);
   ptab_places(t);
   ptab_statistics(t);
   return DMP_OK;
@@ -243,6 +268,11 @@ static enum affinity affinity_of(const char *decl) {
   return AFF_NUMERIC;
 }
 
+/* ANY of a STRICT table keeps what it is given; elsewhere it is a word like any other. */
+static int keeps_any(const struct pcol *c) { return c->flags & PCOL_STRICT && sqlite3_stricmp(c->decl, "ANY") == 0; }
+static enum affinity column_affinity(const struct pcol *c) { return keeps_any(c) ? AFF_BLOB : affinity_of(c->decl); }
+static const struct pcol INTEGER_COLUMN = { .decl = "INTEGER" };
+
 /* ---- planning: idxStr is the WHERE and ORDER BY that the shadow gets ----
  * A comparison converts by the affinity of both sides, and xFilter gets a value without its side's affinity. On a numeric
  * column that changes nothing. On others, a term whose right side is no literal carries a mark, and xFilter decides when it
@@ -283,7 +313,7 @@ static int pushable(struct ptab *t, sqlite3_index_info *info, int i) {
 static int is_rowid(const struct ptab *t, int col) { return col < 0 || t->d.c[col].flags & PCOL_ROWID; }
 
 static void append_column(sqlite3_str *s, const struct ptab *t, int col) {
-  if (is_rowid(t, col)) sqlite3_str_appendall(s, "rowid");
+  if (is_rowid(t, col)) sqlite3_str_appendf(s, "\"%w\"", t->key);
   else sqlite3_str_appendf(s, "\"%w\"", t->d.c[col].name);
 }
 
@@ -292,9 +322,12 @@ static const char *term_mark(const struct ptab *t, sqlite3_index_info *info, int
   int col = info->aConstraint[i].iColumn, op = info->aConstraint[i].op;
   sqlite3_value *literal;
   if (is_rowid(t, col) || op == SQLITE_INDEX_CONSTRAINT_LIKE || op == SQLITE_INDEX_CONSTRAINT_GLOB) return NULL;
-  enum affinity a = affinity_of(t->d.c[col].decl);
+  enum affinity a = column_affinity(&t->d.c[col]);
   if (a != AFF_TEXT && a != AFF_BLOB) return NULL;
-  if (!sqlite3_vtab_in(info, i, -1) && sqlite3_vtab_rhs_value(info, i, &literal) == SQLITE_OK) return NULL;
+  /* a literal has no affinity, a CAST has one; a text is compared alike by a TEXT column in both cases */
+  if (a == AFF_TEXT && !sqlite3_vtab_in(info, i, -1) && sqlite3_vtab_rhs_value(info, i, &literal) == SQLITE_OK &&
+      sqlite3_value_type(literal) == SQLITE_TEXT)
+    return NULL;
   return a == AFF_TEXT ? MARK_TEXT : MARK_NONE;
 }
 
@@ -400,7 +433,7 @@ static void pool_give(struct ptab *t, struct pcursor *c) {
 
 static int pool_take(struct ptab *t, struct pcursor *c, const char *tail, int box) {
   sqlite3_str *s = sqlite3_str_new(NULL);
-  sqlite3_str_appendall(s, box ? "SELECT rowid,\"" PROTECT_BOX "\"" : "SELECT rowid,NULL");
+  sqlite3_str_appendf(s, box ? "SELECT \"%w\",\"" PROTECT_BOX "\"" : "SELECT \"%w\",NULL", t->key);
   for (uint32_t i = 0; i < t->d.columns; i++)
     if (!(t->d.c[i].flags & PCOL_SEALED)) sqlite3_str_appendf(s, ",\"%w\"", t->d.c[i].name);
   sqlite3_str_appendf(s, " FROM %s%s", t->shadow, tail);
@@ -620,8 +653,8 @@ static struct value plain_value(sqlite3_value *v, int type) {
   }
 }
 
-static struct value stored_value(sqlite3_value *v, const char *decl) {
-  enum affinity a = affinity_of(decl);
+static struct value stored_value(sqlite3_value *v, const struct pcol *c) {
+  enum affinity a = column_affinity(c);
   int type = sqlite3_value_type(v);
   if (a == AFF_TEXT && (type == SQLITE_INTEGER || type == SQLITE_FLOAT)) return plain_value(v, SQLITE_TEXT);
   if (a == AFF_INTEGER || a == AFF_NUMERIC || a == AFF_REAL) type = sqlite3_value_numeric_type(v);
@@ -639,7 +672,7 @@ int protected_pack(const struct protect *d, sqlite3_value **v, struct buf *row) 
   size_t n = 0;
   if (x == NULL) return DMP_E_NOMEM;
   for (uint32_t i = 0; i < d->columns; i++)
-    if (d->c[i].flags & PCOL_SEALED) x[n++] = stored_value(*v++, d->c[i].decl);
+    if (d->c[i].flags & PCOL_SEALED) x[n++] = stored_value(*v++, &d->c[i]);
   buf_reset(row);
   row_put(row, x, n);
   free(x);
@@ -658,20 +691,18 @@ static int ptab_prepare(struct ptab *t, sqlite3_stmt **st, char *sql) {
   return SQLITE_OK;
 }
 
-/* A foreign key or a trigger's RAISE ends the statement whatever its OR says: SQLite honours OR for codes of constraints only. */
 static int ptab_run(struct ptab *t, sqlite3_stmt *st) {
-  int rc = sqlite3_step(st) == SQLITE_DONE ? SQLITE_OK : shadow_error(t), on = sqlite3_vtab_on_conflict(t->c->db);
-  if ((rc == SQLITE_CONSTRAINT_FOREIGNKEY || rc == SQLITE_CONSTRAINT_TRIGGER) && on != SQLITE_ABORT && on != SQLITE_REPLACE) rc = SQLITE_ERROR;
+  int rc = sqlite3_step(st) == SQLITE_DONE ? SQLITE_OK : shadow_error(t);
   sqlite3_reset(st);
   sqlite3_clear_bindings(st);
   return rc;
 }
 
-static char *old_sql(const struct ptab *t) { return sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE rowid=?1", t->shadow); }
+static char *old_sql(const struct ptab *t) { return sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=?1", t->shadow, t->key); }
 
 static char *insert_sql(const struct ptab *t, int replace) {
   sqlite3_str *s = sqlite3_str_new(NULL), *v = sqlite3_str_new(NULL);
-  sqlite3_str_appendf(s, "INSERT%s INTO %s(rowid,\"" PROTECT_BOX "\"", replace ? " OR REPLACE" : "", t->shadow);
+  sqlite3_str_appendf(s, "INSERT%s INTO %s(\"%w\",\"" PROTECT_BOX "\"", replace ? " OR REPLACE" : "", t->shadow, t->key);
   for (uint32_t i = 0; i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
     if (c->flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED)) continue;
@@ -704,19 +735,16 @@ static int random_rowid(struct ptab *t, int64_t *rowid) {
 /* SQLite's own choice of the next rowid. */
 static int next_rowid(struct ptab *t, int64_t *rowid) {
   char *sql = t->d.autoincrement
-    ? sqlite3_mprintf("SELECT max(coalesce((SELECT max(rowid) FROM %s),0),coalesce((SELECT seq FROM %s.sqlite_sequence WHERE name='%q" PROTECT_SUFFIX "'),0))",
-                      t->shadow, t->schema, t->d.table)
-    : sqlite3_mprintf("SELECT coalesce(max(rowid),0) FROM %s", t->shadow);   /* -1 is followed by 0 */
+    ? sqlite3_mprintf("SELECT max(coalesce((SELECT max(\"%w\") FROM %s),0),coalesce((SELECT seq FROM %s.sqlite_sequence WHERE name='%q" PROTECT_SUFFIX "'),0))",
+                      t->key, t->shadow, t->schema, t->d.table)
+    : sqlite3_mprintf("SELECT coalesce(max(\"%w\"),0) FROM %s", t->key, t->shadow);   /* -1 is followed by 0 */
   int rc = ptab_prepare(t, &t->next, sql);
   if (rc != SQLITE_OK) return rc;
   if (sqlite3_step(t->next) != SQLITE_ROW) return shadow_error(t);
   int64_t max = sqlite3_column_int64(t->next, 0);
   sqlite3_reset(t->next);
   if (max == INT64_MAX) rc = t->d.autoincrement ? SQLITE_FULL : random_rowid(t, rowid);
-  if (rc == SQLITE_FULL) {
-    sqlite3_free(t->base.zErrMsg);
-    t->base.zErrMsg = sqlite3_mprintf("database or disk is full");
-  }
+  if (rc == SQLITE_FULL) return ptab_fail(t, rc, "database or disk is full");
   if (max == INT64_MAX) return rc;
   *rowid = max + 1;
   return SQLITE_OK;
@@ -727,12 +755,8 @@ static int insert_rowid(struct ptab *t, sqlite3_value **argv, int64_t *rowid) {
   for (uint32_t i = 0; i < t->d.columns; i++)
     if (t->d.c[i].flags & PCOL_ROWID && sqlite3_value_type(argv[2 + i]) != SQLITE_NULL) given = argv[2 + i];
   if (sqlite3_value_type(given) == SQLITE_NULL) return next_rowid(t, rowid);
-  struct value v = stored_value(given, "INTEGER");
-  if (v.type != VALUE_INT) {
-    sqlite3_free(t->base.zErrMsg);
-    t->base.zErrMsg = sqlite3_mprintf("datatype mismatch");
-    return SQLITE_MISMATCH;
-  }
+  struct value v = stored_value(given, &INTEGER_COLUMN);
+  if (v.type != VALUE_INT) return ptab_fail(t, SQLITE_MISMATCH, "datatype mismatch");
   *rowid = v.u.i;
   return SQLITE_OK;
 }
@@ -745,6 +769,22 @@ static int default_value(struct ptab *t, const struct pcol *c, sqlite3_stmt **ke
   if (rc != SQLITE_OK || sqlite3_step(*keep) != SQLITE_ROW) return shadow_error(t);
   *v = sqlite3_column_value(*keep, 0);
   return SQLITE_OK;
+}
+
+/* A sealed value of a STRICT table, after affinity. */
+static int strict_error(struct ptab *t, const struct pcol *c, const struct value *x) {
+  static const char *const NAME[] = { [VALUE_INT] = "INT", [VALUE_REAL] = "REAL", [VALUE_TEXT] = "TEXT", [VALUE_BLOB] = "BLOB" };
+  static const uint8_t WANTS[] = { [AFF_BLOB] = VALUE_BLOB, [AFF_TEXT] = VALUE_TEXT, [AFF_INTEGER] = VALUE_INT, [AFF_REAL] = VALUE_REAL };
+  if (!(c->flags & PCOL_STRICT) || keeps_any(c) || x->type == VALUE_NULL || x->type == WANTS[affinity_of(c->decl)]) return SQLITE_OK;
+  sqlite3_free(t->base.zErrMsg);
+  t->base.zErrMsg = sqlite3_mprintf("cannot store %s value in %s column %s.%s", NAME[x->type], c->decl, t->d.table, c->name);
+  return SQLITE_CONSTRAINT_DATATYPE;
+}
+
+static int generated_error(struct ptab *t, const char *verb, const struct pcol *c) {
+  sqlite3_free(t->base.zErrMsg);
+  t->base.zErrMsg = sqlite3_mprintf("cannot %s%s generated column \"%s\"", verb, *verb == 'I' ? " into" : "", c->name);
+  return SQLITE_ERROR;
 }
 
 static int filled(const struct pcol *c) { return (c->flags & (PCOL_NOTNULL | PCOL_ROWID | PCOL_GENERATED)) == PCOL_NOTNULL; }
@@ -760,9 +800,11 @@ static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, con
     int null = sqlite3_value_type(v) == SQLITE_NULL, sealed = (c->flags & PCOL_SEALED) != 0;
     if (null && *c->dflt && sealed) rc = default_value(t, c, &keep[n], &v);
     if (rc == SQLITE_OK && sealed) {
-      x[n] = stored_value(v, c->decl);
-      null = x[n++].type == VALUE_NULL;
+      x[n] = stored_value(v, c);
+      null = x[n].type == VALUE_NULL;
+      rc = strict_error(t, c, &x[n++]);
     }
+    if (rc == SQLITE_OK && !null && c->flags & PCOL_GENERATED) rc = generated_error(t, "INSERT", c);
     if (*missing == NULL && null && (sealed || !*c->dflt) && filled(c)) *missing = c;
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
@@ -833,7 +875,9 @@ static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_v
     if (sqlite3_value_nochange(v)) continue;
     rc = replaced_null(t, c, &keep[i], &v);
     if (rc == SQLITE_OK && *missing == NULL && sqlite3_value_type(v) == SQLITE_NULL && filled(c)) *missing = c;
-    if (rc == SQLITE_OK && c->flags & PCOL_SEALED) x[t->place[i]] = stored_value(v, c->decl);
+    if (rc != SQLITE_OK || !(c->flags & PCOL_SEALED)) continue;
+    x[t->place[i]] = stored_value(v, c);
+    rc = strict_error(t, c, &x[t->place[i]]);
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
   for (uint32_t i = 0; keep && i < t->d.columns; i++) sqlite3_finalize(keep[i]);
@@ -842,8 +886,10 @@ static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_v
   return rc;
 }
 
+enum { CHANGE_SEAL = 1, CHANGE_REPLACE = 2, CHANGE_ROWID = 4 };
+
 /* UPDATE sets only the columns that change, so that UPDATE OF triggers and foreign keys see what a plain table shows them. */
-static int update_prepare(struct ptab *t, const uint8_t *mask, int replace) {
+static int update_prepare(struct ptab *t, const uint8_t *mask) {
   if (t->update && memcmp(mask, t->update_mask, t->d.columns + 1) == 0) {
     sqlite3_reset(t->update);
     return SQLITE_OK;
@@ -852,12 +898,13 @@ static int update_prepare(struct ptab *t, const uint8_t *mask, int replace) {
   t->update = NULL;
   sqlite3_str *s = sqlite3_str_new(NULL);
   int n = 0;
-  sqlite3_str_appendf(s, "UPDATE%s %s SET ", replace ? " OR REPLACE" : "", t->shadow);
+  sqlite3_str_appendf(s, "UPDATE%s %s SET ", mask[t->d.columns] & CHANGE_REPLACE ? " OR REPLACE" : "", t->shadow);
   for (uint32_t i = 0; i < t->d.columns; i++)
-    if (mask[i] && !(t->d.c[i].flags & PCOL_SEALED)) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->d.c[i].name, (int)i + 3);
-  if (mask[t->d.columns] & 1) sqlite3_str_appendf(s, "%s\"" PROTECT_BOX "\"=?2", n++ ? "," : "");
-  if (n == 0) sqlite3_str_appendf(s, "rowid=rowid");
-  sqlite3_str_appendall(s, " WHERE rowid=?1");
+    if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->d.c[i].name, (int)i + 3);
+  if (mask[t->d.columns] & CHANGE_SEAL) sqlite3_str_appendf(s, "%s\"" PROTECT_BOX "\"=?2", n++ ? "," : "");
+  if (mask[t->d.columns] & CHANGE_ROWID) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->key, (int)t->d.columns + 3);
+  if (n == 0) sqlite3_str_appendf(s, "\"%w\"=\"%w\"", t->key, t->key);
+  sqlite3_str_appendf(s, " WHERE \"%w\"=?1", t->key);
   memcpy(t->update_mask, mask, t->d.columns + 1);
   return ptab_prepare(t, &t->update, sqlite3_str_finish(s));
 }
@@ -872,7 +919,7 @@ static int unchanged_leave(struct ptab *t, sqlite3_value **argv, uint8_t *mask) 
     sqlite3_str_appendf(s, "%stypeof(\"%w\")=typeof(?%d) AND \"%w\" IS ?%d COLLATE BINARY", n++ ? "," : "SELECT ", t->d.c[i].name, (int)i + 3,
                         t->d.c[i].name, (int)i + 3);
   }
-  sqlite3_str_appendf(s, " FROM %s WHERE rowid=?1", t->shadow);
+  sqlite3_str_appendf(s, " FROM %s WHERE \"%w\"=?1", t->shadow, t->key);
   rc = ptab_prepare(t, &st, sqlite3_str_finish(s));
   if (rc == SQLITE_OK) {
     sqlite3_bind_value(st, 1, argv[0]);
@@ -889,40 +936,48 @@ static int unchanged_leave(struct ptab *t, sqlite3_value **argv, uint8_t *mask) 
   return rc;
 }
 
-static int ptab_change(struct ptab *t, struct session *s, int keyed, sqlite3_value **argv) {
-  struct buf row = { 0 }, box = { 0 };
-  const struct pcol *missing = NULL;
-  uint8_t mask[PROTECT_COLUMNS + 1] = { 0 };
-  int64_t from = sqlite3_value_int64(argv[0]), to = sqlite3_value_int64(argv[1]);
-  int seal = 0, replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE, rc = SQLITE_OK, all = 1;
+/* Which columns an UPDATE sets, what it does beside them (the byte after the columns), and the row's new id. */
+static int change_mask(struct ptab *t, sqlite3_value **argv, uint8_t *mask, int64_t *to) {
+  int rc, all = 1;
+  uint8_t *does = &mask[t->d.columns];
   for (uint32_t i = 0; i < t->d.columns; i++) {
     mask[i] = !sqlite3_value_nochange(argv[2 + i]);
     all = all && mask[i];
   }
-  if (all && (rc = unchanged_leave(t, argv, mask)) != SQLITE_OK) return rc == SQLITE_DONE ? SQLITE_OK : rc;
+  if (all && (rc = unchanged_leave(t, argv, mask)) != SQLITE_OK) return rc;
+  struct value id = stored_value(argv[1], &INTEGER_COLUMN);
+  if (id.type != VALUE_INT) return ptab_fail(t, SQLITE_MISMATCH, "datatype mismatch");
+  *to = id.u.i;
   for (uint32_t i = 0; i < t->d.columns; i++) {
-    if (mask[i] && t->d.c[i].flags & PCOL_SEALED) seal = 1;
-    if (mask[i] && t->d.c[i].flags & PCOL_ROWID) {
-      struct value v = stored_value(argv[2 + i], "INTEGER");
-      if (v.type != VALUE_INT) {
-        sqlite3_free(t->base.zErrMsg);
-        t->base.zErrMsg = sqlite3_mprintf("datatype mismatch");
-        return SQLITE_MISMATCH;
-      }
-      to = v.u.i;
-    }
+    if (!mask[i]) continue;
+    if (t->d.c[i].flags & PCOL_SEALED) *does |= CHANGE_SEAL;
+    if (t->d.c[i].flags & PCOL_GENERATED) return generated_error(t, "UPDATE", &t->d.c[i]);
+    if (!(t->d.c[i].flags & PCOL_ROWID)) continue;
+    struct value v = stored_value(argv[2 + i], &INTEGER_COLUMN);
+    if (v.type != VALUE_INT) return ptab_fail(t, SQLITE_MISMATCH, "datatype mismatch");
+    *to = v.u.i;
+    *does |= CHANGE_ROWID;
   }
-  if (to != from) seal = 1;                           /* a box is bound to its rowid */
-  if (seal && !keyed) return ptab_error(t, DMP_E_NO_TABLE_KEY);
-  if (seal) rc = update_row(t, s, from, argv, &row, &missing);
-  if (rc == SQLITE_OK && seal) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, to, &row, &box));
-  replace = replace && !missing;
-  mask[t->d.columns] = (uint8_t)(seal | replace << 1);
-  if (rc == SQLITE_OK) rc = update_prepare(t, mask, replace);
+  if (*to != sqlite3_value_int64(argv[0])) *does |= CHANGE_ROWID | CHANGE_SEAL;   /* a box is bound to its rowid */
+  return SQLITE_OK;
+}
+
+static int ptab_change(struct ptab *t, struct session *s, int keyed, sqlite3_value **argv) {
+  struct buf row = { 0 }, box = { 0 };
+  const struct pcol *missing = NULL;
+  uint8_t mask[PROTECT_COLUMNS + 1] = { 0 }, *does = &mask[t->d.columns];
+  int64_t from = sqlite3_value_int64(argv[0]), to;
+  int rc = change_mask(t, argv, mask, &to);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL && !keyed) rc = ptab_error(t, DMP_E_NO_TABLE_KEY);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, &row, &missing);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, to, &row, &box));
+  if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !missing) *does |= CHANGE_REPLACE;
+  if (rc == SQLITE_OK) rc = update_prepare(t, mask);
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(t->update, 1, from);
+    if (*does & CHANGE_ROWID) sqlite3_bind_int64(t->update, (int)t->d.columns + 3, to);
     for (uint32_t i = 0; i < t->d.columns; i++)
-      if (mask[i] && !(t->d.c[i].flags & PCOL_SEALED)) sqlite3_bind_value(t->update, (int)i + 3, argv[2 + i]);
+      if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(t->update, (int)i + 3, argv[2 + i]);
     rc = write_row(t, t->update, &box, missing);
   }
   buf_free(&row);
@@ -931,10 +986,17 @@ static int ptab_change(struct ptab *t, struct session *s, int keyed, sqlite3_val
 }
 
 static int ptab_erase(struct ptab *t, int64_t rowid) {
-  int rc = ptab_prepare(t, &t->erase, sqlite3_mprintf("DELETE FROM %s WHERE rowid=?1", t->shadow));
+  int rc = ptab_prepare(t, &t->erase, sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
   if (rc != SQLITE_OK) return rc;
   sqlite3_bind_int64(t->erase, 1, rowid);
   return ptab_run(t, t->erase);
+}
+
+/* A foreign key, a trigger's RAISE, a STRICT type ends the statement whatever its OR says: SQLite honours OR for codes of
+ * constraints, and only for those. */
+static int whatever_or(struct ptab *t, int rc) {
+  int on = sqlite3_vtab_on_conflict(t->c->db), always = rc == SQLITE_CONSTRAINT_FOREIGNKEY || rc == SQLITE_CONSTRAINT_TRIGGER || rc == SQLITE_CONSTRAINT_DATATYPE;
+  return always && on != SQLITE_ABORT && on != SQLITE_REPLACE ? SQLITE_ERROR : rc;
 }
 
 static int ptab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
@@ -949,7 +1011,8 @@ static int ptab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlit
   else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) rc = ptab_change(t, s, keyed, argv);
   else rc = keyed ? ptab_insert(t, s, argv, rowid) : ptab_error(t, DMP_E_NO_TABLE_KEY);
   sqlite3_set_last_insert_rowid(t->c->db, last);
-  return rc;
+  if (t->without_rowid) *rowid = last;                /* SQLite makes it last_insert_rowid(), which such a table leaves alone */
+  return whatever_or(t, rc);
 }
 
 /* DROP TABLE: by a reader; the shadow and the description go with it. */
@@ -969,12 +1032,24 @@ static int ptab_destroy(sqlite3_vtab *base) {
   return ptab_disconnect(base);
 }
 
-static int ptab_shadow_name(const char *name) { return sqlite3_stricmp(name, PROTECT_SUFFIX + 1) == 0; }
+/* ALTER TABLE RENAME: SQLite has renamed the virtual table in the schema, in views and triggers; the shadow follows, with
+ * indexes, triggers and foreign keys, and the description is signed for the new name. */
+static int ptab_rename(sqlite3_vtab *base, const char *name) {
+  struct ptab *t = (struct ptab *)base;
+  struct session *s;
+  int e = session_use(t->r, &s);                      /* not ptab_key: the views that were signed name the table as it was */
+  if (e == DMP_OK) e = protect_key(s, &t->d, t->u->key);
+  if (e == DMP_OK) ptab_finalize(t);
+  if (e == DMP_OK) e = convert_rename(s, &t->d, name);
+  return ptab_error(t, e);
+}
+
+static int ptab_shadow_name(const char *name) { return sqlite3_stricmp(name, &PROTECT_SUFFIX[1]) == 0; }
 
 static sqlite3_module MODULE = {
   .iVersion = 3, .xCreate = ptab_create, .xConnect = ptab_connect, .xBestIndex = ptab_best_index, .xDisconnect = ptab_disconnect,
   .xDestroy = ptab_destroy, .xOpen = ptab_open, .xClose = ptab_close, .xFilter = ptab_filter, .xNext = ptab_next, .xEof = ptab_eof,
-  .xColumn = ptab_column, .xRowid = ptab_rowid, .xUpdate = ptab_update, .xShadowName = ptab_shadow_name,
+  .xColumn = ptab_column, .xRowid = ptab_rowid, .xUpdate = ptab_update, .xRename = ptab_rename, .xShadowName = ptab_shadow_name,
 };
 
 int protected_register(struct connection *c) { return sqlite3_create_module(c->db, PROTECTED_MODULE, &MODULE, c); }

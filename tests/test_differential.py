@@ -49,7 +49,7 @@ def main():
     a = arguments()
     import differential
     folder = tempfile.mkdtemp(prefix='dmp-test-')
-    failed = passed = done = 0
+    failed = passed = 0
     try:
         template = differential.Template(folder)
         for line in exceptions_hold(template, differential):
@@ -57,10 +57,11 @@ def main():
             failed += 1
         passed += len(differential.EXCEPTIONS) - failed
         print('seed %d, %d statements' % (a.seed, a.statements))
-        for i in range((a.statements + LENGTH - 1) // LENGTH):
-            e = differential.Episode(a.seed * 1000003 + i, LENGTH, SHAPES)
+        i = -1
+        while differential.Pair.ran < a.statements:
+            i += 1
+            e = differential.Episode(a.seed * 1000003 + i, LENGTH)
             got = differential.play(template, e, e.statements)
-            done += LENGTH
             passed += got is None
             if got is None:
                 continue
@@ -69,14 +70,13 @@ def main():
             print('FAILED  %s\n%s\n' % (what[1] if what else got[1], e.text(kept)), flush=True)
             if failed >= a.failures:
                 break
-        print('%d statements in %d episodes, %d of which ended at an exception' % (done, i + 1, differential.Pair.ended_early))
+        print('%d statements compared in %d episodes; ended early at an exception: %s'
+              % (differential.Pair.ran, i + 1, ', '.join('%s %d' % x for x in sorted(differential.ENDED.items())) or 'none'))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print('%d passed, %d failed, 0 skipped' % (passed, failed))
     return failed != 0
 
-
-SHAPES = ('rowid',)
 
 if __name__ == '__main__':
     sys.exit(main())
