@@ -335,13 +335,28 @@ static int check_triggers(struct conversion *c) {
   return e;
 }
 
+/* ALTER TABLE leaves the statistics under the old name: without them the shadow's indexes are chosen blindly. */
+static int move_statistics(struct conversion *c, const char *from, const char *to) {
+  sqlite3_stmt *st = NULL;
+  const char *q = c->r->quoted;
+  char *sql = sqlite3_mprintf("SELECT 1 FROM %s.sqlite_schema WHERE name='sqlite_stat1'", q);
+  int there = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW;
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  if (!there) return DMP_OK;
+  int e = run(c, sqlite3_mprintf("UPDATE %s.sqlite_stat1 SET tbl=%Q, idx=replace(idx,'sqlite_autoindex_%q_','sqlite_autoindex_%q_') WHERE tbl=%Q", q, to,
+                                 from, to, from));
+  return e == DMP_OK ? run(c, sqlite3_mprintf("ANALYZE %s.sqlite_schema", q)) : e;   /* reads them again */
+}
+
 static int protect_steps(struct conversion *c) {
   const char *q = c->r->quoted, *t = c->d.table;
-  char *list = sealed_list(c);
-  int e = list ? DMP_OK : DMP_E_NOMEM;
+  char *list = sealed_list(c), *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t);
+  int e = list && shadow ? DMP_OK : DMP_E_NOMEM;
   c->d.scrub_due = 1;
   if (e == DMP_OK) e = protect_new_key(&c->d, c->key);
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w\" RENAME TO \"%w" PROTECT_SUFFIX "\"", q, t, t));
+  if (e == DMP_OK) e = move_statistics(c, t, shadow);
   if (e == DMP_OK) e = protect_put(c->s, &c->d);
   if (e == DMP_OK) e = protect_give(c->s, &c->d, c->key, &c->s->me);
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("CREATE VIRTUAL TABLE %s.\"%w\" USING " PROTECTED_MODULE, q, t));
@@ -351,6 +366,7 @@ static int protect_steps(struct conversion *c) {
   if (e == DMP_OK) e = check_triggers(c);
   if (e == DMP_OK) e = watched_hash(c->r, t, c->d.watched);
   if (e == DMP_OK) e = protect_put(c->s, &c->d);
+  sqlite3_free(shadow);
   sqlite3_free(list);
   return e;
 }
@@ -406,9 +422,12 @@ static int unprotect_steps(struct conversion *c) {
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("DROP TABLE %s.\"%w\"", q, t));
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" RENAME TO \"%w\"", q, t, t));
   if (e == DMP_OK) e = sequence_put(c);
+  char *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t);
+  if (e == DMP_OK) e = shadow ? move_statistics(c, shadow, t) : DMP_E_NOMEM;
   char *make = sqlite3_str_finish(again);
   if (e == DMP_OK && make) e = run(c, sqlite3_mprintf("%s", make));
   if (e == DMP_OK) e = protect_drop(c->s, &c->d);
+  sqlite3_free(shadow);
   sqlite3_free(make);
   sqlite3_free(nl);
   sqlite3_free(vl);
