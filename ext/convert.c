@@ -484,10 +484,24 @@ static int rebuild_shadow(struct conversion *c) {
   return e;
 }
 
+/* ALTER TABLE leaves the statistics under the old name: without them the shadow's indexes are chosen blindly. */
+static int move_statistics(struct conversion *c, const char *from, const char *to) {
+  sqlite3_stmt *st = NULL;
+  const char *q = c->r->quoted;
+  char *sql = sqlite3_mprintf("SELECT 1 FROM %s.sqlite_schema WHERE name='sqlite_stat1'", q);
+  int there = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW;
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  if (!there) return DMP_OK;
+  int e = run(c, sqlite3_mprintf("UPDATE %s.sqlite_stat1 SET tbl=%Q, idx=replace(idx,'sqlite_autoindex_%q_','sqlite_autoindex_%q_') WHERE tbl=%Q", q, to,
+                                 from, to, from));
+  return e == DMP_OK ? run(c, sqlite3_mprintf("ANALYZE %s.sqlite_schema", q)) : e;   /* reads them again */
+}
+
 static int protect_steps(struct conversion *c) {
   const char *q = c->r->quoted, *t = c->d.table;
-  char *list = sealed_list(c);
-  int e = list ? DMP_OK : DMP_E_NOMEM;
+  char *list = sealed_list(c), *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t);
+  int e = list && shadow ? DMP_OK : DMP_E_NOMEM;
   c->d.scrub_due = 1;
   if (e == DMP_OK) e = protect_new_key(&c->d, c->key);
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w\" RENAME TO \"%w" PROTECT_SUFFIX "\"", q, t, t));
@@ -495,12 +509,14 @@ static int protect_steps(struct conversion *c) {
   if (e == DMP_OK) e = protect_give(c->s, &c->d, c->key, &c->s->me);
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("CREATE VIRTUAL TABLE %s.\"%w\" USING " PROTECTED_MODULE, q, t));
   if (e == DMP_OK && c->rebuild) e = rebuild_shadow(c);
+  if (e == DMP_OK) e = move_statistics(c, t, shadow);  /* after the table that had them under its name is gone */
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" ADD COLUMN \"" PROTECT_BOX "\" BLOB NOT NULL DEFAULT x''", q, t));
   if (e == DMP_OK) e = run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_seal(\"%w\"%s)", q, t, protect_rowid(&c->d), list));
   if (e == DMP_OK) e = drop_columns(c);
   if (e == DMP_OK) e = check_triggers(c);
   if (e == DMP_OK) e = watched_hash(c->r, t, c->d.watched);
   if (e == DMP_OK) e = protect_put(c->s, &c->d);
+  sqlite3_free(shadow);
   sqlite3_free(list);
   return e;
 }
@@ -547,7 +563,10 @@ static int unprotect_steps(struct conversion *c) {
   if (e == DMP_OK) e = sequence_get(c);
   if (e == DMP_OK) e = replace_table(c, t, fresh, body, names, list);
   if (e == DMP_OK) e = sequence_put(c);
+  char *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t);
+  if (e == DMP_OK) e = shadow ? move_statistics(c, shadow, t) : DMP_E_NOMEM;
   if (e == DMP_OK) e = protect_drop(c->s, &c->d);
+  sqlite3_free(shadow);
   sqlite3_free(names);
   sqlite3_free(list);
   return e;
@@ -732,6 +751,10 @@ int convert_rename(struct session *s, struct protect *d, const char *name) {
   switches_on(s->r->db, &w);
   if (e == DMP_OK) e = run(&c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" RENAME TO \"%w" PROTECT_SUFFIX "\"", s->r->quoted, was, name));
   switches_back(s->r->db, &w);
+  char *from = sqlite3_mprintf("%s" PROTECT_SUFFIX, was), *to = sqlite3_mprintf("%s" PROTECT_SUFFIX, name);
+  if (e == DMP_OK) e = from && to ? move_statistics(&c, from, to) : DMP_E_NOMEM;
+  sqlite3_free(from);
+  sqlite3_free(to);
   if (e == DMP_OK) e = watched_hash(s->r, name, d->watched);
   if (e == DMP_OK) e = protect_put(s, d);
   if (e != DMP_OK) copy_name(d->table, sizeof d->table, was);

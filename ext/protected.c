@@ -8,11 +8,14 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
-enum { POOL = 8, CONSTRAINTS = 32, WHOLE = 500 /* values of an IN that the shadow gets at once */ };
+enum { POOL = 8, CONSTRAINTS = 32, INDEXES = 16, INDEX_COLUMNS = 8, WHOLE = 500 /* values of an IN that the shadow gets at once */ };
 enum { NEEDS_BOX = 1 };                               /* idxNum */
 
 /* What a session's key of the table costs once: in locked memory. */
 struct unlocked { uint8_t login[16]; unsigned generation; int state; /* 0 not asked, 1 held, 2 not held */ uint8_t key[32]; struct protect_sub sub; };
+
+/* An index of the shadow; rows[k]: how many rows agree in its first k columns, by the statistics. */
+struct pindex { int n, col[INDEX_COLUMNS]; double rows[INDEX_COLUMNS + 1]; };
 
 struct ptab {
   sqlite3_vtab base;                                  /* base class, first */
@@ -30,6 +33,7 @@ struct ptab {
   sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;
   uint8_t *update_mask;                               /* which columns the prepared UPDATE sets */
   double rows;                                        /* as the statistics say */
+  struct pindex index[INDEXES]; int indexes;
 };
 struct pcursor {
   sqlite3_vtab_cursor base;                           /* base class, first */
@@ -152,15 +156,59 @@ static void ptab_places(struct ptab *t) {
   }
 }
 
-/* Rows of the shadow by its statistics; a guess that prefers constraints where there are none. */
-static void ptab_statistics(struct ptab *t) {
-  char *sql = sqlite3_mprintf("SELECT max(CAST(stat AS INTEGER)) FROM %s.sqlite_stat1 WHERE tbl=%Q", t->schema, t->d.table);
+/* What the statistics say of one index; SQLite's own guesses where there are none. stat: "2085 7 1" or NULL. */
+static void index_rows(struct pindex *x, const char *stat, int unique, double rows) {
+  static const double GUESS[] = { 10, 9, 8, 7, 6, 5, 5, 5 };
+  x->rows[0] = rows;
+  for (int k = 0; k < x->n; k++) x->rows[k + 1] = unique && k == x->n - 1 ? 1 : GUESS[k];
+  for (int k = 0; stat && *stat >= '0' && *stat <= '9' && k <= x->n; k++) {
+    x->rows[k] = (double)strtoll(stat, (char **)&stat, 10);
+    stat += *stat == ' ';
+  }
+}
+
+static int column_named(const struct ptab *t, const char *name) {
+  for (uint32_t i = 0; name && i < t->d.columns; i++)
+    if (sqlite3_stricmp(t->d.c[i].name, name) == 0) return (int)i;
+  return -1;
+}
+
+static int has_statistics(struct ptab *t) {
   sqlite3_stmt *st = NULL;
-  t->rows = 200000;
-  if (sql && sqlite3_prepare_v2(t->c->db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int64(st, 0) > 0)
-    t->rows = sqlite3_column_double(st, 0);
+  char *sql = sqlite3_mprintf("SELECT 1 FROM %s.sqlite_schema WHERE name='sqlite_stat1'", t->schema);
+  int yes = sql && sqlite3_prepare_v2(t->c->db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW;
   sqlite3_finalize(st);
   sqlite3_free(sql);
+  return yes;
+}
+
+/* The shadow's indexes and how many rows they lead to: xBestIndex's costs follow. Partial ones are left to SQLite. */
+static void ptab_statistics(struct ptab *t) {
+  sqlite3_stmt *st = NULL;
+  int stats = has_statistics(t);
+  char *plain = sqlite3_mprintf("%s" PROTECT_SUFFIX, t->d.table);
+  char *sql = sqlite3_mprintf("SELECT l.seq,l.\"unique\",i.seqno,i.name,%s FROM pragma_index_list(%Q,%Q) l JOIN pragma_index_info(l.name,%Q) i "
+                              "WHERE NOT l.partial ORDER BY l.seq,i.seqno",
+                              stats ? "(SELECT stat FROM sqlite_stat1 s WHERE s.idx=l.name)" : "NULL", plain, t->r->schema, t->r->schema);
+  char *count = stats ? sqlite3_mprintf("SELECT max(CAST(stat AS INTEGER)) FROM %s.sqlite_stat1 WHERE tbl=%Q", t->schema, plain) : NULL;
+  t->rows = 200000;
+  if (count && sqlite3_prepare_v2(t->c->db, count, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int64(st, 0) > 0)
+    t->rows = sqlite3_column_double(st, 0);
+  sqlite3_finalize(st);
+  st = NULL;
+  struct pindex *x = NULL;
+  if (sql == NULL || sqlite3_prepare_v2(t->c->db, sql, -1, &st, NULL) != SQLITE_OK) st = NULL;
+  while (st && sqlite3_step(st) == SQLITE_ROW) {
+    int seqno = sqlite3_column_int(st, 2), col = column_named(t, (const char *)sqlite3_column_text(st, 3));
+    if (seqno == 0) x = t->indexes < INDEXES ? &t->index[t->indexes++] : NULL;
+    if (x == NULL || x->n != seqno || seqno >= INDEX_COLUMNS || col < 0) continue;
+    x->col[x->n++] = col;
+    index_rows(x, (const char *)sqlite3_column_text(st, 4), sqlite3_column_int(st, 1), t->rows);
+  }
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  sqlite3_free(count);
+  sqlite3_free(plain);
 }
 
 static int ptab_load(struct ptab *t, const char *schema, const char *table) {
@@ -356,27 +404,59 @@ static int order_pushable(const struct ptab *t, const sqlite3_index_info *info) 
   return info->nOrderBy > 0;
 }
 
-static void cost(struct ptab *t, sqlite3_index_info *info, int one, int equal, int ranges, int box) {
-  double rows = t->rows;
-  if (one) rows = 1;
-  for (int i = 0; i < equal && rows > 10; i++) rows /= 20;
-  for (int i = 0; i < ranges && rows > 10; i++) rows /= 4;
-  info->estimatedRows = (sqlite3_int64)(rows < 1 ? 1 : rows);
-  info->estimatedCost = rows * (box ? 3 : 1) + 5;     /* opening a row is dearer: joins put such scans outermost */
+/* What the pushed terms are, for the costs. */
+struct terms { int one, equal[CONSTRAINTS], equals, range[CONSTRAINTS], ranges, filters; };
+
+static int named(const int *list, int n, int col) {
+  int found = 0;
+  for (int i = 0; i < n; i++) found += list[i] == col;
+  return found;
+}
+
+static void terms_add(struct terms *q, const struct ptab *t, int col, int op) {
+  if (op == SQLITE_INDEX_CONSTRAINT_EQ && is_rowid(t, col)) q->one = 1;
+  else if (op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_IS || op == SQLITE_INDEX_CONSTRAINT_ISNULL) q->equal[q->equals++] = col;
+  else if (op == SQLITE_INDEX_CONSTRAINT_LT || op == SQLITE_INDEX_CONSTRAINT_LE || op == SQLITE_INDEX_CONSTRAINT_GT ||
+           op == SQLITE_INDEX_CONSTRAINT_GE) q->range[q->ranges++] = col;
+  else q->filters++;
+}
+
+/* Rows that the best index reads for these terms; t->rows when none helps. */
+static double rows_read(const struct ptab *t, const struct terms *q, int *used) {
+  double best = t->rows;
+  *used = 0;
+  for (int i = 0; i < t->indexes; i++) {
+    const struct pindex *x = &t->index[i];
+    int k = 0, n;
+    while (k < x->n && named(q->equal, q->equals, x->col[k])) k++;
+    double rows = x->rows[k];
+    n = k < x->n ? named(q->range, q->ranges, x->col[k]) : 0;
+    for (int j = 0; j < n; j++) rows /= 4;
+    if (rows >= best) continue;
+    best = rows;
+    *used = k + n;
+  }
+  return best < 1 ? 1 : best;
+}
+
+static void cost(const struct ptab *t, sqlite3_index_info *info, const struct terms *q, int box) {
+  int used = 0;
+  double read = q->one ? 1 : rows_read(t, q, &used), out = read;
+  for (int i = used; i < q->equals + q->ranges + q->filters && out > 2 && !q->one; i++) out /= 2;
+  info->estimatedRows = (sqlite3_int64)out;
+  info->estimatedCost = read * (used ? 2 : 1) + (box ? out * 3 : 0) + 5;   /* opening is dearer than reading: joins put it outermost */
 }
 
 static int ptab_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   struct ptab *t = (struct ptab *)base;
-  int args = 0, terms = 0, one = 0, equal = 0, ranges = 0, box = 0;
+  int args = 0, terms = 0, box = 0;
+  struct terms q = { 0 };
   sqlite3_str *s = sqlite3_str_new(NULL);
   for (int i = 0; i < info->nConstraint && terms < CONSTRAINTS; i++) {
     if (!pushable(t, info, i)) continue;
-    int col = info->aConstraint[i].iColumn, op = info->aConstraint[i].op;
     sqlite3_str_appendall(s, terms++ ? " AND " : " WHERE ");
     append_term(s, t, info, i, ++args);
-    if (op == SQLITE_INDEX_CONSTRAINT_EQ && is_rowid(t, col)) one = 1;
-    else if (op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_IS) equal++;
-    else ranges++;
+    terms_add(&q, t, info->aConstraint[i].iColumn, info->aConstraint[i].op);
   }
   if (order_pushable(t, info)) {
     for (int i = 0; i < info->nOrderBy; i++) {
@@ -393,8 +473,8 @@ static int ptab_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   info->idxStr = sqlite3_str_finish(s);
   info->needToFreeIdxStr = 1;
   info->idxNum = box ? NEEDS_BOX : 0;
-  if (one) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
-  cost(t, info, one, equal, ranges, box);
+  if (q.one) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+  cost(t, info, &q, box);
   return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
 }
 

@@ -255,6 +255,8 @@ class Statements:
     # A NULL given to a column that has a DEFAULT is one of the exceptions.
     def given(self, c):
         v = self.value()
+        if 'STRICT' in self.s.shape and self.r.random() < .9:
+            v = self.r.choice({'INT': NUMBERS[:8], 'INTEGER': NUMBERS[:8], 'REAL': NUMBERS, 'TEXT': TEXTS, 'BLOB': BLOBS, 'ANY': TEXTS + NUMBERS}[c.decl])
         while v == 'NULL' and c.default not in (None, 'NULL'):
             v = self.value()
         return v
@@ -285,7 +287,7 @@ class Statements:
     def update(self):
         r = self.r
         verb = r.choice(['UPDATE'] * 6 + ['UPDATE OR ' + x for x in ('REPLACE', 'IGNORE', 'FAIL', 'ABORT', 'ROLLBACK')])
-        sets = ['%s=%s' % (c.name, self.expr() if r.random() < .5 else self.value()) for c in r.sample(self.s.columns, r.randint(1, 2))]
+        sets = ['%s=%s' % (c.name, self.expr() if r.random() < (.1 if 'STRICT' in self.s.shape else .5) else self.given(c)) for c in r.sample(self.s.columns, r.randint(1, 2))]
         if r.random() < .15:
             sets.append((self.rowid if r.random() < .2 and self.rowid else 'id') + '=' + r.choice(['id+100', 'id+1', '-id', self.id(), 'id', "'x'", 'id-1']))
         if r.random() < .15:
