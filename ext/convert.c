@@ -739,7 +739,7 @@ int convert_rename(struct session *s, struct protect *d, const char *name) {
   sqlite3_snprintf(sizeof was, was, "%s", d->table);
   if (body == NULL) return DMP_E_PROTECT_BAD;
   /* the list of views is signed anew: they must have been compared under the schema that is being changed */
-  if (c.r->watched_version != c.r->schema_version) return named(&c, DMP_E_TABLE_BUSY, "read table %s once, then rename it", was);
+  if (c.r->watched_check != c.r->schema_checks) return named(&c, DMP_E_TABLE_BUSY, "read table %s once, then rename it", was);
   if (strpbrk(name, "\"'`")) return named(&c, DMP_E_TABLE_RULE, "a quotation mark in the name of the table");
   if (sqlite3_strnicmp(name, "dmp", 3) == 0) return DMP_E_NAME_TAKEN;
   if (names_table(body, was) && ddl_count(body, "REFERENCES"))   /* what unprotecting restores would name a table that is gone */

@@ -270,9 +270,9 @@ static int ptab_key(struct ptab *t, struct session **s, int *held) {
   *held = 0;
   int e = session_use(t->r, s);
   if (e == DMP_E_NO_SESSION) return DMP_OK;
-  if (e == DMP_OK && t->r->watched_version != t->r->schema_version) {
+  if (e == DMP_OK && t->r->watched_check != t->r->schema_checks) {
     e = convert_check(*s);                            /* a view or trigger planted since the table was protected */
-    if (e == DMP_OK) t->r->watched_version = t->r->schema_version;
+    if (e == DMP_OK) t->r->watched_check = t->r->schema_checks;
   }
   if (e != DMP_OK) return e;
   if (t->c->unsettled) {                              /* a key was drawn in a transaction that may be rolled back */

@@ -53,7 +53,7 @@ int record_new(sqlite3 *db, const char *schema, struct record **out) {
   if (r == NULL) return DMP_E_NOMEM;
   r->db = db;
   r->anchor_fd = -1;
-  r->schema_version = r->watched_version = -1;
+  r->schema_version = r->watched_check = -1;
   r->schema = strdup(schema);
   char *q = sqlite3_mprintf("\"%w\"", schema);
   if (q != NULL) r->quoted = strdup(q);
@@ -306,10 +306,16 @@ int record_check_schema(struct record *r) {
   if (st == NULL || sqlite3_step(st) != SQLITE_ROW) return record_sql_fault(r);
   int64_t v = sqlite3_column_int64(st, 0);
   sqlite3_reset(st);
-  if (v == r->schema_version) return DMP_OK;
+  unsigned data = 0;
+  int known = sqlite3_file_control(r->db, r->schema, SQLITE_FCNTL_DATA_VERSION, &data) == SQLITE_OK && data == r->schema_data;
+  if (v == r->schema_version && (r->schema_settled || known)) return DMP_OK;
   int e = record_schema_scan(r);
-  if (e == DMP_OK) r->schema_version = v;
-  return e;
+  if (e != DMP_OK) return e;
+  r->schema_version = v;
+  r->schema_data = data;
+  r->schema_settled = sqlite3_get_autocommit(r->db);
+  r->schema_checks++;
+  return DMP_OK;
 }
 
 int record_check_temp(struct record *r) {

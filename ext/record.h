@@ -81,9 +81,12 @@ struct record {
   char detail[192];                       /* what of the schema stands in the way; told with the next error, once */
   unsigned data_version;                  /* of the file when caches were last known good */
   int64_t schema_version;                 /* of the schema that was last checked */
+  unsigned schema_data;                   /* data version then: one checked inside a transaction counts only with it, */
+  int schema_settled;                     /* for a rollback gives its number to somebody else's schema; 1: checked outside of one */
+  int64_t schema_checks;                  /* how often */
   struct connection *connection;          /* borrowed: whose record this is */
   int converting;                         /* a protected table's entry is dropped, its shadow kept */
-  int64_t watched_version;                /* schema version at which the protected tables were last checked */
+  int64_t watched_check;                  /* the check of the schema after which the protected tables were checked */
   int users;                              /* virtual tables connected: without any, no statement may stay prepared */
   sqlite3_stmt *st[STMT_COUNT];
 };

@@ -287,7 +287,8 @@ class Statements:
     def update(self):
         r = self.r
         verb = r.choice(['UPDATE'] * 6 + ['UPDATE OR ' + x for x in ('REPLACE', 'IGNORE', 'FAIL', 'ABORT', 'ROLLBACK')])
-        sets = ['%s=%s' % (c.name, self.expr() if r.random() < (.1 if 'STRICT' in self.s.shape else .5) else self.given(c)) for c in r.sample(self.s.columns, r.randint(1, 2))]
+        sets = ['%s=%s' % (c.name, self.expr() if r.random() < (.1 if 'STRICT' in self.s.shape else .5) else self.given(c) if 'STRICT' in self.s.shape else self.value())
+                for c in r.sample(self.s.columns, r.randint(1, 2))]
         if r.random() < .15:
             sets.append((self.rowid if r.random() < .2 and self.rowid else 'id') + '=' + r.choice(['id+100', 'id+1', '-id', self.id(), 'id', "'x'", 'id-1']))
         if r.random() < .15:
@@ -465,19 +466,18 @@ class Pair:
 
     def early(self, sql, a, b):
         """The exceptions that the generator does meet: from there on the two sides may differ."""
-        if b[-1] == FOREIGN and a[-1] != FOREIGN and (sql.count('),(') or 'SELECT' in sql or 'UPDATE' in sql or 'DELETE' in sql):
-            return 'immediate key'
-        if 'SET' in sql and ' FROM src WHERE' in sql and (b[0] != 'rows' or any('UPDATE OF' in d for d in self.e.ddl)):
-            return 'update from'
-        if self.e.shape not in ('rowid', 'STRICT') and sql.startswith('UPDATE OR'):
-            return 'order'
-        if 'OR IGNORE' in sql or 'OR FAIL' in sql:
-            return 'gaps' if 'AUTOINCREMENT' in self.e.ddl[1] else 'half' if b[-1] == 'datatype mismatch' or 'cannot store' in b[-1] else None
-        if 'cannot store' in b[-1]:
-            return 'half'
-        if self.e.shape != 'rowid' and 'rows' not in (a[0], b[0]) and a[-1] != b[-1]:
-            return 'which'
-        return 'replaced' if sql.startswith('UPDATE OR REPLACE') and 'id=' in sql else None
+        both, strange = 'rows' not in (a[0], b[0]), self.e.shape not in ('rowid', 'STRICT')
+        several = both or one(self.con[0], 'SELECT changes()') > 1
+        partly = 'OR IGNORE' in sql or 'OR FAIL' in sql
+        found = [name for name, so in (
+            ('immediate key', b[-1] == FOREIGN and a[-1] != FOREIGN and several),
+            ('update from', 'SET' in sql and ' FROM src WHERE' in sql and (b[0] != 'rows' or any('UPDATE OF' in d for d in self.e.ddl))),
+            ('order', strange and sql.startswith('UPDATE OR')),
+            ('gaps', partly and 'AUTOINCREMENT' in self.e.ddl[1]),
+            ('half', 'cannot store' in b[-1] or partly and b[-1] == 'datatype mismatch'),
+            ('which', both and self.e.shape != 'rowid' and a[-1] != b[-1]),
+            ('replaced', sql.startswith('UPDATE OR REPLACE') and 'id=' in sql)) if so]
+        return found[0] if found else None
 
     def compare(self, sql):
         """None, or the difference."""

@@ -202,6 +202,22 @@ class Protected(Case):
         self.c.execute("SELECT dmp_protect('consultation')")
         self.assertEqual(self.c.execute('SELECT note FROM mine LIMIT 1').fetchall(), [('canari note 0',)])
 
+    def test_a_view_planted_under_the_number_of_a_schema_that_was_rolled_back_is_met(self):
+        self.protect()
+        for transaction in (True, False):
+            self.notes(self.c)
+            self.c.execute('BEGIN')
+            self.c.execute('CREATE VIEW harmless AS SELECT 1')
+            self.notes(self.c)
+            self.c.execute('ROLLBACK')
+            self.p.raw().execute('CREATE VIEW leak AS SELECT note FROM consultation')
+            if transaction:
+                self.c.execute('BEGIN')
+            self.refused(25, self.c, 'SELECT * FROM leak')
+            if transaction:
+                self.c.execute('ROLLBACK')
+            self.p.raw().execute('DROP VIEW leak')
+
     def test_planted_text_that_names_our_functions_is_refused(self):
         self.protect()
         for plant in ('CREATE TABLE trap(x CHECK(dmp_row_turn(1,x) IS NULL))', 'CREATE INDEX trap ON letter(n) WHERE dmp_logout() IS NULL',
