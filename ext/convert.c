@@ -612,7 +612,6 @@ static int whole(struct conversion *c, int (*steps)(struct conversion *c)) {
   if (e != DMP_OK) sqlite3_exec(db, "ROLLBACK TO dmp_convert", NULL, NULL, NULL);
   if (sqlite3_exec(db, "RELEASE dmp_convert", NULL, NULL, NULL) != SQLITE_OK && e == DMP_OK) e = record_sql_fault(c->r);
   else c->r->fault = f;
-  session_stale(c->s);
   return e;
 }
 
@@ -627,7 +626,8 @@ static int begin(struct conversion *c, struct session *s) {
 }
 
 static void end(struct conversion *c) {
-  c->r->connection->unsettled = 1;
+  c->r->connection->unsettled = c->r->connection->unsettled || !sqlite3_get_autocommit(c->r->db);
+  session_stale(c->s);
   sqlite3_set_last_insert_rowid(c->r->db, c->last);
   protect_free(&c->d);
   memory_free(c->key);

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
 enum { POOL = 8, CONSTRAINTS = 32, INDEXES = 16, INDEX_COLUMNS = 8, WHOLE = 500 /* values of an IN that the shadow gets at once */ };
@@ -30,6 +31,7 @@ struct ptab {
   struct unlocked *u;                                 /* owned, locked */
   struct buf scratch;                                 /* of point look-ups by writes */
   sqlite3_stmt *pool[POOL]; char *pool_sql[POOL];     /* idle statements of closed cursors */
+  int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
   sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;
   uint8_t *update_mask;                               /* which columns the prepared UPDATE sets */
   double rows;                                        /* as the statistics say */
@@ -275,17 +277,18 @@ static int ptab_key(struct ptab *t, struct session **s, int *held) {
     if (e == DMP_OK) t->r->watched_check = t->r->schema_checks;
   }
   if (e != DMP_OK) return e;
-  if (t->c->unsettled) {                              /* a key was drawn in a transaction that may be rolled back */
+  if (t->c->unsettled && !t->begun) {                 /* a key was drawn in a transaction that may be rolled back */
     t->c->unsettled = !sqlite3_get_autocommit(t->c->db);
     session_stale(*s);
   }
   if (u->state == 0 || u->generation != (*s)->generation || memcmp(u->login, (*s)->login_id, 16) != 0) {
     struct protect now;
-    u->sub.ready = 0;
     e = protect_get(t->r, t->d.table, &now);          /* the key may have turned */
+    int same = e == DMP_OK && u->state == 1 && memcmp(u->login, (*s)->login_id, 16) == 0 && memcmp(t->d.kid, now.kid, 16) == 0;
     if (e == DMP_OK) memcpy(t->d.kid, now.kid, 16);
     protect_free(&now);
-    if (e == DMP_OK) e = protect_key(*s, &t->d, u->key);
+    if (!same) u->sub.ready = 0;
+    if (e == DMP_OK && !same) e = protect_key(*s, &t->d, u->key);
     u->state = e == DMP_OK ? 1 : 2;
     u->generation = (*s)->generation;
     memcpy(u->login, (*s)->login_id, 16);
@@ -761,8 +764,9 @@ int protected_pack(const struct protect *d, sqlite3_value **v, struct buf *row) 
 
 /* ---- writing ---- */
 
+/* sql is not looked at when the statement is there; freed. */
 static int ptab_prepare(struct ptab *t, sqlite3_stmt **st, char *sql) {
-  if (sql == NULL) return SQLITE_NOMEM;
+  if (sql == NULL && *st == NULL) return SQLITE_NOMEM;
   int rc = *st ? SQLITE_OK : sqlite3_prepare_v3(t->c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
   sqlite3_free(sql);
   if (rc != SQLITE_OK) return shadow_error(t);
@@ -802,7 +806,7 @@ static int random_rowid(struct ptab *t, int64_t *rowid) {
   for (int tries = 0; tries < 100; tries++) {
     sqlite3_randomness(sizeof *rowid, rowid);
     *rowid = (*rowid & (INT64_MAX >> 1)) + 1;
-    int rc = ptab_prepare(t, &t->old, old_sql(t));
+    int rc = ptab_prepare(t, &t->old, t->old ? NULL : old_sql(t));
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_int64(t->old, 1, *rowid);
     rc = sqlite3_step(t->old);
@@ -814,7 +818,7 @@ static int random_rowid(struct ptab *t, int64_t *rowid) {
 
 /* SQLite's own choice of the next rowid. */
 static int next_rowid(struct ptab *t, int64_t *rowid) {
-  char *sql = t->d.autoincrement
+  char *sql = t->next ? NULL : t->d.autoincrement
     ? sqlite3_mprintf("SELECT max(coalesce((SELECT max(\"%w\") FROM %s),0),coalesce((SELECT seq FROM %s.sqlite_sequence WHERE name='%q" PROTECT_SUFFIX "'),0))",
                       t->key, t->shadow, t->schema, t->d.table)
     : sqlite3_mprintf("SELECT coalesce(max(\"%w\"),0) FROM %s", t->key, t->shadow);   /* -1 is followed by 0 */
@@ -913,7 +917,7 @@ static int ptab_insert(struct ptab *t, struct session *s, sqlite3_value **argv, 
   if (rc == SQLITE_OK) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, id, &row, &box));
   replace = replace && !missing;                      /* which would put the box's own default */
   sqlite3_stmt **st = replace ? &t->replace : &t->insert;
-  if (rc == SQLITE_OK) rc = ptab_prepare(t, st, insert_sql(t, replace));
+  if (rc == SQLITE_OK) rc = ptab_prepare(t, st, *st ? NULL : insert_sql(t, replace));
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(*st, 1, id);
     for (uint32_t i = 0; i < t->d.columns; i++)
@@ -928,7 +932,7 @@ static int ptab_insert(struct ptab *t, struct session *s, sqlite3_value **argv, 
 
 /* The values of a row as it is now; they borrow from t->scratch. SQLITE_DONE: an earlier row of the same UPDATE replaced it. */
 static int old_values(struct ptab *t, struct session *s, int64_t rowid, struct value *v) {
-  int rc = ptab_prepare(t, &t->old, old_sql(t));
+  int rc = ptab_prepare(t, &t->old, t->old ? NULL : old_sql(t));
   if (rc != SQLITE_OK) return rc;
   sqlite3_bind_int64(t->old, 1, rowid);
   rc = sqlite3_step(t->old);
@@ -1066,7 +1070,7 @@ static int ptab_change(struct ptab *t, struct session *s, int keyed, sqlite3_val
 }
 
 static int ptab_erase(struct ptab *t, int64_t rowid) {
-  int rc = ptab_prepare(t, &t->erase, sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
+  int rc = ptab_prepare(t, &t->erase, t->erase ? NULL : sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
   if (rc != SQLITE_OK) return rc;
   sqlite3_bind_int64(t->erase, 1, rowid);
   return ptab_run(t, t->erase);
@@ -1079,12 +1083,22 @@ static int whatever_or(struct ptab *t, int rc) {
   return always && on != SQLITE_ABORT && on != SQLITE_REPLACE ? SQLITE_ERROR : rc;
 }
 
+/* The checks of ptab_key, once a transaction: nobody else changes the file while this connection writes. */
+static int write_key(struct ptab *t, struct session **s, int *held) {
+  *s = t->r->session;
+  *held = t->begun && t->checked && !t->c->unsettled && *s && (*s)->pid == getpid() && t->u->state == 1 && memcmp(t->u->login, (*s)->login_id, 16) == 0;
+  if (*held) return DMP_OK;
+  int e = ptab_key(t, s, held);
+  t->checked = e == DMP_OK;
+  return e;
+}
+
 static int ptab_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
   struct ptab *t = (struct ptab *)base;
   struct session *s;
   int keyed, rc;
   sqlite3_int64 last = sqlite3_last_insert_rowid(t->c->db);
-  int e = ptab_key(t, &s, &keyed);
+  int e = write_key(t, &s, &keyed);
   if (e != DMP_OK) return ptab_error(t, e);
   if (t->d.without_key == PROTECT_HIDE && !keyed) return ptab_error(t, DMP_E_NO_TABLE_KEY);
   if (argc == 1) rc = ptab_erase(t, sqlite3_value_int64(argv[0]));
@@ -1124,12 +1138,43 @@ static int ptab_rename(sqlite3_vtab *base, const char *name) {
   return ptab_error(t, e);
 }
 
+/* ---- transactions: a key that was read may be rolled back ---- */
+
+static int ptab_forget(sqlite3_vtab *base) {
+  struct ptab *t = (struct ptab *)base;
+  if (t->c->unsettled) t->u->state = 0;
+  return SQLITE_OK;
+}
+
+static int ptab_begin(sqlite3_vtab *base) {
+  ((struct ptab *)base)->begun = 1;
+  ((struct ptab *)base)->checked = 0;
+  return ptab_forget(base);
+}
+
+static int ptab_end(sqlite3_vtab *base) {
+  ((struct ptab *)base)->begun = 0;
+  return ptab_forget(base);
+}
+
+static int ptab_savepoint(sqlite3_vtab *base, int n) {
+  (void)base;
+  (void)n;
+  return SQLITE_OK;
+}
+
+static int ptab_rollback_to(sqlite3_vtab *base, int n) {
+  (void)n;
+  return ptab_forget(base);
+}
+
 static int ptab_shadow_name(const char *name) { return sqlite3_stricmp(name, &PROTECT_SUFFIX[1]) == 0; }
 
 static sqlite3_module MODULE = {
   .iVersion = 3, .xCreate = ptab_create, .xConnect = ptab_connect, .xBestIndex = ptab_best_index, .xDisconnect = ptab_disconnect,
   .xDestroy = ptab_destroy, .xOpen = ptab_open, .xClose = ptab_close, .xFilter = ptab_filter, .xNext = ptab_next, .xEof = ptab_eof,
-  .xColumn = ptab_column, .xRowid = ptab_rowid, .xUpdate = ptab_update, .xRename = ptab_rename, .xShadowName = ptab_shadow_name,
+  .xColumn = ptab_column, .xRowid = ptab_rowid, .xUpdate = ptab_update, .xRename = ptab_rename, .xBegin = ptab_begin, .xCommit = ptab_end, .xRollback = ptab_end,
+  .xSavepoint = ptab_savepoint, .xRelease = ptab_savepoint, .xRollbackTo = ptab_rollback_to, .xShadowName = ptab_shadow_name,
 };
 
 int protected_register(struct connection *c) { return sqlite3_create_module(c->db, PROTECTED_MODULE, &MODULE, c); }

@@ -64,6 +64,8 @@ EXCEPTIONS = [
 # Refusals with the same text and effect but another code: (plain, protected, in statements with, reason).
 OTHERWISE = 'only codes that are no constraint end a statement on a virtual table whatever its OR says'
 CODES = [(('SQLITE_CONSTRAINT_FOREIGNKEY', 'SQLITE_CONSTRAINT_TRIGGER', 'SQLITE_CONSTRAINT_DATATYPE'), 'SQLITE_ERROR', 'OR ' + w, OTHERWISE) for w in ('IGNORE', 'FAIL', 'ROLLBACK')]
+CODES += [(('SQLITE_CONSTRAINT_TRIGGER',), 'SQLITE_CONSTRAINT_FOREIGNKEY', '', 'RESTRICT is told by either code, whichever rule of several comes first'),
+          (('SQLITE_CONSTRAINT_FOREIGNKEY',), 'SQLITE_CONSTRAINT_TRIGGER', '', 'the same')]
 
 NUMBERS = ['0', '1', '-1', '2', '3', '42', '7', '9223372036854775807', '-9223372036854775808', '9007199254740993', '1.0', '1.5', '-0.0', '1e300',
            '9e999', '-9e999', '0.1', '1e15', '123456789012345678901234567890', '4611686018427387904.0']
