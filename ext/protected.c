@@ -18,6 +18,8 @@ struct unlocked { uint8_t login[16]; unsigned generation; int state; /* 0 not as
 /* An index of the shadow; rows[k]: how many rows agree in its first k columns, by the statistics. */
 struct pindex { int n, col[INDEX_COLUMNS]; double rows[INDEX_COLUMNS + 1]; };
 
+struct pooled { sqlite3_stmt *st; char *tail; int box; };   /* owned: reads the shadow, with the box or without, WHERE and ORDER BY tail */
+
 struct ptab {
   sqlite3_vtab base;                                  /* base class, first */
   struct connection *c;                               /* borrowed */
@@ -30,7 +32,7 @@ struct ptab {
   int sealed;                                         /* how many are */
   struct unlocked *u;                                 /* owned, locked */
   struct buf scratch;                                 /* of point look-ups by writes */
-  sqlite3_stmt *pool[POOL]; char *pool_sql[POOL];     /* idle statements of closed cursors */
+  struct pooled pool[POOL];                           /* idle statements of closed cursors */
   int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
   sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;
   uint8_t *update_mask;                               /* which columns the prepared UPDATE sets */
@@ -39,8 +41,8 @@ struct ptab {
 };
 struct pcursor {
   sqlite3_vtab_cursor base;                           /* base class, first */
-  sqlite3_stmt *st; char *sql;                        /* owned while open */
-  int eof, needs_box, opened;
+  sqlite3_stmt *st; char *tail; int box;              /* owned while open: see pooled */
+  int eof, opened;
   int keyed;                                          /* the login holds the key */
   struct buf plain;                                   /* the opened row */
   const uint8_t *row; size_t row_len;
@@ -130,10 +132,9 @@ static void ptab_finalize(struct ptab *t) {
     *all[i] = NULL;
   }
   for (int i = 0; i < POOL; i++) {
-    sqlite3_finalize(t->pool[i]);
-    sqlite3_free(t->pool_sql[i]);
-    t->pool[i] = NULL;
-    t->pool_sql[i] = NULL;
+    sqlite3_finalize(t->pool[i].st);
+    sqlite3_free(t->pool[i].tail);
+    t->pool[i] = (struct pooled){ 0 };
   }
 }
 
@@ -496,42 +497,51 @@ static int ptab_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
   return SQLITE_OK;
 }
 
-/* A closed cursor's statement waits for the next one with the same text. */
+/* A closed cursor's statement waits for the next one with the same WHERE and ORDER BY. */
 static void pool_give(struct ptab *t, struct pcursor *c) {
   if (c->st == NULL) return;
   sqlite3_reset(c->st);
   sqlite3_clear_bindings(c->st);
   int i = 0;
-  while (i < POOL && t->pool[i]) i++;
+  while (i < POOL && t->pool[i].st) i++;
   if (i == POOL) {
     i = 0;
-    sqlite3_finalize(t->pool[0]);
-    sqlite3_free(t->pool_sql[0]);
+    sqlite3_finalize(t->pool[0].st);
+    sqlite3_free(t->pool[0].tail);
   }
-  t->pool[i] = c->st;
-  t->pool_sql[i] = c->sql;
+  t->pool[i] = (struct pooled){ c->st, c->tail, c->box };
   c->st = NULL;
-  c->sql = NULL;
+  c->tail = NULL;
 }
 
-static int pool_take(struct ptab *t, struct pcursor *c, const char *tail, int box) {
+static char *select_sql(const struct ptab *t, const char *tail, int box) {
   sqlite3_str *s = sqlite3_str_new(NULL);
   sqlite3_str_appendf(s, box ? "SELECT \"%w\",\"" PROTECT_BOX "\"" : "SELECT \"%w\",NULL", t->key);
   for (uint32_t i = 0; i < t->d.columns; i++)
     if (!(t->d.c[i].flags & PCOL_SEALED)) sqlite3_str_appendf(s, ",\"%w\"", t->d.c[i].name);
   sqlite3_str_appendf(s, " FROM %s%s", t->shadow, tail);
-  c->sql = sqlite3_str_finish(s);
-  if (c->sql == NULL) return SQLITE_NOMEM;
-  for (int i = 0; i < POOL; i++)
-    if (t->pool[i] && strcmp(t->pool_sql[i], c->sql) == 0) {
-      c->st = t->pool[i];
-      t->pool[i] = NULL;
-      sqlite3_free(t->pool_sql[i]);
-      t->pool_sql[i] = NULL;
-      return SQLITE_OK;
-    }
-  int rc = sqlite3_prepare_v3(t->c->db, c->sql, -1, SQLITE_PREPARE_PERSISTENT, &c->st, NULL);
-  return rc == SQLITE_OK ? rc : shadow_error(t);
+  return sqlite3_str_finish(s);
+}
+
+static int pool_take(struct ptab *t, struct pcursor *c, const char *tail, int box) {
+  c->box = box;
+  for (int i = 0; i < POOL; i++) {
+    struct pooled *p = &t->pool[i];
+    if (p->st == NULL || p->box != box || strcmp(p->tail, tail) != 0) continue;
+    c->st = p->st;
+    c->tail = p->tail;
+    *p = (struct pooled){ 0 };
+    return SQLITE_OK;
+  }
+  char *sql = select_sql(t, tail, box);
+  c->tail = sqlite3_mprintf("%s", tail);
+  int rc = sql && c->tail ? sqlite3_prepare_v3(t->c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &c->st, NULL) : SQLITE_NOMEM;
+  if (rc != SQLITE_OK) {
+    sqlite3_free(c->tail);
+    c->tail = NULL;
+  }
+  sqlite3_free(sql);
+  return rc == SQLITE_OK || rc == SQLITE_NOMEM ? rc : shadow_error(t);
 }
 
 static int ptab_close(sqlite3_vtab_cursor *base) {
@@ -652,13 +662,14 @@ static int ptab_filter(sqlite3_vtab_cursor *base, int num, const char *str, int 
   struct ptab *t = (struct ptab *)base->pVtab;
   struct session *s;
   pool_give(t, c);
-  c->needs_box = num & NEEDS_BOX;
   c->eof = 1;
   int e = ptab_key(t, &s, &c->keyed);
   if (e != DMP_OK) return ptab_error(t, e);
   if (t->d.without_key == PROTECT_HIDE && !c->keyed) return SQLITE_OK;
-  char *text = filter_text(str, argc, argv);
-  int rc = text ? pool_take(t, c, text, c->needs_box) : SQLITE_NOMEM;
+  const char *p = str;
+  struct term marked;
+  char *text = term_next(&p, &marked) ? filter_text(str, argc, argv) : NULL;
+  int rc = text || p == str ? pool_take(t, c, text ? text : str, num & NEEDS_BOX) : SQLITE_NOMEM;
   if (rc == SQLITE_OK) rc = filter_bind(c->st, str, argc, argv);
   sqlite3_free(text);
   return rc == SQLITE_OK ? pcursor_step(c) : rc;
