@@ -610,8 +610,13 @@ static int whole(struct conversion *c, int (*steps)(struct conversion *c)) {
   switches_back(db, &w);
   struct fault f = c->r->fault;
   if (e != DMP_OK) sqlite3_exec(db, "ROLLBACK TO dmp_convert", NULL, NULL, NULL);
-  if (sqlite3_exec(db, "RELEASE dmp_convert", NULL, NULL, NULL) != SQLITE_OK && e == DMP_OK) e = record_sql_fault(c->r);
-  else c->r->fault = f;
+  if (sqlite3_exec(db, "RELEASE dmp_convert", NULL, NULL, NULL) != SQLITE_OK && e == DMP_OK) {   /* which was the commit */
+    e = record_sql_fault(c->r);
+    f = c->r->fault;
+    named(c, e, "%s", sqlite3_errmsg(db));
+    sqlite3_exec(db, "ROLLBACK TO dmp_convert; RELEASE dmp_convert", NULL, NULL, NULL);
+  }
+  c->r->fault = f;
   return e;
 }
 
@@ -695,18 +700,22 @@ int convert_unprotect(struct session *s, const char *table) {
   return e;
 }
 
+/* Inside the statement that takes a reader away, which is itself whole or not at all: a savepoint could not be opened there. */
+static int rotate_within(struct conversion *c) {
+  int was;
+  switch_set(c->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, &was);   /* no row changes for the practice */
+  c->r->connection->conversion = c;
+  int e = rotate_steps(c);
+  c->r->connection->conversion = NULL;
+  sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, was, NULL);
+  return e;
+}
+
 int convert_rotate(struct session *s, const char *table, const uint8_t *without) {
   struct conversion c;
   int e = with_key(s, table, &c);
   if (e == DMP_OK && without) e = protect_withdraw(s, &c.d, without);
-  if (e == DMP_OK) {
-    int was;
-    switch_set(s->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, &was);   /* no row changes for the practice */
-    s->r->connection->conversion = &c;
-    e = rotate_steps(&c);
-    s->r->connection->conversion = NULL;
-    sqlite3_db_config(s->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, was, NULL);
-  }
+  if (e == DMP_OK) e = without ? rotate_within(&c) : whole(&c, rotate_steps);
   end(&c);
   return e;
 }

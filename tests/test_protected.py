@@ -273,35 +273,72 @@ class Protected(Case):
 
     # ---- crashes and full disks ----
 
-    def test_protecting_killed_at_fifty_moments_happened_or_did_not(self):
-        self.c.execute('WITH RECURSIVE n(i) AS (SELECT 41 UNION ALL SELECT i+1 FROM n WHERE i<?) INSERT INTO consultation(id,patient_id,day,note,motif) '
-                       "SELECT i,1,'2026-01-01','canari note '||(i-1),'m' FROM n", (KILL_ROWS,))
-        self.p.close()
-        took, states = None, {'plain': 0, 'protected': 0}
-        for k in range(KILLS + 1):
+    def killed(self, moments, verb, check):
+        """Runs verb(whether it is protected) in a child that is killed at so many moments; check(connection) after each."""
+        took = None
+        for k in range(moments + 1):
             on = one(self.p.raw(), "SELECT count(*) FROM sqlite_schema WHERE name='consultation_dmp'")
-            what = "SELECT dmp_unprotect('consultation')" if on else "SELECT dmp_protect('consultation','note,motif')"
             child = subprocess.Popen([sys.executable, '-c', RUN % (os.path.dirname(SO), os.path.dirname(os.path.abspath(__file__)), self.p.path, self.p.key('dr'),
-                                                                   'c.execute("%s")' % what)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                                                   'c.execute("%s")' % verb(on))], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             child.stdout.readline()
             start = time.time()
             child.stdin.write(b'\n')
             child.stdin.flush()
             if k == 0:
-                child.stdout.readline()
+                self.assertEqual(child.stdout.readline(), b'done\n')
                 took = time.time() - start
             else:
-                time.sleep(took * 1.1 * k / KILLS)
+                time.sleep(took * 1.1 * k / moments)
                 child.send_signal(signal.SIGKILL)
             child.communicate()
             c = self.p.login('dr')
-            on = one(c, "SELECT count(*) FROM sqlite_schema WHERE name='consultation_dmp'")
-            states['protected' if on else 'plain'] += 1
-            self.assertEqual(one(c, 'SELECT count(*) FROM dmp_protected'), 2 * on)
+            check(c)
             self.assertEqual(c.execute("SELECT count(*), sum(note='canari note '||(id-1)), min(motif IS NOT NULL) FROM consultation").fetchall(), [(KILL_ROWS, KILL_ROWS, 1)])
             self.assertEqual(one(c, 'PRAGMA integrity_check'), 'ok')
             self.p.close()
+
+    def fill(self):
+        self.c.execute('WITH RECURSIVE n(i) AS (SELECT 41 UNION ALL SELECT i+1 FROM n WHERE i<?) INSERT INTO consultation(id,patient_id,day,note,motif) '
+                       "SELECT i,1,'2026-01-01','canari note '||(i-1),'m' FROM n", (KILL_ROWS,))
+
+    def test_protecting_killed_at_fifty_moments_happened_or_did_not(self):
+        self.fill()
+        self.p.close()
+        states = {'plain': 0, 'protected': 0}
+
+        def check(c):
+            on = one(c, "SELECT count(*) FROM sqlite_schema WHERE name='consultation_dmp'")
+            states['protected' if on else 'plain'] += 1
+            self.assertEqual(one(c, 'SELECT count(*) FROM dmp_protected'), 2 * on)
+
+        self.killed(KILLS, lambda on: "SELECT dmp_unprotect('consultation')" if on else "SELECT dmp_protect('consultation','note,motif')", check)
         self.assertGreater(min(states.values()), 0, states)
+
+    def test_a_rotation_killed_at_twenty_moments_leaves_every_row_open_to_its_reader(self):
+        self.fill()
+        self.protect()
+        self.p.close()
+        self.killed(20, lambda on: "SELECT dmp_rotate('consultation')", lambda c: None)
+
+    def test_taking_a_reader_away_killed_at_twenty_moments_leaves_every_row_open_to_the_other(self):
+        self.fill()
+        self.protect()
+        self.c.execute("INSERT INTO protected_reader VALUES('consultation',?)", (self.p.id['two'],))
+        self.p.close()
+        self.killed(20, lambda on: 'DELETE FROM protected_reader WHERE principal=%d' % self.p.id['two'],
+                    lambda c: c.execute("INSERT OR IGNORE INTO protected_reader VALUES('consultation',?)", (self.p.id['two'],)))
+
+    def test_every_conversion_is_one_commit(self):
+        self.protect()
+        self.c.execute('PRAGMA wal_autocheckpoint=0')
+        for sql in ("INSERT INTO protected_reader VALUES('consultation',%d)" % self.p.id['two'], "SELECT dmp_rotate('consultation')",
+                    'DELETE FROM protected_reader WHERE principal=%d' % self.p.id['two'], "SELECT dmp_unprotect('consultation')",
+                    "SELECT dmp_protect('consultation','note,motif')"):
+            self.c.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+            self.c.execute(sql)
+            wal = open(self.p.path + '-wal', 'rb').read()
+            step = 24 + int.from_bytes(wal[8:12], 'big')
+            self.assertEqual(sum(any(wal[i + 4:i + 8]) for i in range(32, len(wal), step)), 1, sql)
 
     def test_a_full_disk_leaves_the_table_as_it_was(self):
         c = self.c
