@@ -1061,7 +1061,7 @@ static int ptab_change(struct ptab *t, struct session *s, int keyed, sqlite3_val
   struct buf row = { 0 }, box = { 0 };
   const struct pcol *missing = NULL;
   uint8_t mask[PROTECT_COLUMNS + 1] = { 0 }, *does = &mask[t->d.columns];
-  int64_t from = sqlite3_value_int64(argv[0]), to;
+  int64_t from = sqlite3_value_int64(argv[0]), to = from;
   int rc = change_mask(t, argv, mask, &to);
   if (rc == SQLITE_OK && *does & CHANGE_SEAL && !keyed) rc = ptab_error(t, DMP_E_NO_TABLE_KEY);
   if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, &row, &missing);
