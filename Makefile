@@ -1,5 +1,5 @@
 # Builds everything into build/.  make SAN=1: with AddressSanitizer and UBSan, into build-san/.
-#   make            the extension, the import module and its parser, the file driver
+#   make            the extension, the module that brings it into a program (LD_PRELOAD), the import module and its parser, the file driver
 #   make check      unit and scenario tests            make install PREFIX=/usr/local DESTDIR=
 CC      ?= gcc
 SAN     ?=
@@ -21,8 +21,8 @@ FUSE_LIBS   := $(shell pkg-config --libs fuse3)
 XML_CFLAGS  := $(shell pkg-config --cflags libxml-2.0)
 XML_LIBS    := $(shell pkg-config --libs libxml-2.0)
 
-# ext/import_*.c belong to dmp_import.so, ext/parse_*.c to the child that parses; the rest is dmp.so.
-EXT_SRC    := $(filter-out ext/import_% ext/parse_%,$(wildcard ext/*.c))
+# ext/import_*.c belong to dmp_import.so, ext/parse_*.c to the child that parses, ext/preload_*.c to dmp_preload.so; the rest is dmp.so.
+EXT_SRC    := $(filter-out ext/import_% ext/parse_% ext/preload_%,$(wildcard ext/*.c))
 IMPORT_SRC := $(wildcard ext/import_*.c)
 PARSE_SRC  := $(wildcard ext/parse_*.c) ext/syntax.c ext/bytes.c
 FUSE_SRC   := $(wildcard fuse/*.c)
@@ -32,7 +32,7 @@ obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 EXT_OBJ := $(call obj,$(EXT_SRC))
 GEN     := $(B)/gen/rights_data.h $(B)/gen/layout_sql.h
 
-all: $(B)/dmp.so $(if $(IMPORT_SRC),$(B)/dmp_import.so $(B)/dmp-parse) $(if $(FUSE_SRC),$(B)/dmpfs)
+all: $(B)/dmp.so $(B)/dmp_preload.so $(if $(IMPORT_SRC),$(B)/dmp_import.so $(B)/dmp-parse) $(if $(FUSE_SRC),$(B)/dmpfs)
 
 $(B)/gen/rights_data.h: scripts/embed $(wildcard schema/*.tsv) $(RIGHTS)
 	@mkdir -p $(@D)
@@ -50,6 +50,8 @@ $(B)/obj/%.o: %.c Makefile | $(GEN)
 # The extension links no libsqlite3: it uses the API that its host gives it.
 $(B)/dmp.so: $(EXT_OBJ)
 	$(CC) $(CFLAGS) -shared $^ -o $@ $(LDFLAGS) -lsodium -lpthread -lm
+$(B)/dmp_preload.so: $(call obj,ext/preload_dmp.c)
+	$(CC) $(CFLAGS) -shared $^ -o $@ $(LDFLAGS) -ldl
 $(B)/dmp_import.so: $(call obj,$(IMPORT_SRC) ext/syntax.c ext/bytes.c ext/rights.c ext/suite.c)
 	$(CC) $(CFLAGS) -shared $^ -o $@ $(LDFLAGS) -lsodium
 $(B)/dmp-parse: $(call obj,$(PARSE_SRC))
@@ -86,7 +88,7 @@ check: all unit
 # Never the test builds of $(B)/random and $(B)/yes.
 install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/dmp $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(B)/dmp.so $(B)/dmp_import.so $(DESTDIR)$(PREFIX)/lib/dmp
+	install -m 644 $(B)/dmp.so $(B)/dmp_preload.so $(B)/dmp_import.so $(DESTDIR)$(PREFIX)/lib/dmp
 	install -m 755 $(B)/dmp-parse $(B)/dmpfs $(DESTDIR)$(PREFIX)/lib/dmp
 	install -m 755 scripts/dmp $(DESTDIR)$(PREFIX)/bin/dmp
 	ln -sf ../lib/dmp/dmpfs $(DESTDIR)$(PREFIX)/bin/dmpfs

@@ -35,22 +35,28 @@ int connection_record(struct connection *c, const char *schema, struct record **
   if (r == NULL) return DMP_E_NOMEM;
   c->r = r;
   int e = record_new(c->db, schema, out);
-  if (e == DMP_OK) c->r[c->n++] = *out;
+  if (e == DMP_OK) {
+    (*out)->connection = c;
+    c->r[c->n++] = *out;
+  }
   return e;
 }
 
 char *connection_error(struct record *r, sqlite3 *db, int e, int *rc) {
   if (e == DMP_E_SQL && r) {
     *rc = r->fault.sql_rc;
-    return sqlite3_mprintf("%s", sqlite3_errmsg(db));
+    char *m = sqlite3_mprintf("%s", *r->detail ? r->detail : sqlite3_errmsg(db));
+    *r->detail = 0;
+    return m;
   }
   for (size_t i = 0; i < sizeof ERRORS / sizeof *ERRORS; i++) {
     if (ERRORS[i].number != e) continue;
     *rc = ERRORS[i].rc;
     if (r && r->fault.table && (*rc == SQLITE_CORRUPT))
       return sqlite3_mprintf("dmp-E%03d: %s (%s row %lld)", e, ERRORS[i].text, r->fault.table, r->fault.row);
-    if (r && r->fault.column) return sqlite3_mprintf("dmp-E%03d: %s (column %s)", e, ERRORS[i].text, r->fault.column);
-    return sqlite3_mprintf("dmp-E%03d: %s", e, ERRORS[i].text);
+    char *m = sqlite3_mprintf(r && *r->detail ? "dmp-E%03d: %s (%s)" : "dmp-E%03d: %s", e, ERRORS[i].text, r ? r->detail : "");
+    if (r) *r->detail = 0;
+    return m;
   }
   *rc = SQLITE_ERROR;
   return sqlite3_mprintf("dmp-E000: unexpected error");

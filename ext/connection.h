@@ -4,7 +4,13 @@
 #define CONNECTION_H
 #include "session.h"
 
-struct connection { sqlite3 *db; struct record **r; size_t n; };
+struct conversion;
+struct connection {
+  sqlite3 *db;
+  struct record **r; size_t n;
+  struct conversion *conversion;                      /* a table being protected or unprotected at this moment; NULL */
+  int unsettled;                                      /* a table's key was made in a transaction that may still be rolled back */
+};
 int  connection_new(sqlite3 *db, struct connection **out);
 void connection_free(struct connection *c);
 /* The record handle of a schema, made when new. */

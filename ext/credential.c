@@ -203,6 +203,17 @@ static int payload_open(struct key_file *f, const uint8_t file_key[SUITE_KEY], s
   return rc;
 }
 
+/* Whether a file key is this file's: sealing under another one would close the file for ever. */
+static int payload_fits(struct key_file *f, const uint8_t file_key[SUITE_KEY]) {
+  struct buf scratch = {0};
+  struct box_ad ad = box_about(PAYLOAD_ID);
+  const uint8_t *plain;
+  size_t n;
+  int rc = box_open(file_key, &ad, payload_at(f), PAYLOAD_BOX, &scratch, &plain, &n);
+  buf_free(&scratch);
+  return rc == 0 || rc == DMP_E_NOMEM ? rc : DMP_E_KEY_PIN;
+}
+
 /* The folder of a path and the name in it. */
 static int folder_open(const char *path, const char **name) {
   const char *slash = strrchr(path, '/');
@@ -300,33 +311,70 @@ int credential_create(const char *path, const void *pin, size_t pin_len, struct 
   return rc;
 }
 
+static int path_read(const char *path, struct key_file *f) {
+  int fd = key_open(path);
+  if (fd < 0) return DMP_E_KEY_OPEN;
+  int rc = file_read(fd, f);
+  close(fd);
+  return rc;
+}
+
+static int payload_take(struct key_file *f, const uint8_t file_key[SUITE_KEY], struct credential *c) {
+  int rc = payload_open(f, file_key, c);
+  if (rc == 0) credential_derive(c);
+  else bytes_wipe(c, sizeof *c);
+  return rc;
+}
+
 int credential_open(const char *path, const void *pin, size_t pin_len, struct credential *c, struct kdf_cost *cost) {
   uint8_t file_key[SUITE_KEY];
   struct key_file f;
   unsigned slot = 0;
   bytes_wipe(c, sizeof *c);
-  int fd = key_open(path);
-  if (fd < 0) return DMP_E_KEY_OPEN;
-  int rc = file_read(fd, &f);
-  close(fd);
+  int rc = path_read(path, &f);
   if (rc == 0) rc = file_unlock(&f, pin, pin_len, file_key, &slot);
-  if (rc == 0) rc = payload_open(&f, file_key, c);
-  if (rc == 0) {
-    credential_derive(c);
-    *cost = slot_cost(slot_at(&f, slot));
-  } else bytes_wipe(c, sizeof *c);
+  if (rc == 0) rc = payload_take(&f, file_key, c);
+  if (rc == 0) *cost = slot_cost(slot_at(&f, slot));
   bytes_wipe(file_key, sizeof file_key);
   return rc;
 }
 
+int credential_file_key(const char *path, const void *pin, size_t pin_len, uint8_t file_key[SUITE_KEY]) {
+  struct key_file f;
+  unsigned slot;
+  int rc = path_read(path, &f);
+  if (rc == 0) rc = file_unlock(&f, pin, pin_len, file_key, &slot);
+  if (rc != 0) bytes_wipe(file_key, SUITE_KEY);
+  return rc;
+}
+
+/* The cost of the first PIN slot: file_check saw that there is one. */
+static struct kdf_cost file_cost(struct key_file *f) {
+  unsigned i = 0;
+  while (get16(slot_at(f, i) + AT_TYPE) != SLOT_PIN) i++;
+  return slot_cost(slot_at(f, i));
+}
+
+int credential_open_with(const char *path, const uint8_t file_key[SUITE_KEY], struct credential *c, struct kdf_cost *cost) {
+  struct key_file f;
+  bytes_wipe(c, sizeof *c);
+  int rc = path_read(path, &f);
+  if (rc != 0) return rc;
+  rc = payload_take(&f, file_key, c);
+  if (rc == 0) *cost = file_cost(&f);
+  return rc == DMP_E_KEY_FORMAT ? DMP_E_KEY_PIN : rc;
+}
+
 /* What update and change_pin share: the file behind the path (a link stays a link) is read under a lock, opened,
  * changed and replaced. */
-struct change { const struct credential *payload; const void *pin; size_t pin_len; };
+struct change { const struct credential *payload; const void *pin; size_t pin_len; const uint8_t *file_key; /* instead of a PIN */ };
 
 static int file_change(struct key_file *f, const void *pin, size_t pin_len, const struct change *to) {
   uint8_t file_key[SUITE_KEY];
   unsigned i = 0;
-  int rc = file_unlock(f, pin, pin_len, file_key, &i);
+  int rc = 0;
+  if (to->file_key == NULL) rc = file_unlock(f, pin, pin_len, file_key, &i);
+  else if ((rc = payload_fits(f, to->file_key)) == 0) memcpy(file_key, to->file_key, sizeof file_key);
   if (rc == 0 && to->payload != NULL) rc = payload_seal(f, file_key, to->payload);
   if (rc == 0 && to->pin != NULL) {
     uint8_t *slot = slot_at(f, i);
@@ -351,6 +399,10 @@ static int change(const char *path, const void *pin, size_t pin_len, const struc
 
 int credential_update(const char *path, const void *pin, size_t pin_len, const struct credential *c) {
   return change(path, pin, pin_len, &(struct change){ .payload = c });
+}
+
+int credential_update_with(const char *path, const uint8_t file_key[SUITE_KEY], const struct credential *c) {
+  return change(path, NULL, 0, &(struct change){ .payload = c, .file_key = file_key });
 }
 
 int credential_change_pin(const char *path, const void *old_pin, size_t old_len, const void *new_pin, size_t new_len) {

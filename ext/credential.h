@@ -22,7 +22,12 @@ void credential_derive(struct credential *c);         /* fills the derived field
 int credential_create(const char *path, const void *pin, size_t pin_len, struct kdf_cost cost, const struct credential *c);
 /* Reads, opens with the PIN, derives. *cost = the slot's. */
 int credential_open(const char *path, const void *pin, size_t pin_len, struct credential *c, struct kdf_cost *cost);
+/* The same in two steps, for whoever keeps the file key (keyring.h): it outlives a change of the PIN. A key that opens nothing is
+ * DMP_E_KEY_PIN. */
+int credential_file_key(const char *path, const void *pin, size_t pin_len, uint8_t file_key[32]);
+int credential_open_with(const char *path, const uint8_t file_key[32], struct credential *c, struct kdf_cost *cost);
 /* Replaces the payload (first login completes record, authority, directory, serial). The PIN opens the file key. */
 int credential_update(const char *path, const void *pin, size_t pin_len, const struct credential *c);
+int credential_update_with(const char *path, const uint8_t file_key[32], const struct credential *c);
 int credential_change_pin(const char *path, const void *old_pin, size_t old_len, const void *new_pin, size_t new_len);
 #endif

@@ -3,7 +3,9 @@
 #include "sqlite3ext.h"
 SQLITE_EXTENSION_INIT1
 #include "connection.h"
+#include "convert.h"
 #include "functions.h"
+#include "protected.h"
 #include "table.h"
 #include "verify.h"
 
@@ -26,6 +28,8 @@ int sqlite3_dmp_init(sqlite3 *db, char **err, const sqlite3_api_routines *api) {
     return rc;
   }
   rc = table_register(c);                             /* the module owns c from here, also when registering fails */
+  if (rc == SQLITE_OK) rc = protected_register(c);
+  if (rc == SQLITE_OK) rc = convert_register(c);
   if (rc == SQLITE_OK) rc = verify_register(c);
   return rc == SQLITE_OK ? functions_register(c) : rc;
 }

@@ -1,6 +1,8 @@
 /* functions.c: the SQL functions (see functions.h). */
 #include "functions.h"
+#include "convert.h"
 #include "filename.h"
+#include "keyring.h"
 #include "login.h"
 #include "reader.h"
 #include <stdio.h>
@@ -24,6 +26,7 @@ static const char *text_arg(int argc, sqlite3_value **argv, int i) {
 static int pin_arg(int argc, sqlite3_value **argv, int i, struct pin *out) {
   out->p = text_arg(argc, argv, i);
   out->n = out->p ? (size_t)sqlite3_value_bytes(argv[i]) : 0;
+  out->file_key = NULL;
   return out->p && strlen(out->p) == out->n ? DMP_OK : DMP_E_ARGUMENT;
 }
 
@@ -101,34 +104,62 @@ static void fn_keygen(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   else function_error(ctx, r, e);
 }
 
-/* $DMP_ASKPASS prints the PIN on its first line. */
+/* $DMP_ASKPASS prints the PIN on its first line. Without such a program: DMP_E_LOCKED. */
 static int pin_ask(char out[DMP_PIN_MAX + 2], struct pin *pin) {
   const char *program = secure_getenv("DMP_ASKPASS");
   char stdio[DMP_PIN_MAX + 2];
   FILE *f = program && *program ? popen(program, "re") : NULL;
-  if (f == NULL) return DMP_E_ARGUMENT;
+  if (f == NULL) return DMP_E_LOCKED;
   setvbuf(f, stdio, _IOFBF, sizeof stdio);            /* so that the PIN stays in memory that is wiped */
   int good = fgets(out, DMP_PIN_MAX + 2, f) != NULL;
   pclose(f);
   bytes_wipe(stdio, sizeof stdio);
   if (!good) return DMP_E_KEY_PIN;
   out[strcspn(out, "\r\n")] = 0;
-  *pin = (struct pin){ out, strlen(out) };
+  *pin = (struct pin){ .p = out, .n = strlen(out) };
   return DMP_OK;
+}
+
+/* With the file key that dmp_unlock() left in the keyring. One that opens nothing (another file took the path) is forgotten. */
+static int login_unlocked(struct record *r, const char *name, const char *on_behalf, const char *fingerprint) {
+  uint8_t key[KEYRING_KEY];
+  char *path;
+  int e = keyring_get(name, key, &path);
+  if (e == DMP_OK) {
+    e = login_open(r, path, (struct pin){ .file_key = key }, on_behalf, fingerprint);
+    if (e == DMP_E_KEY_PIN) {
+      keyring_drop(name);
+      e = DMP_E_LOCKED;
+    }
+  }
+  free(path);
+  bytes_wipe(key, sizeof key);
+  return e;
+}
+
+/* No PIN was given: the keyring, then $DMP_ASKPASS. */
+static int login_asked(struct record *r, const char *name, const char *on_behalf, const char *fingerprint) {
+  char asked[DMP_PIN_MAX + 2] = { 0 };
+  struct pin pin;
+  int e = login_unlocked(r, name, on_behalf, fingerprint);
+  if ((e != DMP_E_LOCKED && e != DMP_E_KEYRING) || strncmp(name, KEYRING_PREFIX, sizeof KEYRING_PREFIX - 1) == 0) return e;
+  int a = pin_ask(asked, &pin);
+  if (a == DMP_OK) e = login_open(r, name, pin, on_behalf, fingerprint);
+  else if (a != DMP_E_LOCKED) e = a;
+  bytes_wipe(asked, sizeof asked);
+  return e;
 }
 
 static void fn_login(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct record *r = NULL;
   struct pin pin;
-  char asked[DMP_PIN_MAX + 2] = { 0 };
-  const char *path = text_arg(argc, argv, 0);
+  const char *path = text_arg(argc, argv, 0), *on_behalf = text_arg(argc, argv, 3), *fingerprint = text_arg(argc, argv, 4);
   int given = argc > 1 && sqlite3_value_type(argv[1]) != SQLITE_NULL;
-  int e = argc < 1 || argc > 5 || path == NULL ? DMP_E_ARGUMENT : given ? pin_arg(argc, argv, 1, &pin) : pin_ask(asked, &pin);
+  int e = argc < 1 || argc > 5 || path == NULL ? DMP_E_ARGUMENT : given ? pin_arg(argc, argv, 1, &pin) : DMP_OK;
   if (e == DMP_OK) e = record_arg(ctx, argc, argv, 2, &r);
-  if (e == DMP_OK) e = login_open(r, path, pin, text_arg(argc, argv, 3), text_arg(argc, argv, 4));
+  if (e == DMP_OK) e = given ? login_open(r, path, pin, on_behalf, fingerprint) : login_asked(r, path, on_behalf, fingerprint);
   if (e == DMP_OK) sqlite3_result_int64(ctx, r->session->principal);
   else function_error(ctx, r, e);
-  bytes_wipe(asked, sizeof asked);
   done_with(r);
 }
 
@@ -154,6 +185,33 @@ static void fn_change_pin(sqlite3_context *ctx, int argc, sqlite3_value **argv) 
 static int whole_arg(sqlite3_value *v, int64_t *out) {
   *out = sqlite3_value_int64(v);
   return sqlite3_value_numeric_type(v) == SQLITE_INTEGER ? DMP_OK : DMP_E_TYPE;
+}
+
+/* ---- the kernel's keyring ---- */
+
+static void fn_unlock(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  char asked[DMP_PIN_MAX + 2] = { 0 }, handle[KEYRING_HANDLE];
+  uint8_t key[KEYRING_KEY];
+  struct pin pin;
+  int64_t seconds;
+  const char *path = text_arg(argc, argv, 0);
+  int e = path == NULL ? DMP_E_ARGUMENT : whole_arg(argv[2], &seconds);
+  if (e == DMP_OK && (seconds < 1 || seconds > KEYRING_SECONDS_MAX)) e = DMP_E_ARGUMENT;
+  if (e == DMP_OK) e = sqlite3_value_type(argv[1]) == SQLITE_NULL ? pin_ask(asked, &pin) : pin_arg(argc, argv, 1, &pin);
+  if (e == DMP_OK) e = credential_file_key(path, pin.p, pin.n, key);
+  if (e == DMP_OK) e = keyring_put(path, key, (unsigned)seconds, handle);
+  if (e == DMP_OK) sqlite3_result_text(ctx, handle, -1, SQLITE_TRANSIENT);
+  else function_error(ctx, NULL, e);
+  bytes_wipe(key, sizeof key);
+  bytes_wipe(asked, sizeof asked);
+}
+
+/* 1: it was unlocked; 0: it was not. Sessions that are open go on. */
+static void fn_lock(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  const char *name = text_arg(argc, argv, 0);
+  int e = name == NULL ? DMP_E_ARGUMENT : keyring_drop(name);
+  if (e == DMP_OK || e == DMP_E_LOCKED) sqlite3_result_int(ctx, e == DMP_OK);
+  else function_error(ctx, NULL, e);
 }
 
 static void fn_read(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
@@ -220,6 +278,54 @@ static void fn_deposited_for(sqlite3_context *ctx, int argc, sqlite3_value **arg
   done_with(r);
 }
 
+/* ---- protected tables ---- */
+
+static int convert_begin(sqlite3_context *ctx, int argc, sqlite3_value **argv, struct record **r, struct session **s) {
+  int e = argc > 0 && text_arg(argc, argv, 0) == NULL ? DMP_E_ARGUMENT : record_arg(ctx, 0, NULL, 0, r);
+  if (e == DMP_OK && (*r)->session == NULL) e = DMP_E_NO_SESSION;
+  if (e == DMP_OK) e = record_hold(*r);
+  if (e == DMP_OK) e = session_use(*r, s);
+  if (*r) record_release(*r);
+  return e;
+}
+
+static void convert_end(sqlite3_context *ctx, struct record *r, int e) {
+  if (e != DMP_OK) function_error(ctx, r, e);
+  done_with(r);
+}
+
+static void fn_protect(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  int e = argc < 1 || argc > 3 ? DMP_E_ARGUMENT : convert_begin(ctx, argc, argv, &r, &s);
+  if (e == DMP_OK) e = convert_protect(s, text_arg(argc, argv, 0), text_arg(argc, argv, 1), text_arg(argc, argv, 2));
+  convert_end(ctx, r, e);
+}
+
+static void fn_unprotect(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  int e = convert_begin(ctx, argc, argv, &r, &s);
+  if (e == DMP_OK) e = convert_unprotect(s, text_arg(argc, argv, 0));
+  convert_end(ctx, r, e);
+}
+
+static void fn_rotate(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  int e = convert_begin(ctx, argc, argv, &r, &s);
+  if (e == DMP_OK) e = convert_rotate(s, text_arg(argc, argv, 0), NULL);
+  convert_end(ctx, r, e);
+}
+
+static void fn_scrub(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  int e = convert_begin(ctx, argc, argv, &r, &s);
+  if (e == DMP_OK) e = convert_scrub(s);
+  convert_end(ctx, r, e);
+}
+
 static void fn_filename(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   char out[DMP_NAME_MAX + 1];
   (void)argc;
@@ -232,8 +338,10 @@ static void fn_filename(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 
 static const struct { const char *name; int args; void (*fn)(sqlite3_context *, int, sqlite3_value **); } FUNCTIONS[] = {
   { "dmp_create", -1, fn_create }, { "dmp_keygen", -1, fn_keygen }, { "dmp_login", -1, fn_login }, { "dmp_logout", -1, fn_logout },
-  { "dmp_change_pin", 3, fn_change_pin }, { "dmp_read", -1, fn_read }, { "dmp_filename", 1, fn_filename },
-  { "dmp_deposited_for", -1, fn_deposited_for },
+  { "dmp_change_pin", 3, fn_change_pin }, { "dmp_unlock", 3, fn_unlock }, { "dmp_lock", 1, fn_lock }, { "dmp_read", -1, fn_read },
+  { "dmp_filename", 1, fn_filename },
+  { "dmp_deposited_for", -1, fn_deposited_for }, { "dmp_protect", -1, fn_protect }, { "dmp_unprotect", 1, fn_unprotect },
+  { "dmp_rotate", 1, fn_rotate }, { "dmp_scrub", 0, fn_scrub },
 };
 
 int functions_register(struct connection *c) {

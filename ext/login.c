@@ -266,10 +266,18 @@ static int login_line(struct session *s) {
   return e;
 }
 
+static int pin_open(const char *path, struct pin pin, struct session *s) {
+  return pin.file_key ? credential_open_with(path, pin.file_key, s->cred, &s->cost) : credential_open(path, pin.p, pin.n, s->cred, &s->cost);
+}
+
+static int pin_update(const char *path, struct pin pin, const struct credential *c) {
+  return pin.file_key ? credential_update_with(path, pin.file_key, c) : credential_update(path, pin.p, pin.n, c);
+}
+
 static int login_credential(struct session *s, const char *path, struct pin pin, const char *fingerprint) {
   struct record *r = s->r;
   struct credential *c = s->cred;
-  int e = credential_open(path, pin.p, pin.n, c, &s->cost), first = 0;
+  int e = pin_open(path, pin, s), first = 0;
   if (e == DMP_OK && suite_is_zero(c->record, 16)) {
     first = 1;
     e = first_login(r, c, fingerprint);
@@ -277,7 +285,7 @@ static int login_credential(struct session *s, const char *path, struct pin pin,
   if (e == DMP_OK && (memcmp(c->record, r->id, 16) != 0 || memcmp(c->authority, r->authority, 32) != 0)) e = DMP_E_OTHER_RECORD;
   if (e == DMP_OK) e = directory_load(r, c->directory, c->authority, &s->dir);
   if (e == DMP_OK) e = session_identify(s);
-  return e == DMP_OK && first ? credential_update(path, pin.p, pin.n, c) : e;
+  return e == DMP_OK && first ? pin_update(path, pin, c) : e;
 }
 
 static int login_run(struct record *r, struct session *s, const char *path, struct pin pin, const char *on_behalf, const char *fingerprint) {

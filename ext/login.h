@@ -4,7 +4,7 @@
 #define LOGIN_H
 #include "holder.h"
 
-struct pin { const void *p; size_t n; };
+struct pin { const void *p; size_t n; const uint8_t *file_key; /* not NULL: instead of a PIN (keyring.h) */ };
 /* Makes the record in r's (empty of records) schema, the authority's credential, the log and the anchor file.
  * fingerprint: what invitations carry. */
 int login_create(struct record *r, const char *key_path, struct pin pin, int suite, struct kdf_cost cost, char fingerprint[FINGERPRINT_TEXT]);

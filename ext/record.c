@@ -9,7 +9,8 @@
 SQLITE_EXTENSION_INIT3
 
 const char *const record_tables[] = { "dmp", "session", "principal", "patient", "identity", "consent", "document", "mask",
-                                      "access_log", NULL };
+                                      "access_log",
+                                      "dmp_protected", "protected_reader", NULL };
 
 /* The schema entries that this version creates, in order. %w: the record's schema where CREATE needs it; the text stored in
  * sqlite_schema is the same without it. */
@@ -26,12 +27,15 @@ static const struct { const char *type, *name, *table, *sql; } SHADOW[] = {
   { "table", "dmp_chunk", "dmp_chunk",
     "CREATE TABLE dmp_chunk(id INTEGER PRIMARY KEY,object INTEGER NOT NULL,number INTEGER NOT NULL,box BLOB NOT NULL)" },
   { "table", "dmp_state", "dmp_state", "CREATE TABLE dmp_state(id INTEGER PRIMARY KEY,loc BLOB NOT NULL,box BLOB NOT NULL)" },
+  { "table", "dmp_sealed", "dmp_sealed", "CREATE TABLE dmp_sealed(id INTEGER PRIMARY KEY,body BLOB NOT NULL)" },
+  { "table", "dmp_reader", "dmp_reader", "CREATE TABLE dmp_reader(id INTEGER PRIMARY KEY,loc BLOB NOT NULL,box BLOB NOT NULL)" },
   { "index", "dmp_certificate_loc", "dmp_certificate", "CREATE INDEX dmp_certificate_loc ON dmp_certificate(loc)" },
   { "index", "dmp_keyset_loc", "dmp_keyset", "CREATE INDEX dmp_keyset_loc ON dmp_keyset(loc)" },
   { "index", "dmp_grant_loc", "dmp_grant", "CREATE INDEX dmp_grant_loc ON dmp_grant(loc)" },
   { "index", "dmp_object_loc", "dmp_object", "CREATE INDEX dmp_object_loc ON dmp_object(loc)" },
   { "index", "dmp_wrap_loc", "dmp_wrap", "CREATE INDEX dmp_wrap_loc ON dmp_wrap(loc)" },
   { "index", "dmp_chunk_object", "dmp_chunk", "CREATE UNIQUE INDEX dmp_chunk_object ON dmp_chunk(object,number)" },
+  { "index", "dmp_reader_loc", "dmp_reader", "CREATE INDEX dmp_reader_loc ON dmp_reader(loc)" },
   { "index", "dmp_state_loc", "dmp_state", "CREATE INDEX dmp_state_loc ON dmp_state(loc)" },
 };
 enum { SHADOWS = sizeof SHADOW / sizeof *SHADOW };
@@ -49,7 +53,7 @@ int record_new(sqlite3 *db, const char *schema, struct record **out) {
   if (r == NULL) return DMP_E_NOMEM;
   r->db = db;
   r->anchor_fd = -1;
-  r->schema_version = -1;
+  r->schema_version = r->watched_check = -1;
   r->schema = strdup(schema);
   char *q = sqlite3_mprintf("\"%w\"", schema);
   if (q != NULL) r->quoted = strdup(q);
@@ -275,6 +279,13 @@ static int record_text_foreign(const char *sql) {
   return 0;
 }
 
+/* The virtual table of a protected table: its own text, whatever its name. Its description is checked where it is used. */
+static int record_text_protected(const char *type, const char *name, const char *sql) {
+  char want[512];
+  sqlite3_snprintf(sizeof want, want, "CREATE VIRTUAL TABLE \"%w\" USING dmp_table", name);
+  return strcmp(type, "table") == 0 && sql != NULL && strcmp(sql, want) == 0;
+}
+
 static int record_schema_scan(struct record *r) {
   sqlite3_stmt *st = record_stmt(r, STMT_SCHEMA_ROWS);
   int e = DMP_OK, rc = SQLITE_DONE, found = 0, want = SHADOWS;
@@ -288,7 +299,7 @@ static int record_schema_scan(struct record *r) {
       break;
     }
     int ours = record_entry_ours(type, name, table, sql);
-    if (ours < 0 || (ours == 0 && record_text_foreign(sql))) e = DMP_E_SCHEMA;
+    if (ours < 0 || (ours == 0 && record_text_foreign(sql) && !record_text_protected(type, name, sql))) e = DMP_E_SCHEMA;
     found += ours > 0;
   }
   if (e == DMP_OK && rc != SQLITE_DONE) e = record_sql_fault(r);
@@ -316,7 +327,9 @@ static int schema_text_check(struct record *r, const char *schema) {
     while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW) {
       const char *type = (const char *)sqlite3_column_text(st, 0), *name = (const char *)sqlite3_column_text(st, 1);
       const char *table = (const char *)sqlite3_column_text(st, 2), *text = (const char *)sqlite3_column_text(st, 3);
-      if (type && name && table && text && record_text_foreign(text) && record_entry_ours(type, name, table, text) <= 0) e = DMP_E_SCHEMA;
+      if (type && name && table && text && record_text_foreign(text) && record_entry_ours(type, name, table, text) <= 0 &&
+          !record_text_protected(type, name, text))
+        e = DMP_E_SCHEMA;
     }
   sqlite3_finalize(st);
   sqlite3_free(sql);
@@ -345,11 +358,17 @@ int record_check_schema(struct record *r) {
   if (st == NULL || sqlite3_step(st) != SQLITE_ROW) return record_sql_fault(r);
   int64_t v = sqlite3_column_int64(st, 0);
   sqlite3_reset(st);
+  unsigned data = 0;
+  int known = sqlite3_file_control(r->db, r->schema, SQLITE_FCNTL_DATA_VERSION, &data) == SQLITE_OK && data == r->schema_data;
   int e = sqlite3_db_name(r->db, 2) ? record_check_texts(r) : DMP_OK;   /* alone in its connection: the scan below reads all */
-  if (e != DMP_OK || v == r->schema_version) return e;
+  if (e != DMP_OK || (v == r->schema_version && (r->schema_settled || known))) return e;
   e = record_schema_scan(r);
-  if (e == DMP_OK) r->schema_version = v;
-  return e;
+  if (e != DMP_OK) return e;
+  r->schema_version = v;
+  r->schema_data = data;
+  r->schema_settled = sqlite3_get_autocommit(r->db);
+  r->schema_checks++;
+  return DMP_OK;
 }
 
 int record_check_temp(struct record *r) {

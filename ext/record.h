@@ -43,6 +43,13 @@
   X(STATE_BY_LOC,    "SELECT id,box FROM %s.dmp_state WHERE loc=?1") \
   X(STATE_PUT,       "INSERT INTO %s.dmp_state(id,loc,box) VALUES(?1,?2,?3)") \
   X(STATE_SET,       "UPDATE %s.dmp_state SET loc=?2,box=?3 WHERE id=?1") \
+  X(SEALED_ALL,      "SELECT id,body FROM %s.dmp_sealed ORDER BY id") \
+  X(SEALED_PUT,      "INSERT INTO %s.dmp_sealed(id,body) VALUES(?1,?2)") \
+  X(SEALED_SET,      "UPDATE %s.dmp_sealed SET body=?2 WHERE id=?1") \
+  X(SEALED_DROP,     "DELETE FROM %s.dmp_sealed WHERE id=?1") \
+  X(READER_BY_LOC,   "SELECT id,box FROM %s.dmp_reader WHERE loc=?1") \
+  X(READER_PUT,      "INSERT INTO %s.dmp_reader(id,loc,box) VALUES(?1,?2,?3)") \
+  X(READER_DROP,     "DELETE FROM %s.dmp_reader WHERE loc=?1") \
   X(STATE_ALL,       "SELECT id,box FROM %s.dmp_state") \
   X(KEYSET_ALL,      "SELECT id,box FROM %s.dmp_keyset") \
   X(SCHEMA_VERSION,  "PRAGMA %s.schema_version") \
@@ -54,9 +61,10 @@ enum record_stmt { RECORD_STATEMENTS(RECORD_ENUM) STMT_COUNT };
 
 struct log;
 struct session;
+struct connection;
 
 /* Where the last fault was met: the shadow table and row that an error message names. */
-struct fault { const char *table; int64_t row; int sql_rc; const char *column; /* of a value that was refused */ };
+struct fault { const char *table; int64_t row; int sql_rc; };
 
 struct record {
   sqlite3 *db;                            /* borrowed: the application's connection */
@@ -70,9 +78,16 @@ struct record {
   int anchor_fd;                          /* owned; -1 */
   struct session *session;                /* owned through session.h; NULL: nobody is logged in */
   struct fault fault;
+  char detail[192];                       /* what of the schema stands in the way; told with the next error, once */
   unsigned data_version;                  /* of the file when caches were last known good */
   int64_t schema_version;                 /* of the schema that was last checked */
   uint64_t texts_seen;                    /* digest of all databases' schema versions when their texts were last checked */
+  unsigned schema_data;                   /* data version then: one checked inside a transaction counts only with it, */
+  int schema_settled;                     /* for a rollback gives its number to somebody else's schema; 1: checked outside of one */
+  int64_t schema_checks;                  /* how often */
+  struct connection *connection;          /* borrowed: whose record this is */
+  int converting;                         /* a protected table's entry is dropped, its shadow kept */
+  int64_t watched_check;                  /* the check of the schema after which the protected tables were checked */
   int users;                              /* virtual tables connected: without any, no statement may stay prepared */
   sqlite3_stmt *st[STMT_COUNT];
 };

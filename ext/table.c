@@ -7,7 +7,8 @@
 SQLITE_EXTENSION_INIT3
 
 static const struct table *const TABLES[] = { &TABLE_DMP, &TABLE_SESSION, &TABLE_PRINCIPAL, &TABLE_PATIENT, &TABLE_IDENTITY,
-                                              &TABLE_CONSENT, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG };
+                                              &TABLE_CONSENT, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG, &TABLE_PROTECTED,
+                                              &TABLE_READER };
 /* Rows that a scan reads ahead: their patients are logged in one block before the first is released. The first batch is small,
  * each next one twice as large: who wants one row does not wait for 256. */
 enum { READ_FIRST = 16, READ_AHEAD = 256, CONSTRAINTS_MAX = 16 };
@@ -524,7 +525,7 @@ static int table_rollback_to(sqlite3_vtab *base, int n) {
 }
 
 static int table_shadow_name(const char *name) {
-  static const char *const NAMES[] = { "record", "certificate", "keyset", "grant", "object", "wrap", "chunk", "state" };
+  static const char *const NAMES[] = { "record", "certificate", "keyset", "grant", "object", "wrap", "chunk", "state", "sealed", "reader" };
   for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
     if (sqlite3_stricmp(name, NAMES[i]) == 0) return 1;
   return 0;

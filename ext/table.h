@@ -42,7 +42,7 @@ struct table {
   int (*late)(struct session *s, int64_t rowid, int column, sqlite3_context *ctx);
 };
 extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_CONSENT, TABLE_DOCUMENT,
-    TABLE_MASK, TABLE_ACCESS_LOG;
+    TABLE_MASK, TABLE_ACCESS_LOG, TABLE_PROTECTED, TABLE_READER;
 
 void table_result(sqlite3_context *ctx, const struct value *x);   /* copies: SQLite may keep the pointer */
 /* Registers the module on the connection; it frees c when the connection closes. */

@@ -327,7 +327,7 @@ static int document_insert(struct session *s, sqlite3_value **v, int64_t *rowid)
   struct deposit d = { 0 };
   struct patient *p;
   int e = deposit_take(&d, v);
-  if (e != DMP_OK) s->r->fault.column = d.bad;
+  if (e != DMP_OK && d.bad) sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "column %s", d.bad);
   if (e == DMP_OK) e = writer_begin(s, d.patient, &p);
   if (e == DMP_OK && d.text[S_UNIQUE_ID]) e = object_scan(s, p, &DOCUMENTS, find_unique, (void *)d.text[S_UNIQUE_ID]);
   return e == DMP_OK ? deposit_write(s, p, &d, rowid) : e;

@@ -252,7 +252,7 @@ static int patient_insert(struct session *s, sqlite3_value **v, int64_t *rowid) 
   struct value traits[TRAITS];
   if (s->me.kind != KIND_AUTHORITY && !(s->me.rights & RIGHT_REGISTER_PATIENTS)) return DMP_E_NOT_ALLOWED;
   int e = enrolling_take(&n, v);
-  if (e != DMP_OK) s->r->fault.column = n.bad;
+  if (e != DMP_OK && n.bad) sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "column %s", n.bad);
   if (e == DMP_OK) e = ins_known(s, n.t[A_INS]);
   if (e != DMP_OK) return e;
   for (int i = 0; i < TRAITS; i++) traits[i] = value_text(n.t[TRAIT_FIRST + i]);

@@ -97,7 +97,18 @@ enum {
   X(72, TREATING,     CONSTRAINT,"the treating doctor's access ends by changing patient.treating_doctor") \
   X(73, HALFWAY,      ABORT,  "an operation of this transaction failed halfway: roll it back") \
   X(74, PROFESSION,   CONSTRAINT,"a treating doctor is a registered professional of profession 10") \
-  X(75, IDENTITY,     CONSTRAINT,"a patient needs an INS, a name, or a local identity (local_system and local_value)")
+  X(75, IDENTITY,     CONSTRAINT,"a patient needs an INS, a name, or a local identity (local_system and local_value)") \
+  X(76, PROTECT_BAD,  CORRUPT,"the description of a protected table does not verify: it was forged or altered") \
+  X(77, NO_TABLE_KEY, AUTH,   "this login holds no key of the protected table: a reader gives it with INSERT INTO protected_reader") \
+  X(78, NOT_TABLE,    ERROR,  "only an ordinary table can be protected: not a view, a virtual table or a table of the record") \
+  X(79, NO_COLUMN,    ERROR,  "a named column is not in the table") \
+  X(80, PROTECTED,    ERROR,  "this table is already protected") \
+  X(81, COLUMN_USED,  ERROR,  "a column to be sealed is used by a key, index, CHECK, generated column, foreign key, trigger or view of the file: remove that first") \
+  X(82, NOT_PROTECTED,ERROR,  "this table is not protected") \
+  X(83, TABLE_BUSY,   ERROR,  "the table is in use: finish the open statements and transactions and try again") \
+  X(84, KEYRING,      ERROR,  "this process can't use the kernel's keyring (absent, forbidden or full): give the PIN, or set $DMP_ASKPASS to a program that prints it") \
+  X(85, LOCKED,       AUTH,   "no PIN was given and the kernel's keyring does not hold this credential: call dmp_unlock(), give the PIN, or set $DMP_ASKPASS to a program that prints it") \
+  X(86, TABLE_RULE,   ERROR,  "the table has something that a protected table can't keep: remove that first")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };

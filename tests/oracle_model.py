@@ -9,7 +9,7 @@ DENIED = {10: {'ATTEST-RESID'}, 21: _PHARMACY, 39: _PHARMACY,
           60: {'75496-0', '68599-0', '83901-9', '68817-6', '89601-9'}}
 COMMON = ['11488-4', '11502-2', '57833-6', 'REMB', 'SYNTH']
 LISTED = sorted(set().union(*DENIED.values())) + COMMON
-UNLISTED = ['DOCPAT10', 'X-LOCAL']
+UNLISTED = ['DOCPAT10^1.2.250.1.213.1.1.4.12', 'X-LOCAL^1.2.3']
 
 DONE, NOTHING, REFUSED = 'done', 'nothing', 'refused'
 

@@ -1,0 +1,21 @@
+/* convert.h: a table of the practice becomes a protected one, and back.
+ * Owns: the order of steps, and that they happen whole or not at all.  Never: a row's box (protect.h), queries (protected.h). */
+#ifndef CONVERT_H
+#define CONVERT_H
+#include "connection.h"
+#include "protect.h"
+
+/* columns: comma-separated names. options: without_key=null|hide, readers=ID|ID. NULL columns: signs again the list of views
+ * and triggers that name the table, after the application changed them. */
+int convert_protect(struct session *s, const char *table, const char *columns, const char *options);
+int convert_unprotect(struct session *s, const char *table);
+/* Removes the remnants of plaintext: VACUUM and a truncated WAL, on a connection of its own. Outside a transaction. */
+int convert_scrub(struct session *s);
+/* Every protected table's description verifies, and the views and triggers that name it are those that were signed. */
+int convert_check(struct session *s);
+/* New key for a table, all rows sealed again. without: who loses it (NULL: nobody). */
+int convert_rotate(struct session *s, const char *table, const uint8_t *without);
+/* The shadow and the description of d take another name; inside ALTER TABLE RENAME of the virtual table. */
+int convert_rename(struct session *s, struct protect *d, const char *name);
+int convert_register(struct connection *c);           /* the function that the steps use inside */
+#endif

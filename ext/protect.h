@@ -1,0 +1,55 @@
+/* protect.h: protected tables of a practice: what is sealed, under which key, and who holds it.
+ * Owns: descriptions (rows of dmp_sealed), readers (rows of dmp_reader), the table's key, sealing and opening one row.
+ * Never: SQL of the table itself (protected.c), turning a table into a protected one (convert.c).
+ * A description stands in clear (the shadow's schema says the same) and is signed. A row's sealed columns are one box under
+ * KDF(K, table id ‖ rowid >> 16), associated data kind BOX_PROTECTED, id = rowid, loc = locator of the key. */
+#ifndef PROTECT_H
+#define PROTECT_H
+#include "session.h"
+#include "row.h"
+
+enum { PROTECT_COLUMNS = 256, PROTECT_NAME = 128, PROTECT_TEXT = 1024 };
+enum { PROTECT_NULL = 0, PROTECT_HIDE = 1 };          /* what somebody without the key meets: NULL, or no row */
+enum { PCOL_SEALED = 1, PCOL_NOTNULL = 2, PCOL_ROWID = 4 /* INTEGER PRIMARY KEY: the rowid itself */, PCOL_GENERATED = 8,
+       PCOL_PK = 16 /* of a key that is not the rowid */, PCOL_STRICT = 32 };
+#define PROTECT_SUFFIX "_dmp"                         /* the shadow's name: table + suffix */
+#define PROTECT_BOX "_dmp"                            /* the shadow's column that holds the box */
+
+#define PROTECT_ID "_dmpid"                           /* the shadow's primary key where the table has no INTEGER PRIMARY KEY */
+
+struct pcol { char name[PROTECT_NAME], decl[PROTECT_NAME], coll[32], dflt[PROTECT_TEXT]; uint8_t flags; };
+struct protect {
+  int64_t id;                                         /* row of dmp_sealed */
+  char table[PROTECT_NAME];
+  uint8_t without_key, autoincrement, scrub_due;
+  uint8_t kid[16];                                    /* of the live key */
+  uint32_t columns;
+  struct pcol *c;                                     /* owned */
+  char *ddl;                                          /* owned: CREATE TABLE as it was: what unprotecting restores */
+  uint8_t watched[32];                                /* hash of the views and triggers that name the table, or a view that does */
+  uint8_t signer[32];                                 /* hash of the certificate that signed */
+};
+void protect_free(struct protect *p);
+const char *protect_rowid(const struct protect *p);   /* the shadow's column that is its rowid */
+/* Reads the description of a table; DMP_E_NOT_FOUND. verified: its signature is checked (needs a session). */
+int  protect_get(struct record *r, const char *table, struct protect *out);
+int  protect_verify(struct session *s, const char *table);
+/* Every protected table's name: calls each; nonzero stops. */
+int  protect_each(struct record *r, int (*each)(void *ctx, const struct protect *p), void *ctx);
+int  protect_put(struct session *s, struct protect *p);                 /* signs and writes: INSERT when p->id is 0 */
+int  protect_drop(struct session *s, const struct protect *p);          /* with its readers */
+
+/* The table's key for this login. DMP_E_NO_TABLE_KEY: this login is no reader. */
+int  protect_key(struct session *s, const struct protect *p, uint8_t key[32]);
+int  protect_new_key(struct protect *p, uint8_t key[32]);               /* draws; sets p->kid */
+int  protect_give(struct session *s, const struct protect *p, const uint8_t key[32], const struct certificate *to);
+int  protect_withdraw(struct session *s, const struct protect *p, const uint8_t principal[16]);
+int  protect_reads(struct session *s, const struct protect *p, const uint8_t principal[16]);   /* 1: holds the key */
+
+/* One row. sub: the caller's cache of the subkey of a block of 65,536 rows. */
+struct protect_sub { int64_t block; int ready; uint8_t key[32], loc[16]; };
+int  protect_seal(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
+                  const struct buf *row, struct buf *box);
+int  protect_open(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
+                  const void *box, size_t n, struct buf *scratch, const uint8_t **row, size_t *len);
+#endif

@@ -1,0 +1,14 @@
+/* protect_ddl.h: the text of a CREATE TABLE, as far as protecting a table must read and change it.
+ * Owns: nothing.  Never: runs SQL. */
+#ifndef PROTECT_DDL_H
+#define PROTECT_DDL_H
+
+/* How often a word stands in SQL text, outside strings, quoted names and comments. */
+int ddl_count(const char *sql, const char *word);
+/* From the parenthesis that opens the columns; NULL: there is none. */
+const char *ddl_body(const char *sql);
+int ddl_without_rowid(const char *sql);
+/* The columns of a shadow with a number of its own, `key`, as primary key: the one that stood there becomes UNIQUE, WITHOUT
+ * ROWID goes. "(…) STRICT", sqlite3_malloc'ed. */
+char *ddl_shadow_body(const char *sql, const char *key);
+#endif

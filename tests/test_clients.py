@@ -1,0 +1,336 @@
+#!/usr/bin/python3
+"""Real programs meet a protected table: each opens the same practice under two identities, a reader and somebody without the key,
+and reads, inserts, updates and deletes. What each must show is written once. Installs nothing: a program that is missing is
+skipped and its Debian package named."""
+import subprocess
+import shutil
+import glob
+from harness import *
+
+PRELOAD = os.path.join(BUILD, 'dmp_preload.so')
+LOOK = "SELECT id || ':' || coalesce(note, 'NULL') || ':' || act FROM consultation ORDER BY id"
+# (statement, what a reader gets, what somebody without the key gets): rows of one column; a refusal is its code.
+STORY = [
+    (LOOK, ['1:toux sèche:C', '2:angine:C'], ['1:NULL:C', '2:NULL:C']),
+    ("INSERT INTO consultation(patient_id, note, act) VALUES(1, 'asthme', 'G')", [], 'dmp-E077'),
+    ("UPDATE consultation SET note = 'toux grasse' WHERE id = 1", [], 'dmp-E077'),
+    ("UPDATE consultation SET act = 'V' WHERE id = 1", [], []),
+    ("DELETE FROM consultation WHERE id = 2", [], []),
+    (LOOK, ['1:toux grasse:V', '3:asthme:G'], ['1:NULL:V']),
+    ("SELECT name || ' ' || n FROM per_patient", ['DUPONT 2'], ['DUPONT 1']),
+    ("SELECT coalesce(max(kind), 'NULL') FROM session", ['professional'], ['professional']),
+]
+# A client without any login sees what somebody without the key sees.
+STRANGER = [s for s in STORY if 'session' not in s[0]]
+
+
+def need(package, *paths):
+    if not any(glob.glob(p) if p.startswith('/') else shutil.which(p) for p in paths):
+        raise unittest.SkipTest('skipped: Debian package %s is not installed' % package)
+
+
+def with_preload(module):
+    """After what is preloaded already: a sanitizer's library stays first."""
+    return ' '.join(filter(None, [os.environ.get('LD_PRELOAD'), module]))
+
+
+PYTHON = '''
+import sqlite3, sys
+db, so, key, *story = sys.argv[1:]
+con = sqlite3.connect(db, isolation_level=None)
+if so:
+    con.enable_load_extension(True); con.load_extension(so)
+    con.execute("PRAGMA temp_store=MEMORY")
+    if key: con.execute("SELECT dmp_login(?)", (key,))
+for sql in story:
+    print("--")
+    try:
+        for row in con.execute(sql): print(row[0])
+    except sqlite3.Error as e: print("refused", e)
+'''
+PHP = '''
+list(, $db, $so, $key) = $argv;
+$con = new SQLite3($db);
+$con->enableExceptions(true);
+$con->loadExtension(basename($so));
+$con->exec("PRAGMA temp_store=MEMORY");
+if ($key) { $st = $con->prepare("SELECT dmp_login(?)"); $st->bindValue(1, $key); $st->execute()->fetchArray(); }
+foreach (array_slice($argv, 4) as $sql) {
+  echo "--\\n";
+  try {
+    $rows = $con->query($sql);
+    if ($rows->numColumns()) while ($row = $rows->fetchArray(SQLITE3_NUM)) echo $row[0], "\\n";
+  } catch (Exception $e) { echo "refused ", $e->getMessage(), "\\n"; }
+}
+'''
+PDO = '''
+$con = new PDO("sqlite:" . $argv[1]);
+foreach (array_slice($argv, 4) as $sql) {
+  echo "--\\n";
+  try { foreach ($con->query($sql, PDO::FETCH_NUM) as $row) echo $row[0], "\\n"; }
+  catch (Exception $e) { echo "refused ", $e->getMessage(), "\\n"; }
+}
+'''
+PERL = '''
+use DBI;
+my ($db, $so, $key, @story) = @ARGV;
+my $con = DBI->connect("dbi:SQLite:dbname=$db", "", "", { RaiseError => 1, PrintError => 0 });
+if ($so) {
+  $con->sqlite_enable_load_extension(1);
+  $con->do("SELECT load_extension(?)", undef, $so);
+  $con->do("PRAGMA temp_store=MEMORY");
+  $con->selectrow_array("SELECT dmp_login(?)", undef, $key) if $key;
+}
+for my $sql (@story) {
+  print "--\\n";
+  eval { my $st = $con->prepare($sql); $st->execute; if ($st->{NUM_OF_FIELDS}) { while (my ($v) = $st->fetchrow_array) { print "$v\\n" } } 1 }
+    or print "refused $@";
+}
+'''
+
+
+def told(lines):
+    """The answers of a story in what a client printed: between lines of '--'."""
+    out = []
+    for line in lines:
+        if line == '--':
+            out.append([])
+        elif line and out:
+            out[-1].append(line)
+    return out
+
+
+class Clients(Case):
+    def setUp(self):
+        self.p = p = Practice({'martin': ('10', 1), 'leroy': ('10', 0)})
+        self.addCleanup(p.drop)
+        con = p.login('martin')
+        con.executescript("""
+          CREATE TABLE person(id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+          CREATE TABLE consultation(id INTEGER PRIMARY KEY AUTOINCREMENT, patient_id INTEGER NOT NULL REFERENCES person(id), note TEXT,
+            act TEXT NOT NULL DEFAULT 'C');
+          CREATE INDEX consultation_patient ON consultation(patient_id);
+          CREATE VIEW per_patient AS SELECT name, count(*) AS n FROM person JOIN consultation ON patient_id = person.id GROUP BY person.id;
+          INSERT INTO person VALUES(1, 'DUPONT');
+          INSERT INTO consultation(patient_id, note) VALUES(1, 'toux sèche'), (1, 'angine');""")
+        con.execute("SELECT dmp_protect('consultation', 'note')")
+        self.env = dict(os.environ, LC_ALL='C.UTF-8')
+        for name in ('DMP_KEY', 'DMP_ASKPASS', 'DMP_PRELOAD_PROGRAMS'):
+            self.env.pop(name, None)
+        self.unlock(con)
+        p.close()
+
+    def unlock(self, con):
+        """Both keys in the kernel's keyring; where there is none, a program that prints the PIN."""
+        for name in ('martin', 'leroy'):
+            said = error_of(con, 'SELECT dmp_unlock(?,?,600)', (self.p.key(name), PIN))
+            if said is None:
+                self.addCleanup(self.lock, self.p.key(name))
+                continue
+            self.assertRegex(said, '^dmp-E084: .*DMP_ASKPASS')
+            self.askpass()
+
+    def lock(self, key):
+        con = sqlite3.connect(':memory:')
+        con.enable_load_extension(True)
+        con.load_extension(SO)
+        con.execute('SELECT dmp_lock(?)', (key,)) if os.path.exists(key) else None
+        con.close()
+
+    def askpass(self):
+        program = os.path.join(self.p.folder, 'askpass')
+        with open(program, 'w') as f:
+            f.write('#!/bin/sh\necho %s\n' % PIN)
+        os.chmod(program, 0o700)
+        self.env['DMP_ASKPASS'] = program
+
+    def run_it(self, command, text=None, **env):
+        r = subprocess.run(command, env=dict(self.env, **env), input=text, capture_output=True, text=True, timeout=60)
+        self.said = r.stderr
+        return (r.stdout + r.stderr).splitlines()
+
+    def compare(self, story, got, column):
+        self.assertEqual(len(got), len(story), '%s %s' % (got, self.said))
+        for i, (sql, *expected) in enumerate(story):
+            want = expected[column]
+            if isinstance(want, str):
+                self.assertTrue(any(want in line for line in got[i]), '%s gave %s' % (sql, got[i]))
+            else:
+                self.assertEqual(got[i], want, sql)
+
+    def both(self, play):
+        """The story as somebody without the key on a copy, then as a reader: the copy keeps the two apart."""
+        for name, column in (('leroy', 1), ('martin', 0)):
+            with self.subTest(who=name):
+                folder = tempfile.mkdtemp(prefix='dmp-client-')
+                self.addCleanup(shutil.rmtree, folder, True)
+                db = os.path.join(folder, 'record.db')
+                shutil.copytree(self.p.path + '-log', db + '-log')
+                for suffix in ('', '-anchor'):
+                    shutil.copy(self.p.path + suffix, db + suffix)
+                self.compare(STORY, told(play(db, self.p.key(name), [s[0] for s in STORY])), column)
+
+    def preload(self, program, key=None):
+        env = {'LD_PRELOAD': with_preload(PRELOAD), 'DMP_PRELOAD_PROGRAMS': os.path.basename(os.path.realpath(shutil.which(program) or program))}
+        return dict(env, DMP_KEY=key) if key else env
+
+    def test_python_sqlite3(self):
+        self.both(lambda db, key, story: self.run_it(['/usr/bin/python3', '-c', PYTHON, db, SO, key] + story))
+
+    def test_the_sqlite3_shell(self):
+        need('sqlite3', '/usr/bin/sqlite3')
+        self.both(lambda db, key, story: self.shell(db, story, ".load %s\nPRAGMA temp_store=MEMORY;\nSELECT dmp_login('%s');\n" % (SO, key)))
+
+    def shell(self, db, story, before='', **env):
+        text = before + ''.join("SELECT '--';\n%s;\n" % s for s in story)
+        return self.one_stream(['/usr/bin/sqlite3', '-batch', db], text, **env)
+
+    def one_stream(self, command, text, **env):
+        """What a terminal would show: answers and refusals in their order."""
+        r = subprocess.run(['stdbuf', '-oL'] + command, env=dict(self.env, **env), input=text, text=True, timeout=60,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.said = r.stdout
+        return r.stdout.splitlines()
+
+    def test_the_unmodified_sqlite3_shell_under_preload(self):
+        need('sqlite3', '/usr/bin/sqlite3')
+        self.both(lambda db, key, story: self.shell(db, story, **self.preload('/usr/bin/sqlite3', key)))
+
+    def need_php(self):
+        if 'libasan' in os.environ.get('LD_PRELOAD', ''):
+            raise unittest.SkipTest('skipped: PHP loads its modules with RTLD_DEEPBIND, which the sanitizer refuses')
+        need('php-cli', 'php')
+
+    def test_php_sqlite3(self):
+        self.need_php()
+        need('php-sqlite3', '/usr/lib/php/*/sqlite3.so')
+        self.both(lambda db, key, story: self.run_it(['php', '-d', 'sqlite3.extension_dir=' + BUILD, '-r', PHP, '--', db, SO, key] + story))
+
+    def test_php_pdo_under_preload(self):
+        self.need_php()
+        need('php-sqlite3', '/usr/lib/php/*/pdo_sqlite.so')
+        self.both(lambda db, key, story: self.run_it(['php', '-r', PDO, '--', db, '', ''] + story, **self.preload('php', key)))
+
+    def test_perl_dbd_sqlite(self):
+        need('libdbd-sqlite3-perl', '/usr/lib/*/perl5/*/DBD/SQLite.pm')
+        self.both(lambda db, key, story: self.run_it(['/usr/bin/perl', '-e', PERL, '--', db, SO, key] + story))
+
+    def test_perl_under_preload(self):
+        need('libdbd-sqlite3-perl', '/usr/lib/*/perl5/*/DBD/SQLite.pm')
+        self.both(lambda db, key, story: self.run_it(['/usr/bin/perl', '-e', PERL, '--', db, '', ''] + story,
+                                                     **self.preload('/usr/bin/perl', key)))
+
+    def test_odbc_through_isql(self):
+        need('unixodbc', 'isql')
+        need('libsqliteodbc', '/usr/lib/*/odbc/libsqlite3odbc.so')
+        self.both(self.isql)
+
+    def isql(self, db, key, story):
+        ini = os.path.join(os.path.dirname(db), 'odbc.ini')
+        with open(ini, 'w') as f:
+            f.write('[cabinet]\nDriver=%s\nDatabase=%s\nLoadExt=%s\n' % (glob.glob('/usr/lib/*/odbc/libsqlite3odbc.so')[0], db, SO))
+        lines = ['PRAGMA temp_store=MEMORY', "SELECT dmp_login('%s')" % key]
+        for sql in story:
+            lines += ["SELECT '--'", sql]
+        return self.one_stream(['isql', 'cabinet', '-b', '-v', '-d|'], '\n'.join(lines) + '\n\n', ODBCINI=ini)
+
+    def test_sqlite_utils_unmodified_under_preload(self):
+        need('sqlite-utils', 'sqlite-utils')
+        tool = shutil.which('sqlite-utils')
+        python = os.path.realpath('/usr/bin/python3')
+
+        def play(db, key, story):
+            out = []
+            for sql in story:
+                got = self.run_it([tool, 'query', db, sql, '--csv', '--no-headers'], **self.preload(python, key))
+                out += ['--'] + [line for line in got if line != '1' or sql.startswith('SELECT')]   # it prints how many rows it wrote
+            return out
+        self.both(play)
+
+    # ---- the module that is preloaded ----
+
+    def test_a_program_that_is_not_listed_is_left_alone(self):
+        need('sqlite3', '/usr/bin/sqlite3')
+        got = self.run_it(['/usr/bin/sqlite3', self.p.path, LOOK], LD_PRELOAD=with_preload(PRELOAD), DMP_PRELOAD_PROGRAMS='other:sqlite', DMP_KEY=self.p.key('martin'))
+        self.assertEqual(len(got), 1)
+        self.assertIn('no such module', got[0])
+        got = self.run_it(['/usr/bin/sqlite3', ':memory:', 'SELECT 1'], LD_PRELOAD=with_preload(PRELOAD), DMP_KEY=self.p.key('martin'))
+        self.assertEqual(got, ['1'])
+
+    def test_without_a_key_the_extension_is_there_and_nobody_is_logged_in(self):
+        need('sqlite3', '/usr/bin/sqlite3')
+        self.compare(STRANGER, told(self.shell(self.p.path, [s[0] for s in STRANGER], **self.preload('/usr/bin/sqlite3'))), 1)
+
+    def test_a_database_without_a_record_opens_as_before(self):
+        need('sqlite3', '/usr/bin/sqlite3')
+        db = os.path.join(self.p.folder, 'plain.db')
+        sql = "CREATE TABLE t(a); INSERT INTO t VALUES(1); SELECT a, changes(), last_insert_rowid() FROM t;"
+        got = self.run_it(['/usr/bin/sqlite3', db, sql], **self.preload('/usr/bin/sqlite3', self.p.key('martin')))
+        self.assertEqual(got, ['1|1|1'])
+
+    def test_a_login_that_fails_says_so_once_and_the_program_goes_on(self):
+        code = 'import sqlite3, sys\nfor i in range(3): print(sqlite3.connect(sys.argv[1]).execute("SELECT count(*) FROM person").fetchone()[0])'
+        env = self.preload('/usr/bin/python3', os.path.join(self.p.folder, 'no.dmpkey'))
+        r = subprocess.run(['/usr/bin/python3', '-c', code, self.p.path], env=dict(self.env, **env), capture_output=True, text=True)
+        self.assertEqual(r.stdout, '1\n1\n1\n')
+        self.assertEqual(r.returncode, 0)
+        self.assertRegex(r.stderr, r'^dmp_preload: no login: dmp-E009: [^\n]*\n$')
+
+    def test_an_extension_that_is_gone_says_so_once_and_the_program_goes_on(self):
+        alone = os.path.join(self.p.folder, 'dmp_preload.so')
+        shutil.copy(PRELOAD, alone)
+        env = dict(self.preload('/usr/bin/python3'), LD_PRELOAD=with_preload(alone))
+        r = subprocess.run(['/usr/bin/python3', '-c', 'import sqlite3; print(sqlite3.connect(":memory:").execute("SELECT 1").fetchone()[0])'],
+                           env=dict(self.env, **env), capture_output=True, text=True)
+        self.assertEqual(r.stdout, '1\n')
+        self.assertRegex(r.stderr, r"^dmp_preload: the extension can't be loaded: [^\n]*\n$")
+
+    def test_extensions_stay_forbidden_to_the_program_itself(self):
+        code = 'import sqlite3\ntry: sqlite3.connect(":memory:").execute("SELECT load_extension(?)", ("x",))\nexcept Exception as e: print(e)'
+        self.assertEqual(self.run_it(['/usr/bin/python3', '-c', code], **self.preload('/usr/bin/python3')), ['not authorized'])
+
+    def test_the_module_links_no_sqlite_library(self):
+        needed = subprocess.run(['ldd', PRELOAD], capture_output=True, text=True).stdout
+        self.assertIn('libc.so', needed)
+        self.assertNotIn('sqlite', needed)
+
+    # ---- unlocked, locked, asked ----
+
+    def test_an_unlocked_credential_logs_in_without_pin_by_path_and_by_handle_until_it_is_locked(self):
+        con, key = self.p.connect(), self.p.key('martin')
+        if error_of(con, 'SELECT dmp_unlock(?,?,60)', (key, PIN)):
+            raise unittest.SkipTest("skipped: the kernel's keyring is refused here")
+        handle = one(con, 'SELECT dmp_unlock(?,?,60)', key, PIN)
+        self.assertRegex(handle, '^dmp:[0-9a-f]{32}$')
+        for name in (key, handle):
+            self.assertEqual(one(self.p.connect(), 'SELECT dmp_login(?)', name), self.p.id['martin'])
+        self.assertEqual(one(con, 'SELECT dmp_lock(?)', handle), 1)
+        self.assertEqual(one(con, 'SELECT dmp_lock(?)', key), 0)
+        self.refused(85, con, 'SELECT dmp_login(?)', (key,))
+        self.refused(85, con, 'SELECT dmp_login(?)', (handle,))
+
+    def test_a_wrong_pin_or_a_time_without_end_unlocks_nothing(self):
+        con, key = self.p.connect(), self.p.key('martin')
+        one(con, 'SELECT dmp_lock(?)', key) if 'DMP_ASKPASS' not in self.env else None
+        self.refused(11, con, 'SELECT dmp_unlock(?,?,60)', (key, 'un autre code'))
+        self.refused(65, con, 'SELECT dmp_unlock(?,?,0)', (key, PIN))
+        self.refused(65, con, 'SELECT dmp_unlock(?,?,86401)', (key, PIN))
+        self.refused(50, con, 'SELECT dmp_unlock(?,?,?)', (key, PIN, 'toujours'))
+        self.assertIsNotNone(error_of(con, 'SELECT dmp_login(?)', (key,)))
+
+    def test_another_credential_at_the_same_path_is_not_opened_by_the_old_key(self):
+        con, key = self.p.connect(), self.p.key('martin')
+        if error_of(con, 'SELECT dmp_unlock(?,?,60)', (key, PIN)):
+            raise unittest.SkipTest("skipped: the kernel's keyring is refused here")
+        shutil.copy(self.p.key('leroy'), key)
+        self.refused(85, con, 'SELECT dmp_login(?)', (key,))
+
+    def test_a_locked_credential_is_asked_for(self):
+        self.lock(self.p.key('martin'))
+        self.askpass()
+        got = self.run_it(['/usr/bin/python3', '-c', PYTHON, self.p.path, SO, self.p.key('martin'), 'SELECT count(*) FROM session'])
+        self.assertEqual(got, ['--', '1'])
+
+
+if __name__ == '__main__':
+    main()
