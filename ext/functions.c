@@ -102,6 +102,7 @@ static void fn_keygen(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   if (e == DMP_OK) e = login_keygen(path, pin, o.cost, &request);
   if (e == DMP_OK) sqlite3_result_text(ctx, request, -1, sqlite3_free);
   else function_error(ctx, r, e);
+  done_with(r);
 }
 
 /* $DMP_ASKPASS prints the PIN on its first line. Without such a program: DMP_E_LOCKED. */
@@ -180,6 +181,7 @@ static void fn_change_pin(sqlite3_context *ctx, int argc, sqlite3_value **argv) 
   if (e == DMP_OK) e = record_arg(ctx, 0, NULL, 0, &r);
   if (e == DMP_OK) e = credential_change_pin(path, old.p, old.n, new.p, new.n);
   if (e != DMP_OK) function_error(ctx, r, e);
+  done_with(r);
 }
 
 static int whole_arg(sqlite3_value *v, int64_t *out) {

@@ -1,6 +1,6 @@
 /* main.c: dmpfs, the file door: options, start-up, one loop, the end. Exit codes are in verdict.h.
  *
- *   dmpfs RECORD MOUNTPOINT -o key=FILE[,pinfd=N][,ext=PATH][,allow_other][,uid=N][,gid=N][,umask=OCTAL] [-f]
+ *   dmpfs RECORD MOUNTPOINT -o key=FILE[,pinfd=N][,ext=PATH][,allow_other][,nonempty][,uid=N][,gid=N][,umask=OCTAL] [-f]
  *
  * The PIN is the first line read from descriptor N; without pinfd the extension asks for it ($DMP_ASKPASS). Always
  * read-only, nosuid, nodev, noexec, with the kernel checking permissions by owner and mode (umask 077 unless given).
@@ -10,6 +10,7 @@
  * requests are answered one after the other, so no reply mixes two states of the record. The only other thread is
  * cache.c's, which sees neither. */
 #define FUSE_USE_VERSION 35
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -40,13 +41,14 @@ extern char **environ;
 
 struct options {
   char *record, *mountpoint, *key, *extension;      /* owned */
-  int pinfd, foreground, allow_other, uid, gid, umask, help, version;
+  int pinfd, foreground, allow_other, nonempty, uid, gid, umask, help, version;
 };
 #define OPTION(template, field, value) { template, offsetof(struct options, field), value }
 enum { KEY_IGNORED = 1, REQUESTS_AT_ONCE = 64 };
 static const struct fuse_opt OPTIONS[] = {
   OPTION("key=%s", key, 0), OPTION("ext=%s", extension, 0), OPTION("pinfd=%i", pinfd, 0),
-  OPTION("allow_other", allow_other, 1), OPTION("uid=%i", uid, 0), OPTION("gid=%i", gid, 0), OPTION("umask=%o", umask, 0), OPTION("-f", foreground, 1),
+  OPTION("allow_other", allow_other, 1), OPTION("nonempty", nonempty, 1), OPTION("uid=%i", uid, 0),
+  OPTION("gid=%i", gid, 0), OPTION("umask=%o", umask, 0), OPTION("-f", foreground, 1),
   OPTION("-h", help, 1), OPTION("--help", help, 1), OPTION("-V", version, 1), OPTION("--version", version, 1),
   /* What mount(8) and fstab add: already so, or theirs alone. */
   FUSE_OPT_KEY("ro", KEY_IGNORED), FUSE_OPT_KEY("rw", KEY_IGNORED), FUSE_OPT_KEY("nosuid", KEY_IGNORED),
@@ -62,6 +64,7 @@ static const char USAGE[] =
   "  pinfd=N       read the PIN from descriptor N (one line); else the program in $DMP_ASKPASS is asked\n"
   "  ext=PATH      the extension dmp.so (default: beside dmpfs)\n"
   "  allow_other   other users may enter, as owner and mode allow\n"
+  "  nonempty      mount also over another mount, or over a directory that holds something\n"
   "  uid=N gid=N umask=OCTAL   owner and mode of all entries (default: whoever mounts, 077)\n"
   "  -f            stay in the foreground\n"
   "exit codes: 2 usage, 3 record can't be opened, 4 not a record or another version, 5 credential, 6 PIN,\n"
@@ -141,6 +144,21 @@ static void harden(void) {
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/* What a mount would hide: a sentence's end, or NULL for an empty directory. Only its owner may look into another user's
+ * mount; the kernel knows it is one all the same. */
+static const char *would_hide(const char *directory) {
+  struct statx stx;
+  if (statx(AT_FDCWD, directory, 0, 0, &stx) == 0 && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0)
+    return "holds a mount already";
+  DIR *d = opendir(directory);
+  if (d == NULL) return strerror(errno);
+  struct dirent *entry;
+  do entry = readdir(d);
+  while (entry != NULL && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+  closedir(d);
+  return entry != NULL ? "is not empty" : NULL;
+}
+
 /* Replaces the mount point by its full path: the daemon leaves this directory. */
 static enum verdict check_mountpoint(struct options *o) {
   struct stat st;
@@ -156,7 +174,9 @@ static enum verdict check_mountpoint(struct options *o) {
     return say(VERDICT_MOUNTPOINT, "%s holds a mount whose driver has died: run fusermount3 -u on it first",
                o->mountpoint);
   if (err != 0) return say(VERDICT_MOUNTPOINT, "the mount point %s can't be used: %s", o->mountpoint, strerror(err));
-  return VERDICT_MOUNTED;
+  const char *hidden = o->nonempty ? NULL : would_hide(o->mountpoint);
+  return hidden == NULL ? VERDICT_MOUNTED
+                        : say(VERDICT_MOUNTPOINT, "the mount point %s %s; -o nonempty mounts all the same", o->mountpoint, hidden);
 }
 
 /* One line from a descriptor, without its end; the descriptor is closed: it is the PIN's, and read once. */

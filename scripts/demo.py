@@ -1,15 +1,23 @@
 """The story that scripts/demo tells: demo.py BUILD FOLDER. Told in French, to whoever runs it.
 Owns: one temporary folder and the mounts in it, until it ends, however it ends. Never: a PIN in an argument or on disk."""
-import errno, os, secrets, shutil, signal, sqlite3, subprocess, sys, tempfile, time
+import importlib.machinery, importlib.util, os, secrets, shutil, signal, sqlite3, subprocess, sys, tempfile, time
 
 BUILD, FOLDER = (os.path.abspath(a) for a in sys.argv[1:3])
 WIDTH = max(96, min(200, shutil.get_terminal_size((150, 40)).columns))
 LINES = 45                                             # of one tree, of one table
-ACTIONS = {'login': 'connexion', 'list': 'consultation de la liste', 'read': 'lecture', 'refused': 'refus',
-           'deposit': 'dépôt', 'delete': 'suppression', 'mask': 'masquage', 'unmask': 'démasquage', 'consent': 'consentement',
-           'withdraw': 'retrait du consentement', 'treating': 'médecin traitant', 'create': 'ouverture du dossier',
-           'register': 'enregistrement', 'rotate': 'changement de clés', 'adopt': 'reprise des clés',
-           'identity': 'identité'}
+
+
+def command_line():
+    """scripts/dmp, which says in French what the extension says in English."""
+    loader = importlib.machinery.SourceFileLoader('dmp', os.path.join(os.path.dirname(os.path.abspath(__file__)), 'dmp'))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader('dmp', loader))
+    loader.exec_module(module)
+    return module
+
+
+RPPS = {'médecin': '81000000018', 'pharmacienne': '81000000026'}
+DMP = command_line()
+several = DMP.several
 
 
 class Stop(Exception):
@@ -32,7 +40,7 @@ def cut(text, width):
 def side_by_side(columns):
     """columns: [(title, lines)], printed next to each other."""
     width = (WIDTH - 3 - 3 * (len(columns) - 1)) // len(columns)
-    shown = [lines if len(lines) <= LINES else lines[:LINES] + ['… et %d lignes' % (len(lines) - LINES)]
+    shown = [lines if len(lines) <= LINES else lines[:LINES] + ['… et %s' % several(len(lines) - LINES, 'ligne')]
              for _, lines in columns]
     rows = [[title for title, _ in columns], ['─' * width] * len(columns)]
     rows += [[lines[i] if i < len(lines) else '' for lines in shown] for i in range(max(map(len, shown)))]
@@ -116,7 +124,7 @@ class Story:
         fingerprint = self.authority.one('SELECT dmp_create(?, ?)', self.authority.key, self.authority.pin)
         self.authority.login()
         say('L’autorité d’enregistrement crée le fichier. Son empreinte : %s' % fingerprint)
-        self.doctor = self.enrol('médecin', 'Dr Hélène MARTIN', '10', 1, fingerprint)
+        self.doctor = self.enrol('médecin', 'Dr Camille MARTIN', '10', 1, fingerprint)
         self.pharmacist = self.enrol('pharmacienne', 'Nadia KACI', '21', 0, fingerprint)
         say('Chacune a fabriqué sa clé et son code ; l’autorité ne les connaît pas.')
 
@@ -125,7 +133,7 @@ class Story:
         request = who.one('SELECT dmp_keygen(?, ?)', who.key, who.pin)
         self.authority.db.execute('INSERT INTO principal(kind, identifier, name, profession, certificate, registrar) '
                                   "VALUES('professional', ?, ?, ?, ?, ?)",
-                                  ('8100000%04d' % len(self.people), name, profession, request, registrar))
+                                  (RPPS[label], name, profession, request, registrar))
         who.login(fingerprint)
         say('%s entre : %s.' % (name, label))
         return who
@@ -138,12 +146,13 @@ class Story:
         for file, state, reason, title, *_ in rows[:LINES]:
             say('%-32s %s' % (cut(os.path.basename(file), 32),
                               title if state == 'deposited' else
-                              'déjà là' if state == 'present' else 'refusé : ' + (reason or '')))
+                              'déjà là' if state == 'present' else 'refusé : ' + DMP.in_french(reason or '')))
         if len(rows) > LINES:
-            say('… et %d autres fichiers' % (len(rows) - LINES))
+            say('… et %s' % several(len(rows) - LINES, 'autre fichier'))
         keys = {r[4]: r[5:7] for r in rows if r[5]}
         count = [sum(r[1] == s for r in rows) for s in ('deposited', 'present', 'refused')]
-        say('%d déposés, %d déjà là, %d refusés, %d patients créés.' % (*count, len(keys)))
+        say('%s, %d déjà là, %s, %s.' % (several(count[0], 'déposé'), count[1], several(count[2], 'refusé'),
+                                         several(len(keys), 'patient créé')))
         if not keys:
             raise Stop('Aucun patient n’a été créé : ce dossier ne contient pas de document CDA lisible.')
         self.patient_id = self.doctor.one('SELECT patient FROM document GROUP BY patient ORDER BY count(*) DESC, patient')
@@ -158,8 +167,9 @@ class Story:
         if self.patient.one('SELECT treating_doctor FROM patient') != self.doctor.id:
             self.patient.db.execute('UPDATE patient SET treating_doctor = ? WHERE id = ?', (self.doctor.id, self.patient_id))
         say('Médecin traitant : %s.' % self.patient.one('SELECT name FROM principal WHERE id = ?', self.doctor.id))
-        say('Avant tout accord, la pharmacienne voit %d patient et %d document.' % (
-            self.pharmacist.one('SELECT count(*) FROM patient'), self.pharmacist.one('SELECT count(*) FROM document')))
+        say('Avant tout accord, la pharmacienne voit %s et %s.' % (
+            several(self.pharmacist.one('SELECT count(*) FROM patient'), 'patient'),
+            several(self.pharmacist.one('SELECT count(*) FROM document'), 'document')))
         self.patient.db.execute('INSERT INTO consent(patient, grantee) VALUES(?, ?)', (self.patient_id, self.pharmacist.id))
         self.pharmacist.login()
         say('%s donne son accord à la pharmacienne. Les autres patients n’ont rien accordé.' % self.name)
@@ -187,7 +197,7 @@ class Story:
             rows = who.db.execute('SELECT title, masked FROM document WHERE patient = ? ORDER BY creation_time, id',
                                   (self.patient_id,)).fetchall()
             lines = ['%s%s' % ('(masqué) ' if m else '', t) for t, m in rows]
-            columns.append((who.label.upper(), lines + ['= %d lignes' % len(rows)]))
+            columns.append((who.label.upper(), lines + ['= ' + several(len(rows), 'ligne')]))
         side_by_side(columns)
 
     def mask(self):
@@ -201,7 +211,7 @@ class Story:
         path = self.pharmacist.mountpoint and self.pharmacist.file_named(title)
         opened = open(path, 'rb', buffering=0) if path else None
         if opened:
-            say('La pharmacienne a le document ouvert : elle en a lu %d octets.' % len(opened.read(64)))
+            say('La pharmacienne a le document ouvert : elle en a lu %s.' % several(len(opened.read(64)), 'octet'))
         self.patient.db.execute('INSERT INTO mask(patient, document) VALUES(?, ?)', (self.patient_id, self.masked))
         if opened:
             self.watch_vanish(path, opened)
@@ -219,13 +229,13 @@ class Story:
             opened.seek(0)
             got = opened.read(64)
             if got:
-                raise Stop('Le descripteur déjà ouvert rend encore %d octets.' % len(got))
+                raise Stop('Le fichier déjà ouvert rend encore %s.' % several(len(got), 'octet'))
         except OSError as error:
-            say('Son descripteur déjà ouvert ne rend plus rien : %s.' % errno.errorcode.get(error.errno, error))
+            say('Le fichier qu’elle avait déjà ouvert ne rend plus rien : il %s.' % DMP.SYSTEM.get(error.errno, error.strerror))
         finally:
             opened.close()
         text = open(self.doctor.file_named(self.masked_name()), 'rb').read()
-        say('Le médecin l’ouvre toujours par son dossier : %d octets.' % len(text))
+        say('Le médecin l’ouvre toujours par son dossier : %s.' % several(len(text), 'octet'))
 
     def masked_name(self):
         return self.patient.one('SELECT dmp_filename(title) FROM document WHERE id = ?', self.masked)
@@ -235,12 +245,12 @@ class Story:
         words, pins = self.secret_words(), {who.pin for who in self.people}
         needles = {w: {w.encode(c) for c in ('utf-8', 'utf-16-le', 'latin-1') if can(w, c)} for w in words | pins}
         control = self.search([FOLDER], needles)
-        say('%d noms, titres, auteurs et INS sont cherchés. Dans les documents d’origine : %d trouvés, la recherche marche.'
-            % (len(words), len(control[0])))
-        say('Les %d codes sont cherchés aussi.' % len(pins))
+        say('%s, titres, auteurs et INS sont cherchés. Dans les documents d’origine : %s, la recherche marche.'
+            % (several(len(words), 'nom'), several(len(control[0]), 'trouvé')))
+        say('%s sont cherchés aussi.' % several(len(pins), 'code'))
         found, files, size = self.search([self.folder], needles)
-        say('Dans les %d fichiers écrits (%d octets : base, WAL, journal, ancre, clés, temporaires) : %s.'
-            % (files, size, '%d trouvés' % len(found) if found else 'rien'))
+        say('Dans les %d fichiers écrits (%d octets : dossier, journal des accès, ancre, clés, fichiers temporaires) : %s.'
+            % (files, size, several(len(found), 'trouvé') if found else 'rien'))
         if not control[0] or found:
             raise Stop('La recherche devait tout trouver dans les documents et rien sur le disque : %s' % sorted(found))
 
@@ -268,14 +278,11 @@ class Story:
 
     def log(self):
         step('%s lit qui a fait quoi' % self.name)
-        titles = dict(self.patient.db.execute('SELECT id, title FROM document').fetchall())
-        lines = self.patient.db.execute('SELECT at, name, action, object, count FROM access_log WHERE patient = ?',
-                                        (self.patient_id,)).fetchall()
+        lines = list(DMP.access_lines(self.patient.db, self.patient_id))
         if len(lines) > LINES:
             say('(les %d dernières lignes de %d)' % (LINES, len(lines)))
-        for at, name, action, item, count in lines[-LINES:]:
-            say('%s  %-22s %-26s %s%s' % (at.replace('T', ' ')[:19], cut(name or '', 22), ACTIONS.get(action, action),
-                                         titles.get(item, ''), ' (%d fois)' % count if count > 1 else ''))
+        for line in lines[-LINES:]:
+            say(line)
 
     def flip(self):
         step('Un octet du fichier est changé')
@@ -293,14 +300,14 @@ class Story:
                 reader.one('SELECT content FROM document WHERE id = ?', self.masked)
                 raise Stop('L’octet changé n’a pas été vu.')
             except sqlite3.Error as error:
-                say('→ %s' % error)
-            for place, row, what in reader.db.execute('SELECT place, row, what FROM dmp_verify').fetchall():
-                say('→ dmp_verify, %s, ligne %d : %s' % (place, row, what))
+                say('→ %s' % DMP.in_french(str(error)))
+            for found in reader.db.execute("SELECT place, row, patient, what FROM dmp_verify WHERE kind = 'fault'").fetchall():
+                say('→ dmp verify : %s' % DMP.finding_text(*found))
             self.poke(f, at)
         reader.db.close()
         self.people.remove(reader)
-        say('L’octet est remis : le médecin lit de nouveau %d octets.' % len(
-            self.doctor.one('SELECT content FROM document WHERE id = ?', self.masked)))
+        say('L’octet est remis : le médecin lit de nouveau le document, %s comme par son dossier.' % several(len(self.doctor.one(
+            'SELECT dmp_read(id, view_offset, view_size) FROM document WHERE id = ?', self.masked)), 'octet'))
 
     @staticmethod
     def poke(f, at):
@@ -315,7 +322,8 @@ class Story:
         for who in self.people:
             who.db.close()
         for who in mounted:
-            for command in (['fusermount3', '-u', who.mountpoint], ['umount', '-l', who.mountpoint]):
+            for command in (['fusermount3', '-u', who.mountpoint], ['fusermount3', '-u', '-z', who.mountpoint],
+                            ['umount', '-l', who.mountpoint]):
                 if not os.path.ismount(who.mountpoint) or subprocess.run(command, capture_output=True).returncode == 0:
                     break
         return len(mounted)
@@ -332,12 +340,8 @@ def interrupted(*_):
     raise KeyboardInterrupt
 
 
-def main():
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
-    folder = tempfile.mkdtemp(prefix='dmp-demo-')
-    os.environ['TMPDIR'] = os.environ['SQLITE_TMPDIR'] = folder       # what SQLite would write aside is scanned too
-    story, code = Story(folder), 1
+def tell(story):
+    """0 when the story was told to its end."""
     try:
         story.open_practice()
         story.import_documents()
@@ -348,21 +352,44 @@ def main():
         story.scan()
         story.log()
         story.flip()
-        code = 0
+        return 0
     except Stop as stop:
         print('\nArrêt : %s' % stop)
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
+        print('\nArrêt, erreur inattendue : %s' % DMP.in_french(str(error)))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
         print('\nArrêt, erreur inattendue : %s' % error)
     except KeyboardInterrupt:
         print('\nInterrompu.')
-    finally:
-        step('Tout est démonté et effacé')
+    return 1
+
+
+def main():
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGHUP, interrupted)
+    folder = tempfile.mkdtemp(prefix='dmp-demo-')
+    os.environ['TMPDIR'] = os.environ['SQLITE_TMPDIR'] = folder       # what SQLite would write aside is scanned too
+    story, count = Story(folder), 0
+    try:
+        code = tell(story)
+    finally:                                           # nothing here depends on anybody reading, nor can be interrupted
+        for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ignored, signal.SIG_IGN)
         count = story.close()
         shutil.rmtree(folder, ignore_errors=True)
-        left = os.path.exists(folder)
-        say('%d vues démontées, dossier temporaire %s.' % (count, 'resté : ' + folder if left else 'effacé'))
+    left = os.path.exists(folder)
+    step('Tout est démonté et effacé')
+    say('%s, dossier temporaire %s.' % (several(count, 'vue démontée'), 'resté : ' + folder if left else 'effacé'))
     return code or left
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:                            # whoever read has enough: as a shell says it of SIGPIPE
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 128 + signal.SIGPIPE
+    sys.exit(status)

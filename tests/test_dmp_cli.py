@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The command line for people, at a pseudo-terminal: a practice opens, a colleague comes in, a patient is registered, a
 PDF is deposited, masked, and gone for the colleague. Usage: test_dmp_cli.py [BUILD_FOLDER]"""
-import glob, os, pty, re, select, shutil, signal, sqlite3, subprocess, sys, tempfile, termios, time, unittest
+import glob, importlib.machinery, importlib.util, os, pty, re, select, shutil, signal, sqlite3, subprocess, sys, tempfile
+import termios, time, unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, 'build'))
@@ -10,6 +11,19 @@ AUTHORITY, DOCTOR, COLLEAGUE = 'code-autorite-1', 'code-medecin-22', 'code-pharm
 PINS = [AUTHORITY, DOCTOR, COLLEAGUE]
 PDF = b'%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n'
 PDF_TITLE, OTHER_TITLE = 'Bilan Cardiaque Rivoire', 'Ordonnance de metformine'
+
+
+def command_line():
+    """scripts/dmp as a module."""
+    loader = importlib.machinery.SourceFileLoader('dmp', CLI)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader('dmp', loader))
+    loader.exec_module(module)
+    return module
+
+
+def mounts_below(folder):
+    with open('/proc/mounts', encoding='utf-8') as f:
+        return [line.split()[1] for line in f if line.split()[1].startswith(folder)]
 
 
 class Terminal:
@@ -95,7 +109,8 @@ class CommandLine(unittest.TestCase):
                         break
                     time.sleep(0.01)
                 self.assertFalse(t.echoes(), 'echo is on at: ' + prompt)
-            t.send(answer)
+            if answer is not None:
+                t.send(answer)
         self.assertEqual(t.end(), code, t.seen)
         for pin in PINS:
             self.assertNotIn(pin, t.seen)
@@ -113,10 +128,13 @@ class CommandLine(unittest.TestCase):
 
     def test_01_init_opens_a_practice_without_echoing_a_pin(self):
         seen = self.talk(['init', os.path.join(self.dir, 'cabinet')],
-                         ('Nom du premier médecin', 'Dr Hélène RIVOIRE'), ('RPPS', '81000000001'),
+                         ('Nom du premier médecin', 'Dr Hélène RIVOIRE'), ('RPPS', '81000000018'),
                          ('Nouveau code de l’autorité', AUTHORITY), ('encore une fois', AUTHORITY),
                          ('Nouveau code de Dr', DOCTOR), ('encore une fois', DOCTOR))
         type(self).fingerprint = re.search(r'Empreinte de l’autorité : (\S+)', seen)[1]
+        for part in (self.home + '/.config/dmp/cles', self.record + '-log', self.record + '-anchor', 'g+rwX'):
+            self.assertIn(part, seen[seen.index('À sauvegarder'):])
+        self.assertIn(CLI + ' new-patient', seen)
         self.assertTrue(os.path.exists(self.record))
         for key in glob.glob(self.home + '/.config/dmp/cles/*.dmpkey'):
             self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
@@ -129,7 +147,9 @@ class CommandLine(unittest.TestCase):
 
     def test_03_short_and_mistyped_pins_are_asked_again(self):
         t = self.at('-P', 'essai', 'init', self.dir + '/essai')
-        for expected, answer in (('médecin', 'Dr X'), ('RPPS', '81000000009'), ('Nouveau code', 'court'),
+        for expected, answer in (('médecin', 'Dr X'), ('RPPS', '123'), ('a 11 chiffres', None),
+                                 ('RPPS', '81000000035'), ('un chiffre est mal recopié', None), ('RPPS', '-'),
+                                 ('Nouveau code', 'court'),
                                  ('au moins 8 caractères.', None),
                                  ('Nouveau code', AUTHORITY), ('encore', DOCTOR), ('Les deux codes diffèrent.', None)):
             t.expect(expected)
@@ -141,16 +161,17 @@ class CommandLine(unittest.TestCase):
 
     def test_04_a_colleague_joins_and_the_authority_enrols(self):
         self.assertIn(self.fingerprint, self.talk(['invite']))
-        request = self.dir + '/demande.json'
+        request, wrong = self.dir + '/demande.json', self.fingerprint[::-1]
         seen = self.talk(['-P', 'pharmacie', '--record', self.record, 'join', '-o', request],
-                         ('Empreinte', self.fingerprint), ('Votre nom', 'Nadia KACI'), ('RPPS', '81000000002'), ('profession', '2'),
-                         ('Nouveau code', COLLEAGUE), ('encore', COLLEAGUE))
+                         ('Empreinte', 'court'), ('huit groupes', None), ('Empreinte', wrong), ('Votre nom', 'Nadia KACI'), ('RPPS', '81000000026'), ('profession', '2'),
+                         ('Nouveau code', COLLEAGUE), ('encore', COLLEAGUE),
+                         ('pas l’empreinte de ce dossier', None), ('Empreinte', self.fingerprint))
         code = re.search(r'Code de la demande : (\S+)', seen)[1]
         self.assertIn('pas encore enregistrée', self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE, code=1))
         seen = self.talk(['enrol', request], ('même code', 'o'), ('enregistrer des patients', 'n'),
                          ('Code de la clé autorite', AUTHORITY))
         self.assertIn(code, seen)
-        self.assertIn('Patient : rien à choisir', self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE, code=1))
+        self.assertIn('Patient : rien à choisir, aucun patient ne vous est ouvert. Enregistrez-le (%s new-patient)' % CLI, self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE, code=1))
 
     def test_05_a_request_whose_code_differs_is_not_enrolled(self):
         seen = self.talk(['enrol', self.dir + '/demande.json'], ('même code', 'n'), code=1)
@@ -161,10 +182,16 @@ class CommandLine(unittest.TestCase):
 
     def test_06_a_patient_is_registered_at_the_desk_with_a_sheet(self):
         key = self.dir + '/patient.dmpkey'
-        seen = self.talk(['new-patient', '-o', key, '--draw-pin'], ('Nom de naissance', 'BELLANGER'), ('Nom utilisé', ''),
-                         ('Prénoms', 'Lucie'), ('Date de naissance', '1984-07'), ('Sexe', 'F'), ('INS', ''),
-                         ('Code de la clé', DOCTOR), ('médecin traitant', ''))
-        type(self).patient_key, type(self).patient_pin = key, re.search(r'Code : (\d{12})', seen)[1]
+        seen = self.talk(['new-patient', '-o', key, '--draw-pin'], ('Code de la clé', 'pas-le-bon-code'),
+                         ('encore 2 essais', None), ('Code de la clé', DOCTOR), ('Nom de naissance', 'BELLANGER'),
+                         ('Nom utilisé', ''), ('Prénoms', 'Lucie'), ('Date de naissance', '31/02/1984'), ('Date impossible', None),
+                         ('Date de naissance', '31/01/2984'), ('avenir', None), ('Date de naissance', '7/7/1984'),
+                         ('Sexe', 'X'), ('Répondez M', None), ('Sexe', 'f'), ('INS', '184077512345678'), ('clé de cet INS', None),
+                         ('INS', ''), ('médecin traitant', 'peut-être'), ('Répondez o', None), ('médecin traitant', ''))
+        for part in ('Patient : BELLANGER Lucie 1984-07-07', 'Dossier : ' + self.record, 'Clé     : ' + key,
+                     '%s --record %s --key %s list' % (CLI, self.record, key)):
+            self.assertIn(part, seen)
+        type(self).patient_key, type(self).patient_pin = key, re.search(r'Code    : (\d{12})', seen)[1]
         self.assertIn('1 document', self.deposit_ordinary())
 
     def deposit_ordinary(self):
@@ -173,12 +200,31 @@ class CommandLine(unittest.TestCase):
         self.quiet(['deposit', self.dir + '/o.txt', '-t', OTHER_TITLE, '-c', '57833-6'], DOCTOR)
         return self.quiet(['list'], DOCTOR)
 
-    def test_07_an_impossible_date_is_told_in_french_and_leaves_no_key(self):
+    def test_07_three_wrong_pins_end_the_desk_and_leave_no_key(self):
         key = self.dir + '/faux.dmpkey'
-        seen = self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], ('Nom de naissance', 'X'),
-                         ('Nom utilisé', ''), ('Prénoms', 'Y'), ('Date', '1984-02-31'), ('Sexe', 'F'), ('INS', ''), ('Code de la clé', DOCTOR), code=1)
-        self.assertIn('dmp-E053 : date impossible', seen)
+        seen = self.talk(['new-patient', '-o', key, '--draw-pin'], ('Code de la clé', 'pas-le-bon-code'),
+                         ('Code de la clé', 'pas-le-bon-code'), ('Code de la clé', 'pas-le-bon-code'), code=1)
+        self.assertIn('dmp-E011 : code faux', seen)
         self.assertFalse(os.path.exists(key))
+
+    def test_07b_a_second_patient_of_the_same_name_and_date_is_registered_only_when_confirmed(self):
+        key = self.dir + '/autre.dmpkey'
+        same = [('Code de la clé', DOCTOR), ('Nom de naissance', 'Bellanger'), ('Nom utilisé', ''), ('Prénoms', 'LUCIE'),
+                ('Date', '1984-07-07'), ('Sexe', 'F'), ('INS', ''), ('même nom et même date de naissance', None)]
+        seen = self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], *same, ('autre personne', ''), code=1)
+        self.assertIn('Rien n’est enregistré', seen)
+        self.assertFalse(os.path.exists(key))
+        self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], *same, ('autre personne', 'o'))
+        ambiguous = self.quiet(['list', '-p', 'lucie'], DOCTOR, code=1)
+        ids = re.findall(r'INS inconnu, n° (\d+)', ambiguous)
+        self.assertEqual(len(ids), 2)
+        first = self.quiet(['list', '-p', ids[0]], DOCTOR)
+        self.assertEqual(first, self.quiet(['list', '-p', '1'], DOCTOR))
+        self.assertEqual({first, self.quiet(['list', '-p', '2'], DOCTOR)}, {self.quiet(['list', '-p', i], DOCTOR) for i in ids})
+        self.assertIn('de 1 à 2', self.quiet(['list', '-p', '3'], DOCTOR, code=1))
+        lines = [self.quiet(['list', '-p', i], DOCTOR) for i in ids]
+        type(self).patient = ids[[OTHER_TITLE in line for line in lines].index(True)]
+        self.assertIn('BELLANGER', ambiguous)
 
     def test_08_a_pdf_is_deposited_from_a_menu_of_types(self):
         with open(self.dir + '/bilan.pdf', 'wb') as f:

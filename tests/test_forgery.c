@@ -163,7 +163,7 @@ static int world_make(void **state) {
 
 static int world_drop(void **state) {
   (void)state;
-  for (int i = 0; i < PEOPLE; i++) sqlite3_close(w.who[i].db);
+  for (int i = 0; i < PEOPLE; i++) assert_int_equal(sqlite3_close(w.who[i].db), SQLITE_OK);
   char command[128];
   snprintf(command, sizeof command, "rm -rf %s", w.folder);
   return system(command) == 0 ? 0 : -1;
@@ -797,6 +797,7 @@ static void rows_put_back_are_named_although(int who) {
   DONE(PATIENT, "VACUUM INTO '%s/old.db'", w.folder);
   DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);
   assert_int_equal(documents_of(PHARMACIST), 0);
+  assert_int_equal(documents_of(NURSE), 0);
   assert_int_equal(faults_of(PATIENT, "dmp_state"), 0);
   put_back_and_cover(who);
   for (int again = 0; again < 2; again++) {

@@ -549,6 +549,24 @@ def test_each_start_up_error_has_its_exit_code_and_sentence_and_mounts_nothing(p
     same(run_dmpfs(p.path, point, 'too much', '-o', key)[0], 2)
 
 
+def test_a_directory_that_holds_something_is_not_mounted_over_unless_asked(p):
+    options, busy = 'key=%s,pinfd=PINFD' % p.key('doctor'), p.point()
+    letter = os.path.join(busy, 'letter')
+    open(letter, 'w').close()
+    with Mount(p, 'doctor') as m:
+        for point, part in ((busy, 'is not empty'), (m.point, 'holds a mount already')):
+            code, said = run_dmpfs(p.path, point, '-o', options)
+            same(code, 7, said)
+            assert part in said and '-o nonempty' in said, said
+        assert not os.path.ismount(busy) and os.path.exists(letter)
+        assert os.listdir(m.point) == [FOLDER], 'the first mount is hidden'
+    with Mount(p, 'doctor', ',nonempty', busy):
+        same(os.listdir(busy), [FOLDER])
+    same(os.listdir(busy), ['letter'])
+    same(run_dmpfs(p.path, m.point, '-o', options)[0], 0)
+    subprocess.run(['umount', m.point], check=True)
+
+
 def test_a_missing_anchor_and_an_altered_record_have_the_code_of_damage(p):
     point = p.point()
     options = 'key=%s,pinfd=PINFD' % p.key('doctor')
