@@ -117,9 +117,9 @@ class CommandLine(unittest.TestCase):
         self.assertNotIn('Traceback', t.seen)
         return t.seen
 
-    def quiet(self, argv, pin, code=0):
+    def quiet(self, argv, pin, code=0, env=None):
         """Without a terminal: the PIN comes from $DMP_ASKPASS."""
-        env = dict(self.env, DMP_ASKPASS='echo ' + pin)
+        env = dict(env or self.env, DMP_ASKPASS='echo ' + pin)
         done = subprocess.run([CLI, *argv], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               start_new_session=True)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
@@ -207,31 +207,31 @@ class CommandLine(unittest.TestCase):
         self.assertIn('dmp-E011 : code faux', seen)
         self.assertFalse(os.path.exists(key))
 
-    def test_07b_a_second_patient_of_the_same_name_and_date_is_registered_only_when_confirmed(self):
-        key = self.dir + '/autre.dmpkey'
-        same = [('Code de la clé', DOCTOR), ('Nom de naissance', 'Bellanger'), ('Nom utilisé', ''), ('Prénoms', 'LUCIE'),
-                ('Date', '1984-07-07'), ('Sexe', 'F'), ('INS', ''), ('même nom et même date de naissance', None)]
-        seen = self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], *same, ('autre personne', ''), code=1)
-        self.assertIn('Rien n’est enregistré', seen)
-        self.assertFalse(os.path.exists(key))
-        self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], *same, ('autre personne', 'o'))
-        ambiguous = self.quiet(['list', '-p', 'lucie'], DOCTOR, code=1)
-        ids = re.findall(r'INS inconnu, n° (\d+)', ambiguous)
-        self.assertEqual(len(ids), 2)
-        first = self.quiet(['list', '-p', ids[0]], DOCTOR)
-        self.assertEqual(first, self.quiet(['list', '-p', '1'], DOCTOR))
-        self.assertEqual({first, self.quiet(['list', '-p', '2'], DOCTOR)}, {self.quiet(['list', '-p', i], DOCTOR) for i in ids})
-        self.assertIn('de 1 à 2', self.quiet(['list', '-p', '3'], DOCTOR, code=1))
-        lines = [self.quiet(['list', '-p', i], DOCTOR) for i in ids]
-        type(self).patient = ids[[OTHER_TITLE in line for line in lines].index(True)]
-        self.assertIn('BELLANGER', ambiguous)
-
     def test_08_a_pdf_is_deposited_from_a_menu_of_types(self):
         with open(self.dir + '/bilan.pdf', 'wb') as f:
             f.write(PDF)
         seen = self.talk(['deposit', self.dir + '/bilan.pdf'], ('Code de la clé', DOCTOR), ('Titre', PDF_TITLE),
                          ('Type', '1'))
         self.assertIn('Déposé : ' + PDF_TITLE, seen)
+
+    def test_08b_an_empty_file_and_a_content_already_there_are_deposited_only_when_confirmed(self):
+        empty = self.dir + '/vide.txt'
+        open(empty, 'wb').close()
+        self.talk(['deposit', empty, '-t', 'Rien', '-c', '11488-4'], ('Code de la clé', DOCTOR), ('est vide', 'n'), code=1)
+        seen = self.talk(['deposit', self.dir + '/bilan.pdf', '-t', 'Copie', '-c', '11488-4'], ('Code de la clé', DOCTOR),
+                         ('déjà là', ''), code=1)
+        self.assertIn(PDF_TITLE, seen)
+        self.assertIn('2 documents', self.quiet(['list'], DOCTOR))
+        self.talk(['deposit', self.dir + '/bilan.pdf', '-t', 'Copie', '-c', '11488-4', '-p', '1'], ('Code de la clé', DOCTOR),
+                  ('déjà là', 'o'), ('Déposé : Copie', None))
+        with sqlite3.connect(self.record, isolation_level=None) as db:
+            db.enable_load_extension(True)
+            db.load_extension(os.path.join(BUILD, 'dmp'))
+            db.execute('PRAGMA temp_store = MEMORY')
+            key, = glob.glob(self.home + '/.config/dmp/cles/medecin-*')
+            db.execute('SELECT dmp_login(?, ?)', (key, DOCTOR)).fetchone()
+            db.execute("DELETE FROM document WHERE title = 'Copie'")
+        db.close()
 
     def test_09_consent_opens_the_record_to_the_colleague(self):
         self.quiet(['--key', self.patient_key, 'consent', 'Nadia'], self.patient_pin)
@@ -244,9 +244,25 @@ class CommandLine(unittest.TestCase):
         if not os.path.exists('/dev/fuse'):
             self.skipTest('no /dev/fuse here')
         type(self).mounted = self.dir + '/vue'
+        mount = ['-P', 'pharmacie', 'mount', self.mounted]
+        self.assertIn('n’existe pas : créez-le', self.talk(mount, code=1))
+        self.assertFalse(os.path.exists(self.mounted))
+        self.assertIn('n’est pas vide', self.talk(['mount', self.dir], code=1))
+        self.assertIn('pas un dossier', self.talk(['mount', self.record], code=1))
+        os.mkdir(self.mounted)
         self.talk(['-P', 'pharmacie', 'mount', self.mounted], ('Code de la clé', COLLEAGUE))
         found = glob.glob(self.mounted + '/*/*/*%s*.pdf' % PDF_TITLE)
         self.assertEqual([open(f, 'rb').read() for f in found], [PDF])
+        self.assertIn('déjà monté sur', self.talk(mount, code=1))
+
+    def test_10b_without_a_mount_point_dmp_makes_its_own(self):
+        if not os.path.exists('/dev/fuse'):
+            self.skipTest('no /dev/fuse here')
+        own = self.home + '/dossier-partage'
+        self.assertIn(CLI + ' umount ' + own, self.quiet(['mount'], DOCTOR))
+        self.assertTrue(os.path.ismount(own))
+        self.talk(['umount'], ('Démonté', None))
+        self.assertEqual(os.listdir(own), [])
 
     def test_11_a_masked_document_vanishes_for_the_colleague(self):
         seen = self.talk(['--key', self.patient_key, 'mask', 'Cardiaque'], ('Code de la clé', self.patient_pin))
@@ -274,6 +290,11 @@ class CommandLine(unittest.TestCase):
         seen = self.quiet(['--key', self.patient_key, 'accesses'], self.patient_pin)
         self.assertRegex(seen, r'RIVOIRE \(Médecin\) a déposé « %s »' % PDF_TITLE)
         self.assertRegex(seen, r'a masqué « %s »' % PDF_TITLE)
+        self.assertRegex(seen, r'BELLANGER Lucie \(patient\) a donné un accord à Nadia KACI')
+        paris = self.quiet(['--key', self.patient_key, 'accesses'], self.patient_pin, env=dict(self.env, TZ='Europe/Paris'))
+        times = re.findall(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d CES?T  ', paris, re.M)
+        self.assertEqual(len(times), len(paris.splitlines()))
+        self.assertEqual(times, sorted(times))
         if self.mounted:
             self.assertRegex(seen, r'Nadia KACI \(Pharmacien\) a lu « %s »' % PDF_TITLE)
 
@@ -282,6 +303,8 @@ class CommandLine(unittest.TestCase):
         self.assertIn('rien à choisir', self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE, code=1))
         again = self.quiet(['--key', self.patient_key, 'withdraw', 'Nadia'], self.patient_pin, code=1)
         self.assertIn('n’avait pas d’accord', again)
+        seen = self.quiet(['--key', self.patient_key, 'accesses'], self.patient_pin)
+        self.assertRegex(seen, r'BELLANGER Lucie \(patient\) a retiré un accord à Nadia KACI')
 
     def test_16_umount_gives_the_folder_back(self):
         if not self.mounted:
@@ -309,6 +332,7 @@ class CommandLine(unittest.TestCase):
         self.assertTrue(os.path.exists('/dev/null') and not os.path.isfile('/dev/null'))
 
     def test_18_a_wrong_pin_is_told_in_french(self):
+        os.mkdir(self.dir + '/x')
         for command in (['list'], ['sql'], ['verify'], ['mount', self.dir + '/x']):
             if command[0] != 'mount' or os.path.exists('/dev/fuse'):
                 self.assertIn('code faux', self.quiet(command, 'pas-le-bon-code', code=1))
@@ -319,18 +343,39 @@ class CommandLine(unittest.TestCase):
         self.assertIn('2 document', self.quiet(['list'], DOCTOR + 'bis'))
         self.talk(['change-pin'], ('Code actuel', DOCTOR + 'bis'), ('Nouveau code', DOCTOR), ('encore', DOCTOR))
 
+    def test_19b_a_second_patient_of_the_same_name_and_date_is_registered_only_when_confirmed(self):
+        key = self.dir + '/autre.dmpkey'
+        same = [('Code de la clé', DOCTOR), ('Nom de naissance', 'Bellanger'), ('Nom utilisé', ''), ('Prénoms', 'LUCIE'),
+                ('Date', '1984-07-07'), ('Sexe', 'F'), ('INS', ''), ('même nom et même date de naissance', None)]
+        seen = self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], *same, ('autre personne', ''), code=1)
+        self.assertIn('Rien n’est enregistré', seen)
+        self.assertFalse(os.path.exists(key))
+        self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], *same, ('autre personne', 'o'))
+        ambiguous = self.quiet(['list', '-p', 'lucie'], DOCTOR, code=1)
+        ids = re.findall(r'INS inconnu, n° (\d+)', ambiguous)
+        self.assertEqual(len(ids), 2)
+        first = self.quiet(['list', '-p', ids[0]], DOCTOR)
+        self.assertEqual(first, self.quiet(['list', '-p', '1'], DOCTOR))
+        self.assertEqual({first, self.quiet(['list', '-p', '2'], DOCTOR)}, {self.quiet(['list', '-p', i], DOCTOR) for i in ids})
+        self.assertIn('de 1 à 2', self.quiet(['list', '-p', '3'], DOCTOR, code=1))
+        self.assertIn('BELLANGER', ambiguous)
+
     def test_20_import_registers_unknown_patients_and_prints_their_sheets(self):
         fixtures = os.path.join(ROOT, 'tests', 'fixtures', 'cda')
         refused = self.quiet(['import', fixtures], DOCTOR, code=1)
         self.assertIn('patient inconnu de vous', refused)
-        self.assertIn('\n0 déposés, 0 déjà là, %d refusés' % len(os.listdir(fixtures)), refused)
+        self.assertIn('\n0 déposé, 0 déjà là, %d refusés' % len(os.listdir(fixtures)), refused)
         seen = self.quiet(['import', '--create-patients', fixtures], DOCTOR)
-        self.assertIn('%d déposés, 0 déjà là, 0 refusés' % len(os.listdir(fixtures)), seen)
-        self.assertEqual(len(re.findall(r'Fiche de patient : clé \S+  code \d{12}', seen)), 3)
+        self.assertIn('%d déposés, 0 déjà là, 0 refusé' % len(os.listdir(fixtures)), seen)
+        sheets = re.findall(r'Patient : (.*)\nDossier : (.*)\nClé     : (.*)\nCode    : (\d{12})\n', seen)
+        self.assertEqual(len(sheets), 3)
+        self.assertIn('CHASTEL Élodie Marie Jeanne 1991-05-14', [who for who, *_ in sheets])
+        for _, record, key, pin in sheets:
+            self.assertIn('document', self.quiet(['--record', record, '--key', key, 'list'], pin))
         self.assertIn('n’existe pas', self.quiet(['import', self.dir + '/rien'], DOCTOR, code=1))
 
     def test_21_verify_finds_nothing_then_names_a_changed_byte(self):
-        self.assertIn('0 faute(s)', self.quiet(['verify'], DOCTOR))
+        self.assertIn('0 faute, 0 chose à faire', self.quiet(['verify'], DOCTOR))
         copy = self.dir + '/copie'
         shutil.copytree(self.dir + '/cabinet', copy)
         with sqlite3.connect(copy + '/record.db') as plain:
@@ -342,15 +387,17 @@ class CommandLine(unittest.TestCase):
             f.seek(at)
             f.write(bytes([box[60] ^ 1]))
         seen = self.quiet(['--record', copy + '/record.db', 'verify'], DOCTOR, code=1)
-        self.assertIn('dmp-E005 : le fichier a été modifié', seen)
+        self.assertRegex(seen, r'FAUTE : contenu de l’élément, ligne \d+, patient n° \d+ : dmp-E005 : le fichier a été modifié')
+        self.assertNotRegex(seen, r'\b(the|is|was|row)\b')
 
     def test_22_missing_files_and_no_terminal_are_told_plainly(self):
         self.assertIn('n’existe pas', self.quiet(['--record', self.dir + '/non.db', 'list'], DOCTOR, code=1))
         self.assertIn('n’existe pas', self.quiet(['--key', self.dir + '/non.dmpkey', 'list'], DOCTOR, code=1))
-        self.assertIn('No such file', self.quiet(['deposit', self.dir + '/non.pdf'], DOCTOR, code=1))
+        self.assertIn('non.pdf : n’existe pas', self.quiet(['deposit', self.dir + '/non.pdf'], DOCTOR, code=1))
+        self.assertIn('est un dossier', self.quiet(['deposit', self.dir], DOCTOR, code=1))
         open(self.dir + '/vide.db', 'wb').close()
         self.assertIn('ne contient pas de dossier', self.quiet(['--record', self.dir + '/vide.db', 'list'], DOCTOR, code=1))
-        self.assertIn('not a database', self.quiet(['--record', self.dir + '/bilan.pdf', 'list'], DOCTOR, code=1))
+        self.assertIn('n’est pas une base de données', self.quiet(['--record', self.dir + '/bilan.pdf', 'list'], DOCTOR, code=1))
         done = subprocess.run([CLI, 'list'], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               start_new_session=True)
         self.assertEqual(done.returncode, 1)
@@ -363,6 +410,33 @@ class CommandLine(unittest.TestCase):
         self.assertNotIn('Traceback', t.seen)
         self.assertFalse(os.path.exists(self.dir + '/trois'))
 
+    def test_23b_the_command_line_speaks_french_and_names_itself_as_it_was_called(self):
+        for argv, part in ((['lst'], '’est pas une commande'), (['enrol'], 'il manque : DEMANDE'), ([], 'il manque : COMMANDE'),
+                           (['list', '--foo'], 'arguments inconnus : --foo'), (['list', '-p'], 'il faut une valeur')):
+            said = self.quiet(argv, DOCTOR, code=2)
+            self.assertIn(part, said)
+            self.assertNotRegex(said, r'\b(error|usage:|required|choose|argument )')
+        done = subprocess.run(['scripts/dmp', '--help'], cwd=ROOT, env=self.env, capture_output=True, text=True)
+        self.assertIn('usage : scripts/dmp ', done.stdout)
+        self.assertIn('montrer cette aide', done.stdout)
+
+    def test_23c_a_fingerprint_that_was_kept_wrong_is_asked_again_at_the_first_login_and_kept_right(self):
+        config, request = self.home + '/.config/dmp/config', self.dir + '/demande2.json'
+        self.talk(['-P', 'infirmerie', '--record', self.record, 'join', '-o', request], ('Empreinte', self.fingerprint),
+                  ('Votre nom', 'Sam ROY'), ('RPPS', '-'), ('profession', '3'), ('Nouveau code', COLLEAGUE), ('encore', COLLEAGUE))
+        self.assertIn('RPPS (aucun)', self.talk(['enrol', request], ('même code', 'o'), ('enregistrer des patients', 'n'),
+                                                ('Code de la clé autorite', AUTHORITY)))
+        with open(config, encoding='utf-8') as f:
+            kept = f.read()
+        with open(config, 'w', encoding='utf-8') as f:
+            head, tail = kept.split('[infirmerie]')
+            f.write(head + '[infirmerie]' + tail.replace(self.fingerprint, self.fingerprint[::-1]))
+        self.assertIn('dmp-E028', self.quiet(['-P', 'infirmerie', 'list'], COLLEAGUE, code=1))
+        self.talk(['-P', 'infirmerie', 'list'], ('Code de la clé', COLLEAGUE), ('n’est pas celle de ce dossier', None),
+                  ('Empreinte', self.fingerprint), ('rien à choisir', None), code=1)
+        with open(config, encoding='utf-8') as f:
+            self.assertEqual(f.read(), kept)
+
     def test_24_nothing_that_was_typed_lies_on_the_disk(self):
         found = []
         for folder, _, names in os.walk(self.dir):
@@ -371,6 +445,132 @@ class CommandLine(unittest.TestCase):
                     data = f.read()
                 found += [(name, w) for w in (*PINS, self.patient_pin, 'BELLANGER', PDF_TITLE) if w.encode() in data]
         self.assertEqual(found, [])
+
+
+class Words(unittest.TestCase):
+    """What the program says, without a record."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dmp = command_line()
+
+    def test_every_error_and_every_sentence_of_the_import_has_its_french(self):
+        with open(os.path.join(ROOT, 'include', 'dmp.h'), encoding='utf-8') as f:
+            errors = re.findall(r'X\( ?(\d+), \w+, +\w+, *"(.*)"\)', f.read())
+        self.assertGreaterEqual(len(errors), 75)
+        said = ['dmp-E%03d: %s' % (int(n), text) for n, text in errors if int(n) <= 75]
+        for header in ('import_parts.h', 'parse.h'):
+            with open(os.path.join(ROOT, 'ext', header), encoding='utf-8') as f:
+                text = re.sub(r'" \\\n *"', '', f.read())
+            said += re.findall(r'X\( ?\w+, +(?:\w+, +)?"(.*)"\)', text)
+        self.assertGreater(len(said), 105)
+        self.assertEqual([text for text in said if re.search(r'\b(the|is|are|this|not)\b', self.dmp.in_french(text))], [])
+
+    def test_the_column_of_a_fault_is_named(self):
+        self.assertIn('(date de naissance)', self.dmp.in_french('dmp-E051: a required column is missing (column birth_date)'))
+        self.assertEqual(self.dmp.in_french('something new'), 'something new')
+
+    def test_dates_are_taken_in_french_and_iso_and_impossible_ones_refused(self):
+        for text, iso in (('31/01/1970', '1970-01-31'), ('1.2.1970', '1970-02-01'), ('1970-01-31', '1970-01-31'),
+                          ('03/1970', '1970-03'), ('1970', '1970'), ('1970-3', '1970-03'), ('29/02/2000', '2000-02-29'), ('', '')):
+            self.assertEqual(self.dmp.birth_form(text), iso)
+        for text in ('31/02/1970', '29/02/1900', '1970/01/31', '70', '31/1/70', '13/1970', 'hier', '01/01/2999', '0001'):
+            with self.assertRaises(self.dmp.Refused, msg=text):
+                self.dmp.birth_form(text)
+        self.assertEqual(self.dmp.day_form('31/12/2030'), '2030-12-31')
+        with self.assertRaises(self.dmp.Refused):
+            self.dmp.day_form('2030')
+
+    def test_numbers_of_people_are_checked_with_their_key(self):
+        self.assertEqual(self.dmp.rpps_form('8100 0000 018'), '81000000018')
+        self.assertIsNone(self.dmp.rpps_form('-'))
+        self.assertEqual(self.dmp.ins_form('2 91 05 37 261 042 36'), '291053726104236')
+        self.assertEqual(self.dmp.ins_form(''), '')
+        for form, text in ((self.dmp.rpps_form, '81000000019'), (self.dmp.rpps_form, ''), (self.dmp.rpps_form, '8100000001'),
+                           (self.dmp.ins_form, '291053726104237'), (self.dmp.ins_form, '29105372610423')):
+            with self.assertRaises(self.dmp.Refused, msg=text):
+                form(text)
+
+    def test_one_is_singular_and_two_are_plural(self):
+        self.assertEqual([self.dmp.several(n, 'patient créé') for n in (0, 1, 2)],
+                         ['0 patient créé', '1 patient créé', '2 patients créés'])
+
+
+class Scripts(unittest.TestCase):
+    """The demonstration and the checks, where somebody stops listening or a test hangs."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix='dmp-scripts-')
+        self.env = dict(os.environ, TMPDIR=self.dir, LC_ALL='C.UTF-8', PYTHONDONTWRITEBYTECODE='1')
+
+    def tearDown(self):
+        for point in mounts_below(self.dir):
+            subprocess.run(['umount', '-l', point])
+        shutil.rmtree(self.dir)
+
+    def demo(self, last_line):
+        """Reads to a line, then closes the pipe; the exit code."""
+        demo = subprocess.Popen([sys.executable, '-u', ROOT + '/scripts/demo.py', BUILD, ROOT + '/tests/fixtures/cda'],
+                                env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for line in demo.stdout:
+            if last_line in line:
+                break
+        demo.stdout.close()
+        with demo.stderr:
+            self.assertEqual(demo.stderr.read(), '')
+        return demo.wait(timeout=60)
+
+    def test_a_demonstration_whose_reader_leaves_takes_down_its_mounts_and_its_folder(self):
+        reached = 'PHARMACIENNE' if os.path.exists('/dev/fuse') else 'SELECT title'
+        self.assertEqual(self.demo(reached), 128 + signal.SIGPIPE)
+        self.assertEqual(mounts_below(self.dir), [])
+        self.assertEqual(os.listdir(self.dir), [])
+
+    def test_a_demonstration_heard_to_its_end_leaves_nothing_either(self):
+        self.assertEqual(self.demo('no such line'), 0)
+        self.assertEqual((mounts_below(self.dir), os.listdir(self.dir)), ([], []))
+
+    def check(self, *arguments, root=ROOT):
+        done = subprocess.run([root + '/scripts/check', *arguments], env=self.env, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_check_lists_its_parts_and_refuses_a_word_that_names_none(self):
+        code, said = self.check('--help')
+        self.assertEqual(code, 0)
+        for name in ('build with gcc', 'test_mount.py, sanitizers', 'fuzz_box'):
+            self.assertIn('\n  %s\n' % name, said)
+        code, said = self.check('fuzz_box', 'nosuchpart')
+        self.assertEqual(code, 2)
+        self.assertIn('no part contains "nosuchpart"', said)
+        self.assertIn('\n  fuzz_box\n', said)
+
+    def small_tree(self, test):
+        """A project of one Python test, with the real scripts/check."""
+        for folder in ('scripts', 'tests', 'ext', 'fuse'):
+            os.mkdir(os.path.join(self.dir, folder))
+        shutil.copy(ROOT + '/scripts/check', self.dir + '/scripts/check')
+        for path, text in (('scripts/packages', '#!/bin/sh\n'), ('tests/test_one.py', test), ('tests/test_one.c', ''),
+                           ('Makefile', 'all test-builds:\n\t@mkdir -p $(B)\n%:\n\t@true\n')):
+            with open(os.path.join(self.dir, path), 'w', encoding='utf-8') as f:
+                f.write(text)
+        os.chmod(self.dir + '/scripts/packages', 0o755)
+
+    def test_check_builds_what_a_part_needs_and_nothing_else(self):
+        self.small_tree('import os, sys\nassert os.path.isdir(sys.argv[1])\n')
+        code, said = self.check('test_one.py, sanitizers', root=self.dir)
+        self.assertEqual(code, 0, said)
+        self.assertEqual(re.findall(r'^ok +(.*?)  ', said, re.M), ['packages', 'build with sanitizers', 'test_one.py, sanitizers'])
+
+    def test_check_kills_what_a_hanging_test_has_started(self):
+        self.small_tree('import subprocess, time\n'
+                        'p = subprocess.Popen(["sleep", "300"], start_new_session=True)\n'
+                        'print("started", p.pid, flush=True)\ntime.sleep(300)\n')
+        code, said = self.check('--timeout', '1', 'test_one.py', root=self.dir)
+        self.assertEqual(code, 1)
+        children = re.findall(r'started (\d+)', said)
+        self.assertEqual(len(children), 2, said)       # plain, and with the sanitizers
+        for pid in children:
+            self.assertFalse(os.path.exists('/proc/%s/fd/0' % pid), 'still there: ' + pid)
 
 
 def main():
