@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 
 LENGTH = 60                                             # statements of one episode
 
