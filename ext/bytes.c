@@ -94,6 +94,11 @@ const uint8_t *rd_bytes(struct rd *r, size_t n) {
   return p;
 }
 
+void rd_copy(struct rd *r, uint8_t *to, size_t n) {
+  const uint8_t *p = rd_bytes(r, n);
+  if (p) memcpy(to, p, n);
+}
+
 uint8_t rd_u8(struct rd *r) {
   const uint8_t *p = rd_bytes(r, 1);
   return p ? *p : 0;

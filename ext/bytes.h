@@ -21,6 +21,7 @@ void buf_free(struct buf *b);                         /* wipes and frees; harmle
 /* A reader over borrowed bytes. Reading past the end sets `bad` and gives zeros or NULL. */
 struct rd { const uint8_t *p; size_t n; int bad; };
 const uint8_t *rd_bytes(struct rd *r, size_t n);      /* NULL when fewer than n bytes are left */
+void     rd_copy(struct rd *r, uint8_t *to, size_t n);   /* n bytes to `to`; untouched when fewer are left */
 uint8_t  rd_u8(struct rd *r);
 uint16_t rd_u16(struct rd *r);
 uint32_t rd_u32(struct rd *r);

@@ -107,11 +107,6 @@ static int take_tlv(struct certificate *c, const uint8_t *p, size_t n) {
   return DMP_OK;
 }
 
-static void take(uint8_t *to, struct rd *r, size_t n) {
-  const uint8_t *p = rd_bytes(r, n);
-  if (p) memcpy(to, p, n);
-}
-
 int certificate_parse(const uint8_t *p, size_t n, struct certificate *c) {
   struct rd r = { p, n, 0 };
   memset(c, 0, sizeof *c);
@@ -123,17 +118,17 @@ int certificate_parse(const uint8_t *p, size_t n, struct certificate *c) {
   c->rights = rd_u8(&r);
   c->serial = rd_u32(&r);
   c->log_index = rd_u32(&r);
-  take(c->principal, &r, 16);
-  take(c->sign_pk, &r, 32);
-  take(c->box_pk, &r, 32);
+  rd_copy(&r, c->principal, 16);
+  rd_copy(&r, c->sign_pk, 32);
+  rd_copy(&r, c->box_pk, 32);
   c->not_before = (int64_t)rd_u64(&r);
   c->not_after = (int64_t)rd_u64(&r);
-  take(c->record, &r, 16);
+  rd_copy(&r, c->record, 16);
   c->profession = rd_u16(&r);
   c->flags = rd_u16(&r);
-  take(c->issuer, &r, 32);
-  take(c->previous, &r, 32);
-  take(c->log_previous, &r, 32);
+  rd_copy(&r, c->issuer, 32);
+  rd_copy(&r, c->previous, 32);
+  rd_copy(&r, c->log_previous, 32);
   size_t m = rd_u16(&r);
   const uint8_t *tlv = rd_bytes(&r, m);
   const uint8_t *continuity = rd_bytes(&r, SUITE_SIG);

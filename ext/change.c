@@ -14,11 +14,6 @@ void grantees_free(struct grantees *g) {
   *g = (struct grantees){ 0 };
 }
 
-static void take(uint8_t *to, struct rd *r, size_t n) {
-  const uint8_t *p = rd_bytes(r, n);
-  if (p) memcpy(to, p, n);
-}
-
 static int grantees_parse(const struct item *it, struct grantees *out) {
   struct value v;
   size_t count, used;
@@ -30,9 +25,9 @@ static int grantees_parse(const struct item *it, struct grantees *out) {
   if (out->g == NULL) return DMP_E_NOMEM;
   while (r.n > 0) {
     struct grantee *g = &out->g[out->n++];
-    take(g->principal, &r, 16);
-    take(g->cert, &r, 32);
-    take(g->mail, &r, 16);
+    rd_copy(&r, g->principal, 16);
+    rd_copy(&r, g->cert, 32);
+    rd_copy(&r, g->mail, 16);
     g->grant_id = (int64_t)rd_u64(&r);
     g->since = (int64_t)rd_u64(&r);
     g->until = (int64_t)rd_u64(&r);

@@ -119,23 +119,18 @@ static void grant_write(const struct grant *g, struct buf *b) {
   buf_u32(b, RIGHTS_MAP_VERSION);
 }
 
-static void take(uint8_t *to, struct rd *r, size_t n) {
-  const uint8_t *p = rd_bytes(r, n);
-  if (p) memcpy(to, p, n);
-}
-
 /* *sig points at the signature inside p. */
 static int grant_parse(const uint8_t *p, size_t n, struct grant *g, const uint8_t **sig) {
   struct rd r = { p, n, 0 };
   g->patient = (int64_t)rd_u64(&r);
   g->id = (int64_t)rd_u64(&r);
   g->slot = (int64_t)rd_u64(&r);
-  take(g->y, &r, 32);
-  take(g->mail, &r, 16);
-  take(g->pair, &r, 32);
-  take(g->patient_cert, &r, 32);
+  rd_copy(&r, g->y, 32);
+  rd_copy(&r, g->mail, 16);
+  rd_copy(&r, g->pair, 32);
+  rd_copy(&r, g->patient_cert, 32);
   g->seq = rd_u64(&r);
-  take(g->keyset_hash, &r, 32);
+  rd_copy(&r, g->keyset_hash, 32);
   g->since = (int64_t)rd_u64(&r);
   g->until = (int64_t)rd_u64(&r);
   g->kind = rd_u8(&r);
@@ -146,10 +141,10 @@ static int grant_parse(const uint8_t *p, size_t n, struct grant *g, const uint8_
     g->entry[i].cls = rd_u16(&r);
     g->entry[i].which = rd_u8(&r);
     if (rd_u8(&r) != 0 || (g->entry[i].which != WHICH_P && g->entry[i].which != WHICH_M)) return DMP_E_LATER;
-    take(g->entry[i].key, &r, 32);
+    rd_copy(&r, g->entry[i].key, 32);
   }
-  take(g->grantee_cert, &r, 32);
-  take(g->granter_cert, &r, 32);
+  rd_copy(&r, g->grantee_cert, 32);
+  rd_copy(&r, g->granter_cert, 32);
   uint32_t map = rd_u32(&r);
   *sig = rd_bytes(&r, SUITE_SIG);
   if (!rd_done(&r) || (g->kind != GRANT_ACTIVE && g->kind != GRANT_WITHDRAWN)) return DMP_E_GRANT_BAD;

@@ -47,11 +47,6 @@ int item_write(const uint8_t record[16], int64_t object, const struct content *c
   return out->bad ? DMP_E_NOMEM : DMP_OK;
 }
 
-static void take(uint8_t *to, struct rd *r, size_t n) {
-  const uint8_t *p = rd_bytes(r, n);
-  if (p) memcpy(to, p, n);
-}
-
 int item_parse(struct item *it) {
   struct rd all = { it->plain.p, it->plain.n, 0 };
   size_t n = rd_u32(&all);
@@ -68,12 +63,12 @@ int item_parse(struct item *it) {
   c->flags = rd_u8(&r);
   c->version = rd_u32(&r);
   c->patient = (int64_t)rd_u64(&r);
-  take(c->depositor, &r, 16);
-  take(c->depositor_cert, &r, 32);
+  rd_copy(&r, c->depositor, 16);
+  rd_copy(&r, c->depositor_cert, 32);
   c->wrap_row = (int64_t)rd_u64(&r);
-  take(c->wrap_loc, &r, 16);
+  rd_copy(&r, c->wrap_loc, 16);
   c->body_size = rd_u64(&r);
-  take(c->body_root, &r, 32);
+  rd_copy(&r, c->body_root, 32);
   c->row_len = rd_u32(&r);
   c->row = rd_bytes(&r, c->row_len);
   return rd_done(&r) ? DMP_OK : DMP_E_ROW_FORMAT;

@@ -48,20 +48,15 @@ static void keyset_write(const struct keyset *k, struct buf *b) {
   buf_put(b, k->signer, 32);
 }
 
-static void take(uint8_t *to, struct rd *r, size_t n) {
-  const uint8_t *p = rd_bytes(r, n);
-  if (p) memcpy(to, p, n);
-}
-
 static int keyset_parse(const uint8_t *p, size_t n, struct keyset *k) {
   struct rd r = { p, n, 0 };
   const uint16_t *map;
   memset(k, 0, sizeof *k);
   k->seq = rd_u64(&r);
-  take(k->previous, &r, 32);
+  rd_copy(&r, k->previous, 32);
   k->map = rd_u32(&r);
-  take(k->treating, &r, 16);
-  take(k->treating_cert, &r, 32);
+  rd_copy(&r, k->treating, 16);
+  rd_copy(&r, k->treating_cert, 32);
   k->treating_since = (int64_t)rd_u64(&r);
   k->n = rd_u16(&r);
   if (r.bad) return DMP_E_KEYSET_BAD;
@@ -71,15 +66,15 @@ static int keyset_parse(const uint8_t *p, size_t n, struct keyset *k) {
     struct keyset_class *c = &k->c[i];
     c->cls = rd_u16(&r);
     c->due = rd_u8(&r);
-    take(c->kid_p, &r, 16);
-    take(c->kid_m, &r, 16);
-    for (int l = 0; l < LEAVES; l++) take(c->deposit[l], &r, 32);
+    rd_copy(&r, c->kid_p, 16);
+    rd_copy(&r, c->kid_m, 16);
+    for (int l = 0; l < LEAVES; l++) rd_copy(&r, c->deposit[l], 32);
     if (c->cls != map[i]) return DMP_E_KEYSET_BAD;
   }
-  take(k->log_pk[0], &r, 32);
-  take(k->log_pk[1], &r, 32);
+  rd_copy(&r, k->log_pk[0], 32);
+  rd_copy(&r, k->log_pk[1], 32);
   if (rd_u16(&r) != 0) return DMP_E_LATER;
-  take(k->signer, &r, 32);
+  rd_copy(&r, k->signer, 32);
   rd_bytes(&r, SUITE_SIG);
   if (!rd_done(&r)) return DMP_E_KEYSET_BAD;
   suite_hash(p, n, k->hash, 32);
