@@ -2,7 +2,8 @@
  *
  *   dmpfs RECORD MOUNTPOINT -o key=FILE[,pinfd=N][,ext=PATH][,allow_other][,nonempty][,uid=N][,gid=N][,umask=OCTAL] [-f]
  *
- * The PIN is the first line read from descriptor N; without pinfd the extension asks for it ($DMP_ASKPASS). Always
+ * The PIN is the first line read from descriptor N; without pinfd the extension looks in the kernel's keyring
+ * (dmp_unlock), then asks $DMP_ASKPASS. Always
  * read-only, nosuid, nodev, noexec, with the kernel checking permissions by owner and mode (umask 077 unless given).
  *
  * The driver logs in after its fork, because a session does not survive one; the parent waits for the verdict and
@@ -61,7 +62,7 @@ static const struct fuse_opt OPTIONS[] = {
 static const char USAGE[] =
   "usage: dmpfs RECORD MOUNTPOINT -o key=FILE[,option...] [-f]\n"
   "  key=FILE      the credential that mounts; one mount shows what one identity may see\n"
-  "  pinfd=N       read the PIN from descriptor N (one line); else the program in $DMP_ASKPASS is asked\n"
+  "  pinfd=N       read the PIN from descriptor N (one line); else dmp_unlock()'s keyring, then $DMP_ASKPASS\n"
   "  ext=PATH      the extension dmp.so (default: beside dmpfs)\n"
   "  allow_other   other users may enter, as owner and mode allow\n"
   "  nonempty      mount also over another mount, or over a directory that holds something\n"
@@ -176,7 +177,8 @@ static enum verdict check_mountpoint(struct options *o) {
   if (err != 0) return say(VERDICT_MOUNTPOINT, "the mount point %s can't be used: %s", o->mountpoint, strerror(err));
   const char *hidden = o->nonempty ? NULL : would_hide(o->mountpoint);
   return hidden == NULL ? VERDICT_MOUNTED
-                        : say(VERDICT_MOUNTPOINT, "the mount point %s %s; -o nonempty mounts all the same", o->mountpoint, hidden);
+                        : say(VERDICT_MOUNTPOINT, "the mount point %s %s; -o nonempty mounts all the same", o->mountpoint,
+                              hidden);
 }
 
 /* One line from a descriptor, without its end; the descriptor is closed: it is the PIN's, and read once. */
@@ -199,9 +201,6 @@ static enum verdict read_pin(int fd, char pin[DMP_PIN_MAX + 1]) {
 
 static enum verdict open_record(const struct options *o, struct db **db) {
   char pin[DMP_PIN_MAX + 1] = "", why[DB_WHY_MAX] = "";
-  const char *askpass = getenv("DMP_ASKPASS");
-  if (o->pinfd < 0 && (askpass == NULL || *askpass == '\0'))
-    return say(VERDICT_PIN, "there is no PIN: give pinfd=N, or set $DMP_ASKPASS to a program that asks for it");
   struct db_options d = { o->record, o->key, o->extension, o->pinfd >= 0 ? pin : NULL };
   enum verdict v = o->pinfd >= 0 ? read_pin(o->pinfd, pin) : VERDICT_MOUNTED;
   if (v == VERDICT_MOUNTED && (v = db_open(db, &d, why)) != VERDICT_MOUNTED) say(v, "%s", why);

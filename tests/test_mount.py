@@ -624,6 +624,29 @@ def test_the_pin_is_asked_from_the_askpass_program_when_no_descriptor_is_given(p
     same(run_dmpfs(p.path, point, '-o', 'key=' + p.key('doctor'), env=environment, stdin=subprocess.DEVNULL)[0], 6)
 
 
+def test_an_unlocked_credential_mounts_without_a_pin_and_a_locked_one_does_not(p):
+    c = p.connect()
+    try:
+        c.execute('SELECT dmp_unlock(?, ?, 60)', (p.key('doctor'), PIN))
+    except sqlite3.Error as e:
+        c.close()
+        raise Skip(str(e))
+    environment = {k: v for k, v in os.environ.items() if k != 'DMP_ASKPASS'}
+    start_it = lambda point: subprocess.run([os.path.join(BUILD, 'dmpfs'), p.path, point, '-o', 'key=' + p.key('doctor')],
+                                            env=environment, stderr=subprocess.PIPE, text=True)
+    point = p.point()
+    try:
+        same(start_it(point).returncode, 0)
+        assert os.path.ismount(point)
+        subprocess.check_call(['umount', point])
+    finally:
+        c.execute('SELECT dmp_lock(?)', (p.key('doctor'),))
+        c.close()
+    result = start_it(point)
+    same(result.returncode, 6, result.stderr)
+    assert 'dmp-E085' in result.stderr, result.stderr
+
+
 def test_sigterm_and_sigint_unmount_also_while_somebody_is_inside(p):
     p.deposit('Document', os.urandom(50000))
     for sig in (signal.SIGTERM, signal.SIGINT):
