@@ -231,7 +231,8 @@ class Story:
             if got:
                 raise Stop('Le fichier déjà ouvert rend encore %s.' % several(len(got), 'octet'))
         except OSError as error:
-            say('Le fichier qu’elle avait déjà ouvert ne rend plus rien : il %s.' % DMP.SYSTEM.get(error.errno, error.strerror))
+            say('Le fichier qu’elle avait déjà ouvert ne rend plus rien : il %s.' % DMP.SYSTEM.get(
+                error.errno, error.strerror))
         finally:
             opened.close()
         text = open(self.doctor.file_named(self.masked_name()), 'rb').read()
@@ -301,13 +302,14 @@ class Story:
                 raise Stop('L’octet changé n’a pas été vu.')
             except sqlite3.Error as error:
                 say('→ %s' % DMP.in_french(str(error)))
-            for found in reader.db.execute("SELECT place, row, patient, what FROM dmp_verify WHERE kind = 'fault'").fetchall():
+            faults = "SELECT place, row, patient, what FROM dmp_verify WHERE kind = 'fault'"
+            for found in reader.db.execute(faults).fetchall():
                 say('→ dmp verify : %s' % DMP.finding_text(*found))
             self.poke(f, at)
         reader.db.close()
         self.people.remove(reader)
-        say('L’octet est remis : le médecin lit de nouveau le document, %s comme par son dossier.' % several(len(self.doctor.one(
-            'SELECT dmp_read(id, view_offset, view_size) FROM document WHERE id = ?', self.masked)), 'octet'))
+        view = self.doctor.one('SELECT dmp_read(id, view_offset, view_size) FROM document WHERE id = ?', self.masked)
+        say('L’octet est remis : le médecin lit de nouveau le document, %s comme par son dossier.' % several(len(view), 'octet'))
 
     @staticmethod
     def poke(f, at):
