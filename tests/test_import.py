@@ -866,6 +866,83 @@ class RecordCase(unittest.TestCase):
         self.assertEqual([r['state'] for r in self.create(CDA)], ['present'] * len(first))
         self.assertEqual(self.one('SELECT count(*) FROM patient'), 3)
 
+    def many(self, n):
+        """A folder of n documents of one patient, told apart by their ids."""
+        folder, like = self.dir + '/many', read(CDA + '/ordonnance.xml')
+        os.mkdir(folder)
+        for i in range(n):
+            with open('%s/%04d.xml' % (folder, i), 'wb') as f:
+                f.write(like.replace(b'20417.102"', b'20417.102.%d"' % i))
+        return folder
+
+    def sound(self, folder):
+        """Every document that is there is whole, and everything verifies."""
+        self.assertEqual(self.db.execute('SELECT place, "row", what FROM dmp_verify').fetchall(), [])
+        files = {hashlib.sha256(read(f)).hexdigest() for f in glob.glob(folder + '/*')}
+        there = [d['content'] for d in self.db.execute('SELECT content FROM document')]
+        self.assertTrue({hashlib.sha256(d).hexdigest() for d in there} <= files)
+        return len(there)
+
+    def test_killed_at_any_moment_an_import_of_a_thousand_has_each_document_whole_or_not_at_all(self):
+        folder, step = self.many(1000), ('import sqlite3, sys\n'
+            "db = sqlite3.connect(sys.argv[1], isolation_level=None); db.enable_load_extension(True)\n"
+            "db.load_extension(sys.argv[2] + '/dmp'); db.load_extension(sys.argv[2] + '/dmp_import'); db.execute('PRAGMA temp_store=MEMORY')\n"
+            "db.execute('SELECT dmp_login(?, ?)', (sys.argv[3], sys.stdin.readline())).fetchall()\n"
+            "for r in db.execute('SELECT * FROM dmp_import(?, ?)', (sys.argv[4], sys.argv[5])): print(r[1], flush=True)\n")
+        done = 0
+        for part in range(6):
+            p = subprocess.Popen([sys.executable, '-c', step, self.dir + '/record.db', BUILD, self.doctor, folder,
+                                  'create_patients=1,keys=' + self.keys], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            p.stdin.write(self.PIN)
+            p.stdin.close()
+            said = [p.stdout.readline() for _ in range(done + 20 + 37 * part)]
+            p.kill()
+            said += p.stdout.readlines()
+            p.wait()
+            p.stdout.close()
+            deposited = done + sum(line == 'deposited\n' for line in said)
+            self.db.close()
+            self.db = self.open()
+            self.one('SELECT dmp_login(?, ?)', self.doctor, self.PIN)
+            done = self.sound(folder)
+            self.assertGreaterEqual(done, deposited)     # what was said to be there is there
+        rows = self.create(folder)
+        self.assertEqual(sorted({r['state'] for r in rows}), ['deposited', 'present'])
+        self.assertEqual((len(rows), self.sound(folder)), (1000, 1000))
+
+    def test_a_disk_that_fills_up_refuses_the_rest_and_keeps_what_is_there(self):
+        if os.geteuid() != 0:
+            self.skipTest('only root can mount a small disk')
+        folder, disk = self.many(300), self.dir + '/disk'
+        self.create(CDA + '/ordonnance.xml')
+        self.db.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+        self.db.close()
+        os.mkdir(disk)
+        subprocess.check_call(['mount', '-t', 'tmpfs', '-o', 'size=3m', 'none', disk])
+        try:
+            for name in glob.glob(self.dir + '/record.db*'):
+                (shutil.copytree if os.path.isdir(name) else shutil.copy)(name, os.path.join(disk, os.path.basename(name)))
+            home, self.dir = self.dir, disk
+            self.db = self.open()
+            self.one('SELECT dmp_login(?, ?)', self.doctor, self.PIN)
+            rows = self.create(folder)
+            self.assertEqual(rows[-1]['state'], 'refused')
+            self.assertRegex(rows[-1]['reason'], 'full|space|disk')
+            subprocess.check_call(['mount', '-o', 'remount,size=40m', disk])
+            self.db.close()
+            self.db = self.open()
+            self.one('SELECT dmp_login(?, ?)', self.doctor, self.PIN)
+            kept = self.one('SELECT count(*) FROM document')
+            self.assertTrue(1 < kept < 301)
+            self.assertEqual(self.one("SELECT count(*) FROM dmp_verify WHERE kind='fault'"), 0)
+            self.assertEqual({r['state'] for r in self.create(folder)}, {'deposited', 'present'})
+            self.assertEqual(self.one('SELECT count(*) FROM document'), 301)
+            self.assertEqual(self.one("SELECT count(*) FROM dmp_verify WHERE kind='fault'"), 0)
+            self.dir = home
+        finally:
+            self.db.close()
+            subprocess.call(['umount', '-l', disk])
+
     def test_a_masked_fixture_is_masked_and_a_replaced_one_deprecated(self):
         self.create(CDA)
         name = lambda sql: [t[0] for t in self.db.execute(sql)]
