@@ -1020,6 +1020,9 @@ static void ring_fill(int who) {
   }
   ring_add(p->g.y);
   ring_add(p->g.pair);
+  uint8_t line[32];
+  suite_kdf_text(p->g.pair, "line", line);            /* what seals the lines between this reader and the patient */
+  ring_add(line);
   ring_add(p->anchor);
   ring_add(s->cred->seed);
   ring_add(s->cred->loc);
@@ -1099,6 +1102,57 @@ static void life_after_the_withdrawal(void) {
   deposit_by(NURSE, "soins masques", "11488-4", 1);   /* sealed to a deposit key */
   DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[NURSE].id);
   DONE(PATIENT, "UPDATE patient SET treating_doctor=NULL WHERE id=%lld", w.patient);
+}
+
+/* The log's blocks: magic 4, length 4, record 16, writer 16, seq 8, hash 32, m u32, m × 26, hash 32, n u32, n × (loc 16, box). */
+enum { LOG_ROWS_AT = 4 + 4 + 16 + 16 + 8 + 32, LOG_ROW = 26, LOG_LINE = 192 };
+
+static int64_t log_last(sqlite3 *log) {
+  sqlite3_stmt *st;
+  assert_int_equal(sqlite3_prepare_v2(log, "SELECT max(id) FROM block", -1, &st, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+  int64_t id = sqlite3_column_int64(st, 0);
+  sqlite3_finalize(st);
+  return id;
+}
+
+static void ring_try_log(sqlite3 *log, int64_t last_old, struct tried *t) {
+  sqlite3_stmt *st;
+  assert_int_equal(sqlite3_prepare_v2(log, "SELECT id,body FROM block", -1, &st, NULL), SQLITE_OK);
+  while (sqlite3_step(st) == SQLITE_ROW) {
+    const uint8_t *p = sqlite3_column_blob(st, 1);
+    const uint8_t *lines = p + LOG_ROWS_AT + 4 + (size_t)le_get32(p + LOG_ROWS_AT) * LOG_ROW + 32 + 4;
+    int fresh = sqlite3_column_int64(st, 0) > last_old;
+    for (uint32_t i = 0; i < le_get32(lines - 4); i++) {
+      const uint8_t *one = lines + (size_t)i * LOG_LINE;
+      struct box_ad ad = { .record = w.who[PATIENT].c->r[0]->id, .kind = BOX_LOG, .table = IN_LOG, .id = w.patient, .loc = one };
+      int opened = ring_opens(&ad, one + 16, LOG_LINE - 16);
+      t->new_seen += fresh;
+      if (fresh) t->new_opened += opened;
+      else t->old_opened += opened;
+    }
+  }
+  sqlite3_finalize(st);
+}
+
+static void the_keys_held_before_a_withdrawal_open_no_line_of_the_log_written_afterwards(void **state) {
+  (void)state;
+  char path[512];
+  sqlite3 *log;
+  struct tried t = { 0 };
+  deposit_by(TREATING, "autre", "80788-3", 0);
+  assert_true(documents_of(PHARMACIST) > 0);          /* a line of his own */
+  ring_fill(PHARMACIST);
+  snprintf(path, sizeof path, "%s-log/access.db", w.who[PATIENT].c->r[0]->path);
+  assert_int_equal(sqlite3_open(path, &log), SQLITE_OK);
+  int64_t last = log_last(log);
+  DONE(PATIENT, "DELETE FROM consent WHERE grantee=%lld", w.who[PHARMACIST].id);
+  life_after_the_withdrawal();
+  ring_try_log(log, last, &t);
+  assert_true(t.new_seen > 5);
+  assert_int_equal(t.new_opened, 0);
+  assert_true(t.old_opened > 0);                      /* his own lines of before: the keys are real */
+  sqlite3_close(log);
 }
 
 static void the_keys_held_before_a_withdrawal_open_no_box_written_afterwards(void **state) {
@@ -1235,6 +1289,7 @@ int main(void) {
     TEST(a_certificate_forged_for_somebody_else_takes_nobodys_place),
     TEST(a_patients_certificate_exchanged_by_a_grantee_is_refused_by_all),
     TEST(the_keys_held_before_a_withdrawal_open_no_box_written_afterwards),
+    TEST(the_keys_held_before_a_withdrawal_open_no_line_of_the_log_written_afterwards),
     TEST(the_keys_still_open_everything_while_the_consent_stands),
     TEST(a_core_dump_holds_no_key_of_the_session),
   };
