@@ -32,7 +32,6 @@
   X(OBJECT_SET,      "UPDATE %s.dmp_object SET loc=?2,wrap=?3,version=?4,header=?5,amend=?6 WHERE id=?1") \
   X(OBJECT_AMEND,    "UPDATE %s.dmp_object SET amend=?2 WHERE id=?1") \
   X(OBJECT_DROP,     "DELETE FROM %s.dmp_object WHERE id=?1") \
-  X(WRAP_BY_LOC,     "SELECT id,wrap FROM %s.dmp_wrap WHERE loc=?1") \
   X(WRAP_IDS,        "SELECT id FROM %s.dmp_wrap WHERE loc=?1 ORDER BY id") \
   X(WRAP_BY_ID,      "SELECT loc,wrap FROM %s.dmp_wrap WHERE id=?1") \
   X(WRAP_PUT,        "INSERT INTO %s.dmp_wrap(id,loc,wrap) VALUES(?1,?2,?3)") \
