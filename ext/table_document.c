@@ -9,10 +9,6 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
-/* Stored values, in the signed row's order: append only. */
-enum stored { S_UNIQUE_ID, S_TITLE, S_TYPE_CODE, S_CLASS_CODE, S_FORMAT_CODE, S_MIME, S_LANGUAGE, S_CREATION_TIME, S_SERVICE_START,
-              S_SERVICE_STOP, S_EPISODE, S_AUTHOR, S_AUTHOR_PROFESSION, S_FACILITY, S_PRACTICE_SETTING, S_REPLACES, S_CONFIDENTIALITY,
-              S_SIZE, S_HASH, S_VIEW_MIME, S_VIEW_OFFSET, S_VIEW_SIZE, STORED };
 /* One description: each column, its declaration, and which stored value it shows. */
 enum { D_ID, D_PATIENT, D_UNIQUE_ID, D_TITLE, D_TYPE_CODE, D_CLASS_CODE, D_FORMAT_CODE, D_MIME, D_LANGUAGE, D_CREATION_TIME,
        D_SERVICE_START, D_SERVICE_STOP, D_EPISODE, D_AUTHOR, D_AUTHOR_PROFESSION, D_DEPOSITOR, D_FACILITY, D_PRACTICE_SETTING,
@@ -64,51 +60,6 @@ static const struct scan DOCUMENTS = { .first = CLASS_FIRST_DOCUMENT, .last = UI
 
 /* ---- reading ---- */
 
-static int stored_get(const struct item *it, struct value v[STORED]) {
-  size_t count, used;
-  memset(v, 0, STORED * sizeof *v);
-  return row_get(it->c.row, it->c.row_len, v, STORED, &count, &used);
-}
-
-/* A depositor can sign nonsense: such a row shows to nobody and stops nobody's list; dmp_verify names it. */
-static int stored_sound(const struct item *it, struct value v[STORED]) {
-  static const uint8_t SIZES[] = { S_SIZE, S_VIEW_OFFSET, S_VIEW_SIZE };
-  if (stored_get(it, v) != DMP_OK) return 0;
-  for (int i = 0; i < STORED; i++) {
-    int size = 0;
-    for (size_t k = 0; k < sizeof SIZES; k++) size |= SIZES[k] == i;
-    if (size ? v[i].type != VALUE_INT || v[i].u.i < 0 || (uint64_t)v[i].u.i > it->c.body_size : v[i].type != VALUE_NULL && v[i].type != VALUE_TEXT)
-      return 0;
-  }
-  return (uint64_t)v[S_VIEW_OFFSET].u.i + (uint64_t)v[S_VIEW_SIZE].u.i <= it->c.body_size;
-}
-
-int document_sound(const struct item *it) {
-  struct value v[STORED];
-  return stored_sound(it, v);
-}
-
-int document_original_size(const struct item *it, uint64_t *size) {
-  struct value v[STORED];
-  int e = stored_get(it, v);
-  if (e == DMP_OK && (v[S_SIZE].type != VALUE_INT || v[S_SIZE].u.i < 0 || (uint64_t)v[S_SIZE].u.i > it->c.body_size)) e = DMP_E_ROW_FORMAT;
-  *size = e == DMP_OK ? (uint64_t)v[S_SIZE].u.i : 0;
-  return e;
-}
-
-static uint16_t class_of_value(const struct value *v) {
-  char code[64];
-  if (v->type != VALUE_TEXT || v->n >= sizeof code) return CLASS_UNLISTED;
-  memcpy(code, v->u.p, v->n);
-  code[v->n] = 0;
-  return rights_class_of(code);
-}
-
-uint16_t document_class(const struct item *it) {
-  struct value v[STORED];
-  return stored_get(it, v) == DMP_OK ? class_of_value(&v[S_TYPE_CODE]) : CLASS_UNLISTED;
-}
-
 /* Masked is where the item lies. A depositor who can't open it there knows it when he holds the class's P and it is not in it. */
 static int item_masked(struct patient *p, const struct item *it, uint16_t cls) {
   if (it->via != VIA_OWN) return it->leaf >= 2;
@@ -121,7 +72,7 @@ struct making { struct session *s; struct patient *p; struct rows *out; size_t f
 static int make_document(void *ctx, struct item *it) {
   struct making *m = ctx;
   struct value v[STORED];
-  if (it->c.table != ITEM_DOCUMENT || it->deleted || !stored_sound(it, v)) return DMP_OK;
+  if (it->c.table != ITEM_DOCUMENT || it->deleted || !document_sound_values(it, v)) return DMP_OK;
   struct value *row = rows_add(m->out, it->id);
   uint8_t *copy = arena_get(&m->out->arena, it->c.row_len + 1);
   if (row == NULL || copy == NULL) return DMP_E_NOMEM;
@@ -130,7 +81,7 @@ static int make_document(void *ctx, struct item *it) {
     row[COLUMN_OF[i]] = v[i];
     if (v[i].type == VALUE_TEXT || v[i].type == VALUE_BLOB) row[COLUMN_OF[i]].u.p = copy + (v[i].u.p - it->c.row);
   }
-  int masked = item_masked(m->p, it, class_of_value(&v[S_TYPE_CODE]));
+  int masked = item_masked(m->p, it, document_class_of(&v[S_TYPE_CODE]));
   row[D_ID] = value_int(it->id);
   row[D_PATIENT] = value_int(m->p->id);
   row[D_DEPOSITOR] = value_int(id_from_field(it->c.depositor));
@@ -277,7 +228,7 @@ static void deposit_row(const struct deposit *d, struct buf *row) {
 static int find_unique(void *ctx, struct item *it) {
   const char *want = ctx;
   struct value v[STORED], w = value_text(want);
-  if (it->c.table != ITEM_DOCUMENT || it->deleted || stored_get(it, v) != DMP_OK) return DMP_OK;
+  if (it->c.table != ITEM_DOCUMENT || it->deleted || document_values(it, v) != DMP_OK) return DMP_OK;
   return same_text(&v[S_UNIQUE_ID], &w) ? DMP_E_DUPLICATE : DMP_OK;
 }
 
@@ -372,7 +323,7 @@ static const struct scan CHOICES = { .first = CLASS_CHOICES, .last = CLASS_CHOIC
 static int make_mask(void *ctx, struct item *it) {
   struct making *m = ctx;
   struct value v[STORED];
-  if (it->c.table != ITEM_DOCUMENT || it->deleted || it->via == VIA_OWN || it->leaf < 2 || stored_get(it, v) != DMP_OK) return DMP_OK;
+  if (it->c.table != ITEM_DOCUMENT || it->deleted || it->via == VIA_OWN || it->leaf < 2 || document_values(it, v) != DMP_OK) return DMP_OK;
   struct value *row = rows_add(m->out, it->id);
   if (row == NULL) return DMP_E_NOMEM;
   row[M_PATIENT] = value_int(m->p->id);
