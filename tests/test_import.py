@@ -184,6 +184,12 @@ def told(fields):
     return out
 
 
+def spent():
+    """Processor time of the children that have ended: what a bound is about, however busy the machine is."""
+    t = os.times()
+    return t.children_user + t.children_system
+
+
 class ParserCase(unittest.TestCase):
     maxDiff = None
 
@@ -284,9 +290,9 @@ class HostileCase(unittest.TestCase):
     def test_every_hostile_fixture_has_its_own_refusal(self):
         self.assertEqual(sorted(os.listdir(HOSTILE)), sorted(HOSTILE_VERDICTS))
         for name, verdict in HOSTILE_VERDICTS.items():
-            began = time.monotonic()
+            began = spent()
             self.assertEqual(refusal(read(os.path.join(HOSTILE, name))), verdict, name)
-            self.assertLess(time.monotonic() - began, 5, name)
+            self.assertLess(spent() - began, 5, name)
 
     def test_deep_nesting_is_refused_and_ordinary_depth_is_not(self):
         self.assertEqual(refusal(OPEN + b'<a>' * 1000000), 'DEPTH')
@@ -294,7 +300,7 @@ class HostileCase(unittest.TestCase):
         deeper = good.replace(b'<text>', b'<text>' + b'<a>' * 80, 1).replace(b'</text>', b'</a>' * 80 + b'</text>', 1)
         self.assertIsNone(refusal(deeper))
 
-    def test_floods_end_within_five_seconds(self):
+    def test_floods_end_within_five_seconds_of_processor_time(self):
         floods = {
             'attributes': OPEN + b'<a ' + b' '.join(b'a%d=""' % i for i in range(400000)) + b'/></ClinicalDocument>',
             'names': OPEN + b''.join(b'<a%d/>' % i for i in range(200000)) + b'</ClinicalDocument>',
@@ -305,9 +311,9 @@ class HostileCase(unittest.TestCase):
             'no end': b'<' + b'a' * 30000000,
         }
         for name, data in floods.items():
-            began = time.monotonic()
+            began = spent()
             p = run(data)
-            self.assertLess(time.monotonic() - began, 5, name)
+            self.assertLess(spent() - began, 5, name)
             if p.returncode == 0:
                 self.assertEqual(decode(p.stdout)[0][0], 'REFUSED', name)
             else:
@@ -364,9 +370,9 @@ class HostileCase(unittest.TestCase):
     def test_memory_and_time_of_the_parser_are_bounded_by_the_size_of_the_file(self):
         self.assertEqual(self.taken_over('malloc(100UL << 20) == NULL'), 0)
         self.assertEqual(self.taken_over('malloc(300UL << 20) == NULL'), 1)
-        began = time.monotonic()
+        began = spent()
         self.assertIn(self.taken_over('({ for (;;); 0; })'), (-signal.SIGXCPU, -signal.SIGKILL))
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(spent() - began, 5)
 
     def test_without_its_filter_the_parser_reads_nothing(self):
         if SANITIZED:
