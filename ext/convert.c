@@ -147,12 +147,25 @@ static void end(struct conversion *c) {
   bytes_wipe(&c->old_sub, sizeof c->old_sub);
 }
 
+/* ---- options: name=value, with commas between ---- */
+
+static int take_without_key(struct conversion *c, const char *v, size_t n) {
+  if (n == 4 && memcmp(v, "null", n) == 0) c->d.without_key = PROTECT_NULL;
+  else if (n == 4 && memcmp(v, "hide", n) == 0) c->d.without_key = PROTECT_HIDE;
+  else return DMP_E_OPTION;
+  return DMP_OK;
+}
+
+static const struct { const char *name; int (*take)(struct conversion *c, const char *v, size_t n); } OPTIONS[] = {
+  { "without_key", take_without_key },
+};
+
 static int take_options(struct conversion *c, const char *o) {
   while (o && *o) {
-    size_t n = strcspn(o, ",");
-    if (n == 16 && strncmp(o, "without_key=null", n) == 0) c->d.without_key = PROTECT_NULL;
-    else if (n == 16 && strncmp(o, "without_key=hide", n) == 0) c->d.without_key = PROTECT_HIDE;
-    else return DMP_E_OPTION;
+    size_t n = strcspn(o, ","), k = strcspn(o, "="), i = 0;
+    while (i < sizeof OPTIONS / sizeof *OPTIONS && (strlen(OPTIONS[i].name) != k || strncmp(OPTIONS[i].name, o, k) != 0)) i++;
+    int e = k < n && i < sizeof OPTIONS / sizeof *OPTIONS ? OPTIONS[i].take(c, o + k + 1, n - k - 1) : DMP_E_OPTION;
+    if (e != DMP_OK) return e;
     o += n + (o[n] == ',');
   }
   return DMP_OK;
