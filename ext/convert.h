@@ -11,8 +11,6 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
 int convert_unprotect(struct session *s, const char *table);
 /* Removes the remnants of plaintext: VACUUM and a truncated WAL, on a connection of its own. Outside a transaction. */
 int convert_scrub(struct session *s);
-/* Every protected table's description verifies, and the views and triggers that name it are those that were signed. */
-int convert_check(struct session *s);
 /* New key for a table, all rows sealed again. without: who loses it (NULL: nobody). */
 int convert_rotate(struct session *s, const char *table, const uint8_t *without);
 /* The shadow and the description of d take another name; inside ALTER TABLE RENAME of the virtual table. */

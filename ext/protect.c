@@ -44,7 +44,11 @@ static void protect_write(const struct protect *p, struct buf *b) {
   buf_u8(b, p->without_key);
   buf_u8(b, p->autoincrement);
   buf_u8(b, p->scrub_due);
+  buf_u8(b, p->checked);
   buf_put(b, p->kid, 16);
+  buf_put(b, p->old_kid, 16);
+  buf_u64(b, (uint64_t)p->turned);
+  buf_u16(b, p->class_id);
   buf_u16(b, (uint16_t)p->columns);
   for (uint32_t i = 0; i < p->columns; i++) {
     put_text(b, p->c[i].name);
@@ -65,10 +69,14 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   p->without_key = rd_u8(&r);
   p->autoincrement = rd_u8(&r);
   p->scrub_due = rd_u8(&r);
-  const uint8_t *kid = rd_bytes(&r, 16);
+  p->checked = rd_u8(&r);
+  const uint8_t *kid = rd_bytes(&r, 16), *old_kid = rd_bytes(&r, 16);
+  p->turned = (int64_t)rd_u64(&r);
+  p->class_id = rd_u16(&r);
   p->columns = rd_u16(&r);
   if (r.bad || p->columns == 0 || p->columns > PROTECT_COLUMNS) return DMP_E_PROTECT_BAD;
   memcpy(p->kid, kid, 16);
+  memcpy(p->old_kid, old_kid, 16);
   p->c = calloc(p->columns, sizeof *p->c);
   if (p->c == NULL) return DMP_E_NOMEM;
   for (uint32_t i = 0; i < p->columns; i++) {

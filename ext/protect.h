@@ -11,7 +11,8 @@
 enum { PROTECT_COLUMNS = 256, PROTECT_NAME = 128, PROTECT_TEXT = 1024 };
 enum { PROTECT_NULL = 0, PROTECT_HIDE = 1 };          /* what somebody without the key meets: NULL, or no row */
 enum { PCOL_SEALED = 1, PCOL_NOTNULL = 2, PCOL_ROWID = 4 /* INTEGER PRIMARY KEY: the rowid itself */, PCOL_GENERATED = 8,
-       PCOL_PK = 16 /* of a key that is not the rowid */, PCOL_STRICT = 32 };
+       PCOL_PK = 16 /* of a key that is not the rowid */, PCOL_STRICT = 32, PCOL_INDEXED = 64 /* sealed, with a keyed equality index */,
+       PCOL_PATIENT = 128 /* names the patient whose compartment's key seals the row */ };
 #define PROTECT_SUFFIX "_dmp"                         /* the shadow's name: table + suffix */
 #define PROTECT_BOX "_dmp"                            /* the shadow's column that holds the box */
 
@@ -21,8 +22,11 @@ struct pcol { char name[PROTECT_NAME], decl[PROTECT_NAME], coll[32], dflt[PROTEC
 struct protect {
   int64_t id;                                         /* row of dmp_sealed */
   char table[PROTECT_NAME];
-  uint8_t without_key, autoincrement, scrub_due;
+  uint8_t without_key, autoincrement, scrub_due, checked;   /* checked: a CHECK names sealed columns */
   uint8_t kid[16];                                    /* of the live key */
+  uint8_t old_kid[16];                                /* zero, or of the key that rows above `turned` may still lie under */
+  int64_t turned;                                     /* rows up to this rowid lie under the live key, while the key turns */
+  uint16_t class_id;                                  /* of the compartments, where a column is PCOL_PATIENT; else 0 */
   uint32_t columns;
   struct pcol *c;                                     /* owned */
   char *ddl;                                          /* owned: CREATE TABLE as it was: what unprotecting restores */

@@ -1,0 +1,34 @@
+/* conversion.h: what the files of a conversion share: convert.c the verbs, conversion.c the table as it is, steps.c the steps.
+ * Owns: the state of one conversion.  Never: outlives the call that began it. */
+#ifndef CONVERSION_H
+#define CONVERSION_H
+#include "connection.h"
+#include "protect.h"
+
+/* What runs inside one conversion; found by the row functions through the connection. */
+struct conversion {
+  struct session *s;
+  struct record *r;
+  struct protect d;
+  uint8_t *key;                                       /* locked, 2 × 32: the key, and on rotation the one before */
+  struct protect_sub sub, old_sub;
+  int e;                                              /* what a row function failed with */
+  int strict, rebuild;                                /* STRICT; the shadow gets a primary key of its own */
+  int64_t seq;                                        /* AUTOINCREMENT: the highest rowid ever; -1: no row in sqlite_sequence */
+  sqlite3_int64 last;                                 /* last_insert_rowid() before: the practice's, not ours */
+};
+
+int  conversion_run(struct conversion *c, char *sql);                    /* frees sql */
+/* Names what stands in the way: the sentence of e is followed by it. */
+__attribute__((format(printf, 3, 4))) int conversion_named(struct conversion *c, int e, const char *format, ...);
+int  conversion_copy(char *to, size_t room, const char *from);
+int  conversion_table(struct conversion *c, const char *table);         /* an ordinary table, its CREATE TABLE, its own spelling */
+int  conversion_columns(struct conversion *c, const char *columns);
+int  conversion_indexes(struct conversion *c);                          /* a sealed column in an index would stand there in clear */
+int  conversion_children(struct conversion *c);
+
+int  steps_protect(struct conversion *c);
+int  steps_unprotect(struct conversion *c);
+int  steps_rotate(struct conversion *c);
+int  steps_statistics(struct conversion *c, const char *from, const char *to);   /* they follow a table that was renamed */
+#endif

@@ -1,0 +1,359 @@
+/* protected_write.c: INSERT, UPDATE and DELETE of a protected table (see ptab.h). */
+#include "ptab.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+SQLITE_EXTENSION_INIT3
+
+static const struct pcol INTEGER_COLUMN = { .decl = "INTEGER" };
+
+/* sql is not looked at when the statement is there; freed. */
+static int ptab_prepare(struct ptab *t, sqlite3_stmt **st, char *sql) {
+  if (sql == NULL && *st == NULL) return SQLITE_NOMEM;
+  int rc = *st ? SQLITE_OK : sqlite3_prepare_v3(t->c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
+  sqlite3_free(sql);
+  if (rc != SQLITE_OK) return ptab_shadow_error(t);
+  sqlite3_reset(*st);
+  sqlite3_clear_bindings(*st);
+  return SQLITE_OK;
+}
+
+static int ptab_run(struct ptab *t, sqlite3_stmt *st) {
+  int rc = sqlite3_step(st) == SQLITE_DONE ? SQLITE_OK : ptab_shadow_error(t);
+  sqlite3_reset(st);
+  sqlite3_clear_bindings(st);
+  return rc;
+}
+
+static char *old_sql(const struct ptab *t) { return sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=?1", t->shadow, t->key); }
+
+static char *insert_sql(const struct ptab *t, int replace) {
+  sqlite3_str *s = sqlite3_str_new(NULL), *v = sqlite3_str_new(NULL);
+  sqlite3_str_appendf(s, "INSERT%s INTO %s(\"%w\",\"" PROTECT_BOX "\"", replace ? " OR REPLACE" : "", t->shadow, t->key);
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    const struct pcol *c = &t->d.c[i];
+    if (c->flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED)) continue;
+    sqlite3_str_appendf(s, ",\"%w\"", c->name);
+    /* an omitted column and NULL come alike: the default is applied to both */
+    if (*c->dflt) sqlite3_str_appendf(v, ",coalesce(?%d,%s)", (int)i + 3, c->dflt);
+    else sqlite3_str_appendf(v, ",?%d", (int)i + 3);
+  }
+  char *values = sqlite3_str_finish(v);
+  sqlite3_str_appendf(s, ") VALUES(?1,?2%s)", values ? values : "");
+  sqlite3_free(values);
+  return sqlite3_str_finish(s);
+}
+
+/* Above the largest rowid there is none: SQLite then tries numbers at random, of the lower half. */
+static int random_rowid(struct ptab *t, int64_t *rowid) {
+  for (int tries = 0; tries < 100; tries++) {
+    sqlite3_randomness(sizeof *rowid, rowid);
+    *rowid = (*rowid & (INT64_MAX >> 1)) + 1;
+    int rc = ptab_prepare(t, &t->old, t->old ? NULL : old_sql(t));
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(t->old, 1, *rowid);
+    rc = sqlite3_step(t->old);
+    sqlite3_reset(t->old);
+    if (rc == SQLITE_DONE) return SQLITE_OK;
+  }
+  return SQLITE_FULL;
+}
+
+/* SQLite's own choice of the next rowid. */
+static int next_rowid(struct ptab *t, int64_t *rowid) {
+  char *sql = t->next ? NULL : t->d.autoincrement
+    ? sqlite3_mprintf("SELECT max(coalesce((SELECT max(\"%w\") FROM %s),0),coalesce((SELECT seq FROM %s.sqlite_sequence WHERE name='%q" PROTECT_SUFFIX "'),0))",
+                      t->key, t->shadow, t->schema, t->d.table)
+    : sqlite3_mprintf("SELECT coalesce(max(\"%w\"),0) FROM %s", t->key, t->shadow);   /* -1 is followed by 0 */
+  int rc = ptab_prepare(t, &t->next, sql);
+  if (rc != SQLITE_OK) return rc;
+  if (sqlite3_step(t->next) != SQLITE_ROW) return ptab_shadow_error(t);
+  int64_t max = sqlite3_column_int64(t->next, 0);
+  sqlite3_reset(t->next);
+  if (max == INT64_MAX) rc = t->d.autoincrement ? SQLITE_FULL : random_rowid(t, rowid);
+  if (rc == SQLITE_FULL) return ptab_fail(t, rc, "database or disk is full");
+  if (max == INT64_MAX) return rc;
+  *rowid = max + 1;
+  return SQLITE_OK;
+}
+
+static int insert_rowid(struct ptab *t, sqlite3_value **argv, int64_t *rowid) {
+  sqlite3_value *given = argv[1];
+  for (uint32_t i = 0; i < t->d.columns; i++)
+    if (t->d.c[i].flags & PCOL_ROWID && sqlite3_value_type(argv[2 + i]) != SQLITE_NULL) given = argv[2 + i];
+  if (sqlite3_value_type(given) == SQLITE_NULL) return next_rowid(t, rowid);
+  struct value v = affinity_stored(given, &INTEGER_COLUMN);
+  if (v.type != VALUE_INT) return ptab_fail(t, SQLITE_MISMATCH, "datatype mismatch");
+  *rowid = v.u.i;
+  return SQLITE_OK;
+}
+
+/* Evaluates a DEFAULT; *keep holds the statement whose value is borrowed. */
+static int default_value(struct ptab *t, const struct pcol *c, sqlite3_stmt **keep, sqlite3_value **v) {
+  char *sql = sqlite3_mprintf("SELECT %s", c->dflt);
+  int rc = sql ? sqlite3_prepare_v2(t->c->db, sql, -1, keep, NULL) : SQLITE_NOMEM;
+  sqlite3_free(sql);
+  if (rc != SQLITE_OK || sqlite3_step(*keep) != SQLITE_ROW) return ptab_shadow_error(t);
+  *v = sqlite3_column_value(*keep, 0);
+  return SQLITE_OK;
+}
+
+/* A sealed value of a STRICT table, after affinity. */
+static int strict_error(struct ptab *t, const struct pcol *c, const struct value *x) {
+  static const char *const NAME[] = { [VALUE_INT] = "INT", [VALUE_REAL] = "REAL", [VALUE_TEXT] = "TEXT", [VALUE_BLOB] = "BLOB" };
+  static const uint8_t WANTS[] = { [AFF_BLOB] = VALUE_BLOB, [AFF_TEXT] = VALUE_TEXT, [AFF_INTEGER] = VALUE_INT, [AFF_REAL] = VALUE_REAL };
+  if (!(c->flags & PCOL_STRICT) || affinity_any(c) || x->type == VALUE_NULL || x->type == WANTS[affinity_of(c->decl)]) return SQLITE_OK;
+  sqlite3_free(t->base.zErrMsg);
+  t->base.zErrMsg = sqlite3_mprintf("cannot store %s value in %s column %s.%s", NAME[x->type], c->decl, t->d.table, c->name);
+  return SQLITE_CONSTRAINT_DATATYPE;
+}
+
+static int generated_error(struct ptab *t, const char *verb, const struct pcol *c) {
+  sqlite3_free(t->base.zErrMsg);
+  t->base.zErrMsg = sqlite3_mprintf("cannot %s%s generated column \"%s\"", verb, *verb == 'I' ? " into" : "", c->name);
+  return SQLITE_ERROR;
+}
+
+static int filled(const struct pcol *c) { return (c->flags & (PCOL_NOTNULL | PCOL_ROWID | PCOL_GENERATED)) == PCOL_NOTNULL; }
+
+/* The sealed values of an INSERT: defaults, affinity. *missing: the first column that is NULL and may not be. */
+static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
+  struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
+  sqlite3_stmt **keep = calloc((size_t)t->sealed + 1, sizeof *keep);
+  int rc = x && keep ? SQLITE_OK : SQLITE_NOMEM, n = 0;
+  for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
+    const struct pcol *c = &t->d.c[i];
+    sqlite3_value *v = argv[2 + i];
+    int null = sqlite3_value_type(v) == SQLITE_NULL, sealed = (c->flags & PCOL_SEALED) != 0;
+    if (null && *c->dflt && sealed) rc = default_value(t, c, &keep[n], &v);
+    if (rc == SQLITE_OK && sealed) {
+      x[n] = affinity_stored(v, c);
+      null = x[n].type == VALUE_NULL;
+      rc = strict_error(t, c, &x[n++]);
+    }
+    if (rc == SQLITE_OK && !null && c->flags & PCOL_GENERATED) rc = generated_error(t, "INSERT", c);
+    if (*missing == NULL && null && (sealed || !*c->dflt) && filled(c)) *missing = c;
+  }
+  if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
+  for (int i = 0; keep && i < t->sealed; i++) sqlite3_finalize(keep[i]);
+  free(keep);
+  free(x);
+  return rc;
+}
+
+static int notnull_error(struct ptab *t, const struct pcol *c) {
+  sqlite3_free(t->base.zErrMsg);
+  t->base.zErrMsg = sqlite3_mprintf("NOT NULL constraint failed: %s.%s", t->d.table, c->name);
+  return SQLITE_CONSTRAINT_NOTNULL;
+}
+
+/* Runs the shadow's statement. A row with a missing value goes without its box, which the shadow refuses where a plain table
+ * would refuse the value: after the triggers that come first. */
+static int write_row(struct ptab *t, sqlite3_stmt *st, const struct buf *box, const struct pcol *missing) {
+  if (missing) sqlite3_bind_null(st, 2);
+  else if (box->n) sqlite3_bind_blob64(st, 2, box->p, box->n, SQLITE_STATIC);
+  int rc = ptab_run(t, st);
+  return missing && rc == SQLITE_CONSTRAINT_NOTNULL ? notnull_error(t, missing) : rc;
+}
+
+static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv, sqlite3_int64 *rowid) {
+  struct buf row = { 0 }, box = { 0 };
+  int replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE;
+  int64_t id = 0;
+  const struct pcol *missing = NULL;
+  int rc = insert_rowid(t, argv, &id);
+  if (rc == SQLITE_OK) rc = insert_row(t, argv, &row, &missing);
+  if (rc == SQLITE_OK) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, id, &row, &box));
+  replace = replace && !missing;                      /* which would put the box's own default */
+  sqlite3_stmt **st = replace ? &t->replace : &t->insert;
+  if (rc == SQLITE_OK) rc = ptab_prepare(t, st, *st ? NULL : insert_sql(t, replace));
+  if (rc == SQLITE_OK) {
+    sqlite3_bind_int64(*st, 1, id);
+    for (uint32_t i = 0; i < t->d.columns; i++)
+      if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
+    rc = write_row(t, *st, &box, missing);
+  }
+  *rowid = id;
+  buf_free(&row);
+  buf_free(&box);
+  return rc;
+}
+
+/* The values of a row as it is now; they borrow from t->scratch. SQLITE_DONE: an earlier row of the same UPDATE replaced it. */
+static int old_values(struct ptab *t, struct session *s, int64_t rowid, struct value *v) {
+  int rc = ptab_prepare(t, &t->old, t->old ? NULL : old_sql(t));
+  if (rc != SQLITE_OK) return rc;
+  sqlite3_bind_int64(t->old, 1, rowid);
+  rc = sqlite3_step(t->old);
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) rc = ptab_shadow_error(t);
+  if (rc == SQLITE_ROW) rc = ptab_error(t, row_values(t, s, rowid, sqlite3_column_blob(t->old, 0), (size_t)sqlite3_column_bytes(t->old, 0), &t->scratch, v));
+  sqlite3_reset(t->old);
+  return rc;
+}
+
+/* What UPDATE OR REPLACE makes of a NULL where none may be: the default. */
+static int replaced_null(struct ptab *t, const struct pcol *c, sqlite3_stmt **keep, sqlite3_value **v) {
+  if (sqlite3_value_type(*v) != SQLITE_NULL || !(c->flags & PCOL_NOTNULL) || !*c->dflt) return SQLITE_OK;
+  return sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE ? default_value(t, c, keep, v) : SQLITE_OK;
+}
+
+/* The new box of an UPDATE: unchanged sealed values come from the old one. */
+static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
+  struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
+  sqlite3_stmt **keep = calloc(t->d.columns, sizeof *keep);
+  int rc = x && keep ? old_values(t, s, from, x) : SQLITE_NOMEM;
+  for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
+    const struct pcol *c = &t->d.c[i];
+    sqlite3_value *v = argv[2 + i];
+    if (sqlite3_value_nochange(v)) continue;
+    rc = replaced_null(t, c, &keep[i], &v);
+    if (rc == SQLITE_OK && *missing == NULL && sqlite3_value_type(v) == SQLITE_NULL && filled(c)) *missing = c;
+    if (rc != SQLITE_OK || !(c->flags & PCOL_SEALED)) continue;
+    x[t->place[i]] = affinity_stored(v, c);
+    rc = strict_error(t, c, &x[t->place[i]]);
+  }
+  if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
+  for (uint32_t i = 0; keep && i < t->d.columns; i++) sqlite3_finalize(keep[i]);
+  free(keep);
+  free(x);
+  return rc;
+}
+
+enum { CHANGE_SEAL = 1, CHANGE_REPLACE = 2, CHANGE_ROWID = 4 };
+
+/* UPDATE sets only the columns that change, so that UPDATE OF triggers and foreign keys see what a plain table shows them. */
+static int update_prepare(struct ptab *t, const uint8_t *mask) {
+  if (t->update && memcmp(mask, t->update_mask, t->d.columns + 1) == 0) {
+    sqlite3_reset(t->update);
+    return SQLITE_OK;
+  }
+  sqlite3_finalize(t->update);
+  t->update = NULL;
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  int n = 0;
+  sqlite3_str_appendf(s, "UPDATE%s %s SET ", mask[t->d.columns] & CHANGE_REPLACE ? " OR REPLACE" : "", t->shadow);
+  for (uint32_t i = 0; i < t->d.columns; i++)
+    if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->d.c[i].name, (int)i + 3);
+  if (mask[t->d.columns] & CHANGE_SEAL) sqlite3_str_appendf(s, "%s\"" PROTECT_BOX "\"=?2", n++ ? "," : "");
+  if (mask[t->d.columns] & CHANGE_ROWID) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->key, (int)t->d.columns + 3);
+  if (n == 0) sqlite3_str_appendf(s, "\"%w\"=\"%w\"", t->key, t->key);
+  sqlite3_str_appendf(s, " WHERE \"%w\"=?1", t->key);
+  memcpy(t->update_mask, mask, t->d.columns + 1);
+  return ptab_prepare(t, &t->update, sqlite3_str_finish(s));
+}
+
+/* UPDATE … FROM gives every column as if it were set: those that stay as they are leave the mask. */
+static int unchanged_leave(struct ptab *t, sqlite3_value **argv, uint8_t *mask) {
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  int n = 0, rc = SQLITE_OK;
+  sqlite3_stmt *st = NULL;
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (!mask[i] || t->d.c[i].flags & PCOL_SEALED) continue;
+    sqlite3_str_appendf(s, "%stypeof(\"%w\")=typeof(?%d) AND \"%w\" IS ?%d COLLATE BINARY", n++ ? "," : "SELECT ", t->d.c[i].name, (int)i + 3,
+                        t->d.c[i].name, (int)i + 3);
+  }
+  sqlite3_str_appendf(s, " FROM %s WHERE \"%w\"=?1", t->shadow, t->key);
+  rc = ptab_prepare(t, &st, sqlite3_str_finish(s));
+  if (rc == SQLITE_OK) {
+    sqlite3_bind_value(st, 1, argv[0]);
+    for (uint32_t i = 0; i < t->d.columns; i++)
+      if (mask[i] && !(t->d.c[i].flags & PCOL_SEALED)) sqlite3_bind_value(st, (int)i + 3, argv[2 + i]);
+    rc = sqlite3_step(st);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) rc = ptab_shadow_error(t);
+    if (rc == SQLITE_ROW) rc = SQLITE_OK;
+    n = 0;
+    for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++)
+      if (mask[i] && !(t->d.c[i].flags & PCOL_SEALED)) mask[i] = !sqlite3_column_int(st, n++);
+  }
+  sqlite3_finalize(st);
+  return rc;
+}
+
+/* Which columns an UPDATE sets, what it does beside them (the byte after the columns), and the row's new id. */
+static int change_mask(struct ptab *t, sqlite3_value **argv, uint8_t *mask, int64_t *to) {
+  int rc, all = 1;
+  uint8_t *does = &mask[t->d.columns];
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    mask[i] = !sqlite3_value_nochange(argv[2 + i]);
+    all = all && mask[i];
+  }
+  if (all && (rc = unchanged_leave(t, argv, mask)) != SQLITE_OK) return rc;
+  struct value id = affinity_stored(argv[1], &INTEGER_COLUMN);
+  if (id.type != VALUE_INT) return ptab_fail(t, SQLITE_MISMATCH, "datatype mismatch");
+  *to = id.u.i;
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (!mask[i]) continue;
+    if (t->d.c[i].flags & PCOL_SEALED) *does |= CHANGE_SEAL;
+    if (t->d.c[i].flags & PCOL_GENERATED) return generated_error(t, "UPDATE", &t->d.c[i]);
+    if (!(t->d.c[i].flags & PCOL_ROWID)) continue;
+    struct value v = affinity_stored(argv[2 + i], &INTEGER_COLUMN);
+    if (v.type != VALUE_INT) return ptab_fail(t, SQLITE_MISMATCH, "datatype mismatch");
+    *to = v.u.i;
+    *does |= CHANGE_ROWID;
+  }
+  if (*to != sqlite3_value_int64(argv[0])) *does |= CHANGE_ROWID | CHANGE_SEAL;   /* a box is bound to its rowid */
+  return SQLITE_OK;
+}
+
+static int write_change(struct ptab *t, struct session *s, int keyed, sqlite3_value **argv) {
+  struct buf row = { 0 }, box = { 0 };
+  const struct pcol *missing = NULL;
+  uint8_t mask[PROTECT_COLUMNS + 1] = { 0 }, *does = &mask[t->d.columns];
+  int64_t from = sqlite3_value_int64(argv[0]), to = from;
+  int rc = change_mask(t, argv, mask, &to);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL && !keyed) rc = ptab_error(t, DMP_E_NO_TABLE_KEY);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, &row, &missing);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, to, &row, &box));
+  if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !missing) *does |= CHANGE_REPLACE;
+  if (rc == SQLITE_OK) rc = update_prepare(t, mask);
+  if (rc == SQLITE_OK) {
+    sqlite3_bind_int64(t->update, 1, from);
+    if (*does & CHANGE_ROWID) sqlite3_bind_int64(t->update, (int)t->d.columns + 3, to);
+    for (uint32_t i = 0; i < t->d.columns; i++)
+      if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(t->update, (int)i + 3, argv[2 + i]);
+    rc = write_row(t, t->update, &box, missing);
+  }
+  buf_free(&row);
+  buf_free(&box);
+  return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int write_erase(struct ptab *t, int64_t rowid) {
+  int rc = ptab_prepare(t, &t->erase, t->erase ? NULL : sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
+  if (rc != SQLITE_OK) return rc;
+  sqlite3_bind_int64(t->erase, 1, rowid);
+  return ptab_run(t, t->erase);
+}
+
+/* A foreign key, a trigger's RAISE, a STRICT type ends the statement whatever its OR says: SQLite honours OR for codes of
+ * constraints, and only for those. */
+static int whatever_or(struct ptab *t, int rc) {
+  int on = sqlite3_vtab_on_conflict(t->c->db), always = rc == SQLITE_CONSTRAINT_FOREIGNKEY || rc == SQLITE_CONSTRAINT_TRIGGER || rc == SQLITE_CONSTRAINT_DATATYPE;
+  return always && on != SQLITE_ABORT && on != SQLITE_REPLACE ? SQLITE_ERROR : rc;
+}
+
+/* The checks of ptab_key, once a transaction: nobody else changes the file while this connection writes. */
+static int write_session(struct ptab *t, struct session **s, int *held) {
+  *s = t->r->session;
+  *held = t->begun && t->checked && !t->c->unsettled && *s && (*s)->pid == getpid() && t->u->state == 1 && memcmp(t->u->login, (*s)->login_id, 16) == 0;
+  if (*held) return DMP_OK;
+  int e = ptab_key(t, s, held);
+  t->checked = e == DMP_OK;
+  return e;
+}
+
+int write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
+  struct ptab *t = (struct ptab *)base;
+  struct session *s;
+  int keyed, rc;
+  sqlite3_int64 last = sqlite3_last_insert_rowid(t->c->db);
+  int e = write_session(t, &s, &keyed);
+  if (e != DMP_OK) return ptab_error(t, e);
+  if (t->d.without_key == PROTECT_HIDE && !keyed) return ptab_error(t, DMP_E_NO_TABLE_KEY);
+  if (argc == 1) rc = write_erase(t, sqlite3_value_int64(argv[0]));
+  else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) rc = write_change(t, s, keyed, argv);
+  else rc = keyed ? write_insert(t, s, argv, rowid) : ptab_error(t, DMP_E_NO_TABLE_KEY);
+  sqlite3_set_last_insert_rowid(t->c->db, last);
+  if (t->without_rowid) *rowid = last;                /* SQLite makes it last_insert_rowid(), which such a table leaves alone */
+  return whatever_or(t, rc);
+}

@@ -1,0 +1,230 @@
+/* steps.c: the steps that turn a table into a protected one, and back (see conversion.h). */
+#include "conversion.h"
+#include "protect_ddl.h"
+#include "protected.h"
+#include "watch.h"
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+static char *sealed_list(const struct conversion *c) {
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  for (uint32_t i = 0; i < c->d.columns; i++)
+    if (c->d.c[i].flags & PCOL_SEALED) sqlite3_str_appendf(s, ",\"%w\"", c->d.c[i].name);
+  return sqlite3_str_finish(s);
+}
+
+/* One value of the schema row of the shadow or of a query with the same parameter; sqlite3_malloc'ed, NULL when there is none. */
+static char *shadow_sql(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  char *found = NULL, *sql = sqlite3_mprintf("SELECT sql FROM %s.sqlite_schema WHERE type='table' AND name='%q" PROTECT_SUFFIX "'", c->r->quoted, c->d.table);
+  if (sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+    found = sqlite3_mprintf("%s", sqlite3_column_text(st, 0));
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return found;
+}
+
+/* Dropping a column takes its own CHECK and REFERENCES along without a word: seen by counting. */
+static int drop_column(struct conversion *c, const char *column) {
+  char *before = shadow_sql(c), *after = NULL;
+  int e = before ? conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" DROP COLUMN \"%w\"", c->r->quoted, c->d.table, column)) : DMP_E_NOMEM;
+  if (e == DMP_E_SQL && (c->r->fault.sql_rc & 0xff) == SQLITE_ERROR)
+    e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: %s", column, sqlite3_errmsg(c->r->db));
+  if (e == DMP_OK && (after = shadow_sql(c)) == NULL) e = DMP_E_NOMEM;
+  if (e == DMP_OK && ddl_count(before, "CHECK") != ddl_count(after, "CHECK")) e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: CHECK", column);
+  if (e == DMP_OK && ddl_count(before, "REFERENCES") != ddl_count(after, "REFERENCES")) e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: REFERENCES", column);
+  sqlite3_free(before);
+  sqlite3_free(after);
+  return e;
+}
+
+static int drop_columns(struct conversion *c) {
+  int e = DMP_OK;
+  for (uint32_t i = 0; e == DMP_OK && i < c->d.columns; i++)
+    if (c->d.c[i].flags & PCOL_SEALED) e = drop_column(c, c->d.c[i].name);
+  return e;
+}
+
+/* The triggers of the table compile against the shadow: one that reads a sealed column does not. */
+static int check_triggers(struct conversion *c) {
+  static const char *const PROBES[] = { "INSERT INTO %s.\"%w" PROTECT_SUFFIX "\" DEFAULT VALUES", "DELETE FROM %s.\"%w" PROTECT_SUFFIX "\"",
+                                        "UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=NULL" };
+  int e = DMP_OK;
+  sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL);
+  for (size_t i = 0; e == DMP_OK && i < sizeof PROBES / sizeof *PROBES; i++) {
+    sqlite3_stmt *st = NULL;
+    char *sql = sqlite3_mprintf(PROBES[i], c->r->quoted, c->d.table);
+    if (sql == NULL || sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) != SQLITE_OK)
+      e = conversion_named(c, DMP_E_COLUMN_USED, "a trigger: %s", sqlite3_errmsg(c->r->db));
+    sqlite3_finalize(st);
+    sqlite3_free(sql);
+  }
+  sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+  return e;
+}
+
+/* What stands on a table and goes with it when it is made anew: the text of its indexes and triggers. */
+static int read_dependents(struct conversion *c, const char *table, char **out) {
+  sqlite3_stmt *st = NULL;
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  char *sql = sqlite3_mprintf("SELECT sql FROM %s.sqlite_schema WHERE tbl_name=%Q AND type IN('index','trigger') AND sql IS NOT NULL", c->r->quoted, table);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW) sqlite3_str_appendf(s, "%s;", (const char *)sqlite3_column_text(st, 0));
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  *out = sqlite3_str_finish(s);
+  return e;
+}
+
+/* Puts `fresh` in the place of `table`: rows, then indexes and triggers. Foreign keys are off: nothing is deleted for anybody. */
+static int replace_table(struct conversion *c, const char *table, const char *fresh, const char *body, const char *names, const char *values) {
+  const char *q = c->r->quoted;
+  char *dependents = NULL;
+  int e = read_dependents(c, table, &dependents);
+  sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("CREATE TABLE %s.\"%w\"%s", q, fresh, body));
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("INSERT INTO %s.\"%w\"(%s) SELECT %s FROM %s.\"%w\"", q, fresh, names, values, q, table));
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("DROP TABLE %s.\"%w\"", q, table));
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w\" RENAME TO \"%w\"", q, fresh, table));
+  if (e == DMP_OK && dependents) e = conversion_run(c, sqlite3_mprintf("%s", dependents));
+  sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
+  sqlite3_free(dependents);
+  return e;
+}
+
+/* Columns by name, their values: those that a table stores. */
+static char *stored_list(const struct conversion *c, const char *first) {
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  sqlite3_str_appendall(s, first);
+  for (uint32_t i = 0; i < c->d.columns; i++)
+    if (!(c->d.c[i].flags & PCOL_GENERATED)) sqlite3_str_appendf(s, "%s\"%w\"", sqlite3_str_length(s) ? "," : "", c->d.c[i].name);
+  return sqlite3_str_finish(s);
+}
+
+/* A name of the rowid that no column has taken; NULL: none, or the table has no rowid. */
+static const char *rowid_alias(const struct protect *d) {
+  static const char *const ALIAS[] = { "rowid", "_rowid_", "oid" };
+  if (ddl_without_rowid(d->ddl)) return NULL;
+  for (size_t k = 0; k < sizeof ALIAS / sizeof *ALIAS; k++) {
+    uint32_t i = 0;
+    while (i < d->columns && sqlite3_stricmp(d->c[i].name, ALIAS[k]) != 0) i++;
+    if (i == d->columns) return ALIAS[k];
+  }
+  return NULL;
+}
+
+static int rebuild_shadow(struct conversion *c) {
+  char shadow[PROTECT_NAME], fresh[PROTECT_NAME], first[16];
+  char *now = shadow_sql(c), *body = now ? ddl_shadow_body(now, PROTECT_ID) : NULL;
+  const char *alias = rowid_alias(&c->d);
+  sqlite3_snprintf(sizeof shadow, shadow, "%s" PROTECT_SUFFIX, c->d.table);
+  sqlite3_snprintf(sizeof fresh, fresh, "%s" PROTECT_SUFFIX "2", c->d.table);
+  sqlite3_snprintf(sizeof first, first, "%s", alias ? alias : "NULL");
+  char *names = stored_list(c, "\"" PROTECT_ID "\""), *values = stored_list(c, first);
+  int e = body && names && values ? replace_table(c, shadow, fresh, body, names, values) : DMP_E_NOMEM;
+  sqlite3_free(now);
+  sqlite3_free(body);
+  sqlite3_free(names);
+  sqlite3_free(values);
+  return e;
+}
+
+/* ALTER TABLE leaves the statistics under the old name: without them the shadow's indexes are chosen blindly. */
+int steps_statistics(struct conversion *c, const char *from, const char *to) {
+  sqlite3_stmt *st = NULL;
+  const char *q = c->r->quoted;
+  char *sql = sqlite3_mprintf("SELECT 1 FROM %s.sqlite_schema WHERE name='sqlite_stat1'", q);
+  int there = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW;
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  if (!there) return DMP_OK;
+  int e = conversion_run(c, sqlite3_mprintf("UPDATE %s.sqlite_stat1 SET tbl=%Q, idx=replace(idx,'sqlite_autoindex_%q_','sqlite_autoindex_%q_') WHERE tbl=%Q", q, to,
+                                 from, to, from));
+  return e == DMP_OK ? conversion_run(c, sqlite3_mprintf("ANALYZE %s.sqlite_schema", q)) : e;   /* reads them again */
+}
+
+int steps_protect(struct conversion *c) {
+  const char *q = c->r->quoted, *t = c->d.table;
+  char *list = sealed_list(c), *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t);
+  int e = list && shadow ? DMP_OK : DMP_E_NOMEM;
+  c->d.scrub_due = 1;
+  if (e == DMP_OK) e = protect_new_key(&c->d, c->key);
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w\" RENAME TO \"%w" PROTECT_SUFFIX "\"", q, t, t));
+  if (e == DMP_OK) e = protect_put(c->s, &c->d);
+  if (e == DMP_OK) e = protect_give(c->s, &c->d, c->key, &c->s->me);
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("CREATE VIRTUAL TABLE %s.\"%w\" USING " PROTECTED_MODULE, q, t));
+  if (e == DMP_OK && c->rebuild) e = rebuild_shadow(c);
+  if (e == DMP_OK) e = steps_statistics(c, t, shadow);  /* after the table that had them under its name is gone */
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" ADD COLUMN \"" PROTECT_BOX "\" BLOB NOT NULL DEFAULT x''", q, t));
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_seal(\"%w\"%s)", q, t, protect_rowid(&c->d), list));
+  if (e == DMP_OK) e = drop_columns(c);
+  if (e == DMP_OK) e = check_triggers(c);
+  if (e == DMP_OK) e = watch_hash(c->r, t, c->d.watched);
+  if (e == DMP_OK) e = protect_put(c->s, &c->d);
+  sqlite3_free(shadow);
+  sqlite3_free(list);
+  return e;
+}
+
+/* A table made anew has a sequence of its own: the old one's goes with it. */
+static int sequence_get(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT seq FROM %s.sqlite_sequence WHERE name=%Q", c->r->quoted, c->d.table);
+  c->seq = -1;
+  int e = c->d.autoincrement ? (sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r)) : DMP_OK;
+  if (st && sqlite3_step(st) == SQLITE_ROW) c->seq = sqlite3_column_int64(st, 0);
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+static int sequence_put(struct conversion *c) {
+  if (!c->d.autoincrement) return DMP_OK;
+  int e = conversion_run(c, sqlite3_mprintf("DELETE FROM %s.sqlite_sequence WHERE name=%Q", c->r->quoted, c->d.table));
+  if (e != DMP_OK || c->seq < 0) return e;
+  return conversion_run(c, sqlite3_mprintf("INSERT INTO %s.sqlite_sequence(name,seq) VALUES(%Q,%lld)", c->r->quoted, c->d.table, (long long)c->seq));
+}
+
+int steps_unprotect(struct conversion *c) {
+  const char *q = c->r->quoted, *t = c->d.table, *body = ddl_body(c->d.ddl), *alias = c->rebuild ? rowid_alias(&c->d) : NULL;
+  sqlite3_str *values = sqlite3_str_new(NULL);
+  char fresh[PROTECT_NAME];
+  int k = 0, e = body ? DMP_OK : DMP_E_PROTECT_BAD;
+  sqlite3_snprintf(sizeof fresh, fresh, "%s" PROTECT_SUFFIX, t);
+  if (alias) sqlite3_str_appendall(values, "\"" PROTECT_ID "\"");
+  for (uint32_t i = 0; i < c->d.columns; i++) {
+    const struct pcol *p = &c->d.c[i];
+    if (p->flags & PCOL_GENERATED) continue;
+    if (sqlite3_str_length(values)) sqlite3_str_appendall(values, ",");
+    if (p->flags & PCOL_SEALED) sqlite3_str_appendf(values, "dmp_row_turn(\"%w\",\"" PROTECT_BOX "\",%d)", protect_rowid(&c->d), k++);
+    else sqlite3_str_appendf(values, "\"%w\"", p->name);
+  }
+  char *names = stored_list(c, alias ? alias : ""), *list = sqlite3_str_finish(values);
+  /* the virtual table's entry goes, its shadow takes its name back: children's foreign keys follow */
+  c->r->converting = 1;
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("DROP TABLE %s.\"%w\"", q, t));
+  c->r->converting = 0;
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" RENAME TO \"%w\"", q, t, t));
+  if (e == DMP_OK) e = sequence_get(c);
+  if (e == DMP_OK) e = replace_table(c, t, fresh, body, names, list);
+  if (e == DMP_OK) e = sequence_put(c);
+  char *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t);
+  if (e == DMP_OK) e = shadow ? steps_statistics(c, shadow, t) : DMP_E_NOMEM;
+  if (e == DMP_OK) e = protect_drop(c->s, &c->d);
+  sqlite3_free(shadow);
+  sqlite3_free(names);
+  sqlite3_free(list);
+  return e;
+}
+
+int steps_rotate(struct conversion *c) {
+  memcpy(c->key + 32, c->key, 32);
+  int e = protect_new_key(&c->d, c->key);
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_turn(\"%w\",\"" PROTECT_BOX "\")",
+                                              c->r->quoted, c->d.table, protect_rowid(&c->d)));
+  for (size_t i = 0; e == DMP_OK && i < c->s->dir.n; i++) {
+    const struct certificate *who = directory_by_hash(&c->s->dir, c->s->dir.all[i].hash);
+    if (who && protect_reads(c->s, &c->d, who->principal)) e = protect_give(c->s, &c->d, c->key, who);
+  }
+  return e == DMP_OK ? protect_put(c->s, &c->d) : e;
+}
