@@ -326,13 +326,15 @@ int protect_drop(struct session *s, const struct protect *p) {
 
 /* The subkey serves one block of 65,536 rows: a key seals at most 2^31 boxes, however often rows are rewritten. */
 static void sub_ready(const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid) {
-  uint8_t x[8 + 8];
+  uint8_t x[8 + 8], k[32];
   int64_t block = rowid >> 16;
   if (sub->ready && sub->block == block) return;
   le_put64(x, (uint64_t)p->id);
   le_put64(x + 8, (uint64_t)block);
-  suite_kdf(key, x, sizeof x, sub->key);
-  suite_prf(sub->key, "row", 3, sub->loc);
+  suite_kdf(key, x, sizeof x, k);
+  suite_prf(k, "row", 3, sub->loc);
+  suite_key_set(&sub->key, k);
+  bytes_wipe(k, sizeof k);
   sub->block = block;
   sub->ready = 1;
 }
@@ -346,12 +348,12 @@ int protect_seal(struct session *s, const struct protect *p, const uint8_t key[3
   sub_ready(p, key, sub, rowid);
   struct box_ad ad = row_ad(s, sub, rowid);
   buf_reset(box);
-  return row->bad ? DMP_E_NOMEM : box_seal(s->r->suite, sub->key, &ad, row->p, row->n, PAD_PADME, NULL, box);
+  return row->bad ? DMP_E_NOMEM : box_seal_with(s->r->suite, &sub->key, &ad, row->p, row->n, PAD_PADME, NULL, box);
 }
 
 int protect_open(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
                  const void *box, size_t n, struct buf *scratch, const uint8_t **row, size_t *len) {
   sub_ready(p, key, sub, rowid);
   struct box_ad ad = row_ad(s, sub, rowid);
-  return box_open(sub->key, &ad, box, n, scratch, row, len);
+  return box_open_with(&sub->key, &ad, box, n, scratch, row, len);
 }

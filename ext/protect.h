@@ -51,7 +51,7 @@ int  protect_withdraw(struct session *s, const struct protect *p, const uint8_t 
 int  protect_reads(struct session *s, const struct protect *p, const uint8_t principal[16]);   /* 1: holds the key */
 
 /* One row. sub: the caller's cache of the subkey of a block of 65,536 rows. */
-struct protect_sub { int64_t block; int ready; uint8_t key[32], loc[16]; };
+struct protect_sub { int64_t block; int ready; uint8_t loc[16]; struct suite_key key; };
 int  protect_seal(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
                   const struct buf *row, struct buf *box);
 int  protect_open(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
