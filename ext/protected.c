@@ -87,9 +87,8 @@ static void ptab_finalize(struct ptab *t) {
     *all[i] = NULL;
   }
   for (int i = 0; i < POOL; i++) {
-    sqlite3_finalize(t->pool[i].st);
-    sqlite3_free(t->pool[i].tail);
-    t->pool[i] = (struct pooled){ 0 };
+    reading_free(t->pool[i]);
+    t->pool[i] = NULL;
   }
 }
 
@@ -107,7 +106,7 @@ static void ptab_free(struct ptab *t) {
 }
 
 static void ptab_places(struct ptab *t) {
-  int plain = 2;                                      /* SELECT rowid, box, plain… */
+  int plain = 0;
   for (uint32_t i = 0; i < t->d.columns; i++) {
     if (t->d.c[i].flags & PCOL_SEALED) t->place[i] = t->sealed++;
     else t->place[i] = plain++;
@@ -200,6 +199,11 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
   }
   *held = u->state == 1;
   return e;
+}
+
+int ptab_key_kept(const struct ptab *t, const struct session *s) {
+  const struct unlocked *u = t->u;                    /* in a forked child its memory reads as zeros, and nothing is kept */
+  return s && u->state == 1 && !t->c->unsettled && u->generation == s->generation && memcmp(u->login, s->login_id, 16) == 0;
 }
 
 /* DROP TABLE: by a reader; the shadow and the description go with it. */
