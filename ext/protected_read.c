@@ -88,7 +88,7 @@ int cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc,
   c->eof = 1;
   int e = ptab_key(t, &s, &c->keyed);
   if (e != DMP_OK) return ptab_error(t, e);
-  if (t->d.without_key == PROTECT_HIDE && !c->keyed) return SQLITE_OK;
+  if (t->d.without_key == PROTECT_HIDE && !c->keyed) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;
   int marked = plan_marked(str);
   char *text = marked ? plan_text(str, argc, argv) : NULL;
   int rc = text || !marked ? pool_take(t, c, text ? text : str, num & NEEDS_BOX) : SQLITE_NOMEM;
@@ -109,7 +109,7 @@ int cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out) {
 int row_values(struct ptab *t, struct session *s, int64_t rowid, const void *box, size_t n, struct buf *scratch, struct value *v) {
   const uint8_t *row;
   size_t len, count, used;
-  int e = protect_open(s, &t->d, t->u->key, &t->u->sub, rowid, box, n, scratch, &row, &len);
+  int e = protect_open(s, &t->d, &t->u->keys, rowid, box, n, scratch, &row, &len);
   if (e == DMP_OK) e = row_get(row, len, v, (size_t)t->sealed, &count, &used);
   if (e == DMP_OK && (count != (size_t)t->sealed || used != len)) e = DMP_E_ROW_FORMAT;
   s->boxes_opened++;
@@ -121,7 +121,9 @@ static int cursor_open_row(struct pcursor *c) {
   struct session *s = t->r->session;
   if (c->opened) return DMP_OK;
   if (s == NULL || memcmp(t->u->login, s->login_id, 16) != 0 || t->u->state != 1) return DMP_E_NO_SESSION;   /* ended between two rows */
-  int e = row_values(t, s, sqlite3_column_int64(c->st, 0), sqlite3_column_blob(c->st, 1), (size_t)sqlite3_column_bytes(c->st, 1), &c->plain, c->v);
+  int held = 1, e = t->u->generation == s->generation ? DMP_OK : ptab_key(t, &s, &held);   /* the key may have turned since */
+  if (e == DMP_OK && !held) e = DMP_E_NO_TABLE_KEY;
+  if (e == DMP_OK) e = row_values(t, s, sqlite3_column_int64(c->st, 0), sqlite3_column_blob(c->st, 1), (size_t)sqlite3_column_bytes(c->st, 1), &c->plain, c->v);
   c->opened = e == DMP_OK;
   return e;
 }
@@ -134,7 +136,7 @@ int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
     sqlite3_result_value(ctx, sqlite3_column_value(c->st, t->place[i]));
     return SQLITE_OK;
   }
-  if (!c->keyed) return SQLITE_OK;                    /* without the key: NULL */
+  if (!c->keyed) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;   /* without the key: NULL, unless nobody has it */
   int e = cursor_open_row(c);
   if (e != DMP_OK) return ptab_error(t, e);
   affinity_result(ctx, &c->v[t->place[i]]);
