@@ -641,7 +641,9 @@ class Scripts(unittest.TestCase):
         """Reads to a line, then closes the pipe; the exit code."""
         demo = subprocess.Popen([sys.executable, '-u', ROOT + '/scripts/demo.py', BUILD, ROOT + '/tests/fixtures/cda'],
                                 env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.heard = ''
         for line in demo.stdout:
+            self.heard += line
             if last_line in line:
                 break
         demo.stdout.close()
@@ -657,6 +659,8 @@ class Scripts(unittest.TestCase):
 
     def test_a_demonstration_heard_to_its_end_leaves_nothing_either(self):
         self.assertEqual(self.demo('no such line'), 0)
+        self.assertIn(': 60 donnent la même chose qu’avant', self.heard)
+        self.assertRegex(self.heard, r'metformine +│ 695 fois +│ 0 fois')
         self.assertEqual((mounts_below(self.dir), os.listdir(self.dir)), ([], []))
 
     def check(self, *arguments, root=ROOT):
