@@ -21,6 +21,12 @@ const char *protect_rowid(const struct protect *p) {
   return PROTECT_ID;
 }
 
+const char *protect_patient(const struct protect *p) {
+  for (uint32_t i = 0; i < p->columns; i++)
+    if (p->c[i].flags & PCOL_PATIENT) return p->c[i].name;
+  return NULL;
+}
+
 /* ---- descriptions ---- */
 
 static void put_text(struct buf *b, const char *s) {
@@ -49,6 +55,7 @@ static void protect_write(const struct protect *p, struct buf *b) {
   buf_put(b, p->old_kid, 16);
   buf_u64(b, (uint64_t)p->turned);
   buf_u16(b, p->class_id);
+  put_text(b, p->system);
   buf_u16(b, (uint16_t)p->columns);
   for (uint32_t i = 0; i < p->columns; i++) {
     put_text(b, p->c[i].name);
@@ -73,6 +80,7 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   const uint8_t *kid = rd_bytes(&r, 16), *old_kid = rd_bytes(&r, 16);
   p->turned = (int64_t)rd_u64(&r);
   p->class_id = rd_u16(&r);
+  take_text_field(&r, p->system, sizeof p->system);
   p->columns = rd_u16(&r);
   if (r.bad || p->columns == 0 || p->columns > PROTECT_COLUMNS) return DMP_E_PROTECT_BAD;
   memcpy(p->kid, kid, 16);
@@ -170,6 +178,11 @@ static int protect_walk(struct record *r, const struct walk *w) {
 int protect_each(struct record *r, int (*each)(void *ctx, const struct protect *p), void *ctx) {
   const struct walk w = { each, ctx, NULL };
   return protect_walk(r, &w);
+}
+
+int protect_each_proven(struct session *s, int (*each)(void *ctx, const struct protect *p), void *ctx) {
+  const struct walk w = { each, ctx, s };
+  return protect_walk(s->r, &w);
 }
 
 struct named { const char *table; struct protect *out; int found; };
