@@ -174,7 +174,7 @@ static int take_options(struct conversion *c, const char *o) {
 static int sign_again(struct session *s, const char *table) {
   struct protect d;
   uint8_t key[32];
-  int e = protect_get(s->r, table, &d);
+  int e = protect_proven(s, table, &d);               /* what is signed again was signed */
   if (e == DMP_E_NOT_FOUND) return DMP_E_NOT_PROTECTED;
   if (e == DMP_OK) e = protect_key(s, &d, key);
   if (e == DMP_OK) e = watch_hash(s->r, d.table, d.watched);
@@ -206,7 +206,7 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
 
 static int with_key(struct session *s, const char *table, struct conversion *c) {
   int e = begin(c, s);
-  if (e == DMP_OK && (e = protect_get(s->r, table, &c->d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;
+  if (e == DMP_OK && (e = protect_proven(s, table, &c->d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;
   return e == DMP_OK ? protect_key(s, &c->d, c->key) : e;
 }
 
@@ -256,7 +256,7 @@ int convert_scrub(struct session *s) {
   int busy = rc == SQLITE_BUSY || rc == SQLITE_LOCKED;
   if (rc != SQLITE_OK) s->r->fault.sql_rc = rc;
   sqlite3_close(db);
-  return rc == SQLITE_OK ? protect_each(s->r, scrubbed, s) : busy ? DMP_E_TABLE_BUSY : DMP_E_SQL;
+  return rc == SQLITE_OK ? protect_each_proven(s, scrubbed, s) : busy ? DMP_E_TABLE_BUSY : DMP_E_SQL;
 }
 
 int convert_rename(struct session *s, struct protect *d, const char *name) {

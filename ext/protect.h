@@ -35,11 +35,14 @@ struct protect {
 };
 void protect_free(struct protect *p);
 const char *protect_rowid(const struct protect *p);   /* the shadow's column that is its rowid */
-/* Reads the description of a table; DMP_E_NOT_FOUND. verified: its signature is checked (needs a session). */
+/* Reads the description of a table; DMP_E_NOT_FOUND. Without its signature: what the host says, before there is a session. */
 int  protect_get(struct record *r, const char *table, struct protect *out);
-int  protect_verify(struct session *s, const char *table);
-/* Every protected table's name: calls each; nonzero stops. */
+int  protect_proven(struct session *s, const char *table, struct protect *out);   /* its signature verifies */
+/* Calls each with every protected table's description; nonzero stops. */
 int  protect_each(struct record *r, int (*each)(void *ctx, const struct protect *p), void *ctx);
+int  protect_each_proven(struct session *s, int (*each)(void *ctx, const struct protect *p), void *ctx);
+/* Whether two descriptions of a table mean the same columns and rules; keys, turns, scrubs and signatures may differ. */
+int  protect_same(const struct protect *a, const struct protect *b);
 int  protect_put(struct session *s, struct protect *p);                 /* signs and writes: INSERT when p->id is 0 */
 int  protect_drop(struct session *s, const struct protect *p);          /* with its readers */
 

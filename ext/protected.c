@@ -169,6 +169,17 @@ int ptab_is_rowid(const struct ptab *t, int col) { return col < 0 || t->d.c[col]
 
 /* ---- the key ---- */
 
+/* What was read to declare the table, perhaps before there was a session, is what is signed. */
+static int ptab_proven(struct ptab *t, struct session *s) {
+  struct protect now;
+  if (t->proven == t->r->schema_checks) return DMP_OK;
+  int e = protect_proven(s, t->d.table, &now);
+  if (e == DMP_E_NOT_FOUND || (e == DMP_OK && !protect_same(&now, &t->d))) e = record_fault(t->r, DMP_E_PROTECT_BAD, "dmp_sealed", t->d.id);
+  if (e == DMP_OK) t->proven = t->r->schema_checks;
+  protect_free(&now);
+  return e;
+}
+
 /* 1 held, 0 not. An error of the file is an error, not an absence. */
 int ptab_key(struct ptab *t, struct session **s, int *held) {
   struct unlocked *u = t->u;
@@ -179,6 +190,7 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     e = watch_check(*s);                            /* a view or trigger planted since the table was protected */
     if (e == DMP_OK) t->r->watched_check = t->r->schema_checks;
   }
+  if (e == DMP_OK) e = ptab_proven(t, *s);
   if (e != DMP_OK) return e;
   if (t->c->unsettled && !t->begun) {                 /* a key was drawn in a transaction that may be rolled back */
     t->c->unsettled = !sqlite3_get_autocommit(t->c->db);

@@ -32,6 +32,7 @@ struct ptab {
   struct unlocked *u;                                 /* owned, locked */
   struct buf scratch;                                 /* of point look-ups by writes */
   struct pooled pool[POOL];                           /* idle statements of closed cursors */
+  int64_t proven;                                     /* of r->schema_checks, when d was compared with the signed description */
   int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
   sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;
   uint8_t *update_mask;                               /* which columns the prepared UPDATE sets */

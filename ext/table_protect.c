@@ -28,7 +28,7 @@ static int put_protected(void *ctx, const struct protect *p) {
 
 static int protected_make(struct session *s, struct patient *p, struct rows *out) {
   (void)p;
-  return protect_each(s->r, put_protected, out);
+  return protect_each_proven(s, put_protected, out);
 }
 const struct table TABLE_PROTECTED = { .name = "dmp_protected", .col = PROTECTED, .columns = T_COLUMNS, .patient_col = -1, .id_col = -1,
                                        .needs_login = 1, .make = protected_make };
@@ -72,7 +72,7 @@ static int reader_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
   struct protect d = { 0 };
   if (e == DMP_OK) e = take_int(v[R_PRINCIPAL], &principal, &given);
   if (e == DMP_OK && (!table || !given)) e = DMP_E_MISSING;
-  if (e == DMP_OK && (e = protect_get(s->r, table, &d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;
+  if (e == DMP_OK && (e = protect_proven(s, table, &d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;
   if (e == DMP_OK) e = protect_key(s, &d, key);
   if (e == DMP_OK) {
     id_field(field, principal);

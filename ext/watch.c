@@ -100,8 +100,4 @@ static int check_one(void *ctx, const struct protect *p) {
   return e == DMP_OK && memcmp(now, p->watched, 32) != 0 ? DMP_E_SCHEMA : e;
 }
 
-int watch_check(struct session *s) {
-  int e = protect_verify(s, "");
-  if (e == DMP_E_NOT_FOUND) e = DMP_OK;
-  return e == DMP_OK ? protect_each(s->r, check_one, s) : e;
-}
+int watch_check(struct session *s) { return protect_each_proven(s, check_one, s); }

@@ -145,6 +145,80 @@ class Host(ProtectedCase):
             self.refused(82, self.c, 'SELECT * FROM twin')
             self.assertEqual(self.notes(self.c, 'id=1'), ['canari note 0'])
 
+    # ---- altered descriptions and readers ----
+
+    def described(self, body=None):
+        """The description as the file has it; or the host writes it."""
+        raw = self.p.raw()
+        if body is not None:
+            raw.execute('UPDATE dmp_sealed SET body=?', (body,))
+        got = one(raw, 'SELECT body FROM dmp_sealed')
+        raw.close()
+        return got
+
+    def forged(self, column='note'):
+        """The description, with a sealed column said to be plain."""
+        text = lambda t: len(t).to_bytes(2, 'little') + t
+        body = self.described()
+        entry = text(column.encode()) + text(b'TEXT') + text(b'BINARY') + text(b'')
+        at = body.index(entry) + len(entry)
+        self.assertEqual(body[at] & 1, 1)
+        return body[:at] + bytes([body[at] ^ 1]) + body[at + 1:]
+
+    def test_a_description_that_stood_only_while_the_table_was_declared_lets_nothing_be_written_in_clear(self):
+        """The host says that a column is plain, until somebody has opened the table and not yet logged in."""
+        own = self.described()
+        self.change('ALTER TABLE consultation_dmp ADD COLUMN note TEXT')
+        self.described(self.forged())
+        con = self.p.connect()
+        self.assertEqual(con.execute('SELECT day, note FROM consultation WHERE id=1').fetchall(), [('2026-01-01', None)])
+        self.described(own)
+        self.p.login('dr', con)
+        self.refused(76, con, "INSERT INTO consultation(day,note,motif) VALUES('2030','en clair','m')")
+        self.refused(76, con, "UPDATE consultation SET note='en clair'")
+        self.assertEqual(one(self.p.raw(), 'SELECT count(*) FROM consultation_dmp WHERE note IS NOT NULL'), 0)
+
+    def test_an_altered_description_is_not_signed_again_by_anything_that_signs(self):
+        own, forged = self.described(), self.forged()
+        self.described(forged)
+        two = self.p.id['two']
+        for sql in ("SELECT dmp_protect('consultation')", "SELECT dmp_rotate('consultation')", 'SELECT dmp_scrub()', "SELECT dmp_unprotect('consultation')",
+                    "INSERT INTO protected_reader VALUES('consultation',%d)" % two, 'DELETE FROM protected_reader', 'SELECT * FROM dmp_protected',
+                    'ALTER TABLE consultation RENAME TO visit', 'DROP TABLE consultation'):
+            with self.subTest(sql):
+                # SQLite passes no sentence on from DROP TABLE; a rename asks that the table be read before
+                self.assertRegex(error_of(self.p.login('dr'), sql) or 'was accepted', '^dmp-E076: |^dmp-E083: .*read table|^database disk image is malformed$')
+                self.assertEqual(self.described(), forged)
+        self.described(own)
+        self.goes_on()
+
+    def test_every_byte_of_a_description_is_proven(self):
+        own = self.described()
+        con = self.p.connect()
+        for n in range(len(own)):
+            self.described(own[:n] + bytes([own[n] ^ 1 << n % 8]) + own[n + 1:])
+            got = error_of(con, 'SELECT dmp_login(?,?)', (self.p.key('dr'), PIN)) or error_of(con, 'SELECT note FROM consultation WHERE id=1')
+            self.assertRegex(got or 'was accepted', '^dmp-E0(76|82): |^no such column: |^vtable constructor failed', 'byte %d' % n)
+            con.close()
+            con = self.p.connect()
+        for n in range(len(own)):
+            self.described(own[:n])
+            self.assertRegex(error_of(con, 'SELECT note FROM consultation WHERE id=1') or 'was accepted', '^dmp-E076: ', 'cut at %d' % n)
+        self.described(own + b'x')
+        self.refused(76, con, 'SELECT note FROM consultation WHERE id=1')
+        self.described(own)
+        self.goes_on()
+
+    def test_every_byte_of_a_reader_s_row_is_proven(self):
+        raw = self.p.raw()
+        own = one(raw, 'SELECT box FROM dmp_reader')
+        for n in range(len(own)):
+            for bad in (own[:n] + bytes([own[n] ^ 1 << n % 8]) + own[n + 1:], own[:n]):
+                raw.execute('UPDATE dmp_reader SET box=?', (bad,))
+                self.assertRegex(error_of(self.c, 'SELECT note FROM consultation WHERE id=1') or 'was accepted', r'^dmp-E0\d\d: .*\(dmp_reader row ', 'byte %d' % n)
+        raw.execute('UPDATE dmp_reader SET box=?', (own,))
+        self.goes_on()
+
 
 if __name__ == '__main__':
     main()
