@@ -54,7 +54,7 @@ static void row_turn(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     if (e == DMP_OK && (size_t)want < count) affinity_result(ctx, &v[want]);
   }
   if (e != DMP_OK) {
-    c->e = record_fault(c->r, e, c->d.table, rowid);
+    c->e = conversion_named(c, e, "%s row %lld", c->d.table, (long long)rowid);   /* copied: the conversion ends before it is said */
     sqlite3_result_error_code(ctx, SQLITE_ABORT);
   }
   buf_free(&scratch);
@@ -105,6 +105,8 @@ static int check_alone(sqlite3 *db) {
 static int whole(struct conversion *c, int (*steps)(struct conversion *c)) {
   sqlite3 *db = c->r->db;
   struct switches w;
+  /* what has to be taken back is no transaction that would have to be committed: another one may be in its way */
+  const char *undo = sqlite3_get_autocommit(db) ? "ROLLBACK" : "ROLLBACK TO dmp_convert; RELEASE dmp_convert";
   int e = check_alone(db);
   if (e == DMP_OK && sqlite3_exec(db, "SAVEPOINT dmp_convert", NULL, NULL, NULL) != SQLITE_OK) e = DMP_E_TABLE_BUSY;
   if (e != DMP_OK) return e;
@@ -115,14 +117,12 @@ static int whole(struct conversion *c, int (*steps)(struct conversion *c)) {
   if (e == DMP_E_SQL) conversion_named(c, e, "%s", sqlite3_errmsg(db));   /* before rolling back says something else */
   cn->conversion = NULL;
   switches_back(db, &w);
-  struct fault f = c->r->fault;
-  if (e != DMP_OK) sqlite3_exec(db, "ROLLBACK TO dmp_convert", NULL, NULL, NULL);
-  if (sqlite3_exec(db, "RELEASE dmp_convert", NULL, NULL, NULL) != SQLITE_OK && e == DMP_OK) {   /* which was the commit */
+  if (e == DMP_OK && sqlite3_exec(db, "RELEASE dmp_convert", NULL, NULL, NULL) != SQLITE_OK) {   /* which was the commit */
     e = record_sql_fault(c->r);
-    f = c->r->fault;
     conversion_named(c, e, "%s", sqlite3_errmsg(db));
-    sqlite3_exec(db, "ROLLBACK TO dmp_convert; RELEASE dmp_convert", NULL, NULL, NULL);
   }
+  struct fault f = c->r->fault;
+  if (e != DMP_OK) sqlite3_exec(db, undo, NULL, NULL, NULL);
   c->r->fault = f;
   return e;
 }
@@ -255,6 +255,7 @@ int convert_scrub(struct session *s) {
   if (rc == SQLITE_OK) rc = sqlite3_exec(db, "PRAGMA temp_store=MEMORY; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
   int busy = rc == SQLITE_BUSY || rc == SQLITE_LOCKED;
   if (rc != SQLITE_OK) s->r->fault.sql_rc = rc;
+  if (rc != SQLITE_OK && !busy) sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "%s", sqlite3_errmsg(db));
   sqlite3_close(db);
   return rc == SQLITE_OK ? protect_each_proven(s, scrubbed, s) : busy ? DMP_E_TABLE_BUSY : DMP_E_SQL;
 }

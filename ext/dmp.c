@@ -13,7 +13,17 @@ enum { SQLITE_TESTED = 3040000 };                     /* xShadowName, vtab_in, D
 
 __attribute__((visibility("default"))) int sqlite3_dmp_init(sqlite3 *db, char **err, const sqlite3_api_routines *api);
 
+/* The routines of the library that came first stay in use: connections live by them. Each library frees what it made itself. */
+static int another_library(sqlite3 *db, char **err, const sqlite3_api_routines *api) {
+  int rc;
+  char *m = connection_error(NULL, db, DMP_E_TWO_SQLITES, &rc);
+  *err = api->mprintf("%s", m ? m : "");
+  sqlite3_free(m);
+  return rc;
+}
+
 int sqlite3_dmp_init(sqlite3 *db, char **err, const sqlite3_api_routines *api) {
+  if (sqlite3_api != NULL && sqlite3_api != api) return another_library(db, err, api);
   SQLITE_EXTENSION_INIT2(api)
   struct connection *c;
   int rc;

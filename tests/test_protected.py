@@ -58,17 +58,6 @@ class Protected(ProtectedCase):
         self.assertNotEqual(self.box(1), old)
         self.assertEqual(self.notes(self.c, 'id=1'), ['canari note 0'])
 
-    def test_a_login_that_ends_between_two_rows_ends_the_reading(self):
-        self.protect()
-        rows = self.c.execute('SELECT note FROM consultation ORDER BY id')
-        self.assertEqual(rows.fetchone(), ('canari note 0',))
-        ended = error_of(self.c, 'SELECT dmp_logout()')
-        if ended is None:
-            with self.assertRaises(sqlite3.Error):
-                rows.fetchall()
-        else:
-            self.assertRegex(ended, '^dmp-E')
-
     # ---- what stands in the way, by name ----
 
     def test_what_cannot_be_protected_is_named(self):
@@ -188,51 +177,7 @@ class Protected(ProtectedCase):
                 self.c.execute('ROLLBACK')
             self.p.raw().execute('DROP VIEW leak')
 
-    def test_planted_text_that_names_our_functions_is_refused(self):
-        self.protect()
-        for plant in ('CREATE TABLE trap(x CHECK(dmp_row_turn(1,x) IS NULL))', 'CREATE INDEX trap ON letter(n) WHERE dmp_logout() IS NULL',
-                      'CREATE VIEW trap AS SELECT dmp_row_turn(1,2)', "CREATE TABLE trap(x DEFAULT (dmp_logout()))"):
-            raw = self.p.raw()
-            raw.execute('PRAGMA writable_schema=ON')
-            raw.execute("INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES(?,'trap','trap',0,?)", (plant.split()[1].lower(), plant))
-            raw.execute('PRAGMA schema_version=%d' % (one(raw, 'PRAGMA schema_version') + 1))
-            self.assertIsNotNone(error_of(self.c, 'SELECT note FROM consultation WHERE id=1'), plant)
-            raw.execute("DELETE FROM sqlite_schema WHERE name='trap'")
-            raw.execute('PRAGMA schema_version=%d' % (one(raw, 'PRAGMA schema_version') + 1))
-            raw.close()
-            self.assertEqual(self.notes(self.p.login('dr'), 'id=1'), ['canari note 0'])
-
-    def test_an_altered_entry_or_description_is_refused(self):
-        self.protect()
-        raw = self.p.raw()
-        body = one(raw, 'SELECT body FROM dmp_sealed')
-        for n in list(range(0, len(body), 7)) + [len(body) - 1]:
-            raw.execute('UPDATE dmp_sealed SET body=?', (body[:n] + bytes([body[n] ^ 1]) + body[n + 1:],))
-            self.assertIsNotNone(error_of(self.p.login('dr'), 'SELECT note FROM consultation WHERE id=1'), n)
-        raw.execute('UPDATE dmp_sealed SET body=?', (body,))
-        self.assertEqual(self.notes(self.p.login('dr'), 'id=1'), ['canari note 0'])
-        raw.execute('PRAGMA writable_schema=ON')
-        raw.execute("UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE \"consultation\" USING dmp_table(letter)' WHERE name='consultation'")
-        self.assertIsNotNone(error_of(self.p.connect(), 'SELECT note FROM consultation WHERE id=1'))
-        other = self.p.connect()
-        self.assertIsNotNone(error_of(other, 'SELECT dmp_login(?,?)', (self.p.key('dr'), PIN)) or error_of(other, 'SELECT note FROM consultation WHERE id=1'))
-
-    # ---- no plaintext remains ----
-
-    def test_after_the_scrub_no_byte_of_the_plaintext_is_in_any_file(self):
-        self.p.authority.close()
-        for journal in ('WAL', 'DELETE', 'PERSIST', 'TRUNCATE'):
-            self.c.execute('PRAGMA journal_mode=' + journal)
-            self.c.execute('PRAGMA secure_delete=OFF')
-            self.c.execute('DELETE FROM consultation WHERE id%5=0')
-            self.protect()
-            self.assertEqual(one(self.c, 'SELECT max(scrub_due) FROM dmp_protected'), 1)
-            self.c.execute('SELECT dmp_scrub()')
-            self.assertEqual(one(self.c, 'SELECT max(scrub_due) FROM dmp_protected'), 0)
-            for f in self.p.files():
-                self.assertNotIn(b'canari', open(f, 'rb').read(), '%s, %s' % (f, journal))
-            self.assertIn('canari note 0', self.notes(self.c))
-            self.c.execute("SELECT dmp_unprotect('consultation')")
+    # ---- the scrub ----
 
     def test_the_scrub_waits_for_readers_and_transactions(self):
         self.protect()
@@ -297,6 +242,17 @@ class Protected(ProtectedCase):
         self.p.close()
         self.killed(20, lambda on: 'DELETE FROM protected_reader WHERE principal=%d' % self.p.id['two'],
                     lambda c: c.execute("INSERT OR IGNORE INTO protected_reader VALUES('consultation',?)", (self.p.id['two'],)))
+
+    def test_a_scrub_killed_at_ten_moments_leaves_every_row_and_is_done_again(self):
+        self.fill()
+        self.protect()
+        self.p.close()
+        self.killed(10, lambda on: 'SELECT dmp_scrub()', lambda c: None)
+        c = self.p.login('dr')
+        c.execute('SELECT dmp_scrub()')
+        self.assertEqual(one(c, 'SELECT max(scrub_due) FROM dmp_protected'), 0)
+        for f in self.p.files():
+            self.assertNotIn(b'canari note', open(f, 'rb').read(), f)
 
     def test_every_conversion_is_one_commit(self):
         self.protect()
