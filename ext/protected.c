@@ -101,6 +101,7 @@ static void ptab_free(struct ptab *t) {
   buf_free(&t->scratch);
   sqlite3_free(t->schema);
   sqlite3_free(t->shadow);
+  trigger_free(t);
   free(t->place);
   free(t->update_mask);
   free(t);
@@ -129,7 +130,7 @@ static int ptab_load(struct ptab *t, const char *schema, const char *table) {
   t->without_rowid = ddl_without_rowid(t->d.ddl);
   ptab_places(t);
   plan_statistics(t);
-  return DMP_OK;
+  return trigger_load(t);
 }
 
 static int ptab_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **err) {

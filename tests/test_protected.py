@@ -1,7 +1,6 @@
 """test_protected.py: protected tables against people without the key, a hostile host, crashes and full disks; and what stands in
 the way of protecting, by name.  The rows of the kill test: DMP_KILL_ROWS (20000)."""
 import os
-import random
 import signal
 import sqlite3
 import subprocess

@@ -1,8 +1,6 @@
 """test_protected_host.py: protected tables on a host that writes the file: planted schema, altered descriptions, swapped boxes,
 and what it can still read after the scrub."""
 import contextlib
-import os
-import sqlite3
 
 from harness import PIN, error_of, main, one
 from protected_case import ProtectedCase
