@@ -110,7 +110,7 @@ enum {
   X(85, LOCKED,       AUTH,   "no PIN was given and the kernel's keyring does not hold this credential: call dmp_unlock(), give the PIN, or set $DMP_ASKPASS to a program that prints it") \
   X(86, TABLE_RULE,   ERROR,  "the table has something that a protected table can't keep: remove that first") \
   X(97, TWO_SQLITES,  ERROR,  "another SQLite library of this process uses dmp already: two of them on one file lose each other's locks; open records through one only") \
-  X(98, TRIGGER_AGAIN,ERROR,  "a trigger changes its own protected table so that triggers of it would run again: give them UPDATE OF, make them one, or say PRAGMA recursive_triggers=ON")
+  X(98, TRIGGER_AGAIN,ERROR,  "a trigger changes its own protected table in a way that may run a trigger inside itself: give it UPDATE OF the columns that it leaves alone, or say PRAGMA recursive_triggers=ON")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };
