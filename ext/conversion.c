@@ -1,6 +1,7 @@
 /* conversion.c: a table of the practice as it is before it is protected: what must be known of it, and what stands in the way. */
 #include "conversion.h"
 #include "protect_ddl.h"
+#include "protected.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -171,6 +172,27 @@ int conversion_indexes(struct conversion *c) {
     for (uint32_t i = 0; i < c->d.columns; i++)
       if (c->d.c[i].flags & PCOL_SEALED && sqlite3_stricmp(c->d.c[i].name, (const char *)sqlite3_column_text(st, 0)) == 0)
         e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: index %s", c->d.c[i].name, (const char *)sqlite3_column_text(st, 1));
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+/* The shadow has no sealed column that a trigger could wait for. What it would do to the table again: see protected_trigger.c. */
+static int check_trigger(struct conversion *c, const char *name, const char *sql, int recursive) {
+  for (uint32_t i = 0; i < c->d.columns; i++)
+    if (c->d.c[i].flags & PCOL_SEALED && trigger_of(sql, c->d.c[i].name) > 0)
+      return conversion_named(c, DMP_E_COLUMN_USED, "column %s: UPDATE OF of trigger %s", c->d.c[i].name, name);
+  if (recursive || !trigger_repeats(sql, c->d.table)) return DMP_OK;
+  return conversion_named(c, DMP_E_TABLE_RULE, "trigger %s changes the table again; UPDATE OF the columns that it leaves alone is no such change", name);
+}
+
+int conversion_triggers(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  int recursive = trigger_recursive(c->r->db);
+  char *sql = sqlite3_mprintf("SELECT name,sql FROM %s.sqlite_schema WHERE type='trigger' AND tbl_name=%Q COLLATE NOCASE", c->r->quoted, c->d.table);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW)
+    e = check_trigger(c, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1), recursive);
   sqlite3_finalize(st);
   sqlite3_free(sql);
   return e;

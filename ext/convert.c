@@ -247,6 +247,7 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
   if (e == DMP_OK) e = conversion_table(&c, table);
   if (e == DMP_OK) e = conversion_columns(&c, columns);
   if (e == DMP_OK) e = conversion_indexes(&c);
+  if (e == DMP_OK) e = conversion_triggers(&c);
   if (e == DMP_OK && c.rebuild) e = conversion_children(&c);
   if (e == DMP_OK) e = whole(&c, steps_protect);
   end(&c);

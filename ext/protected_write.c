@@ -177,7 +177,7 @@ static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv,
     for (uint32_t i = 0; i < t->d.columns; i++)
       if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
     struct level l;
-    rc = trigger_enter(t, TRIGGER_INSERT, NULL, replace, &l);
+    rc = trigger_enter(t, TRIGGER_INSERT, NULL, &l);
     if (rc == SQLITE_OK) rc = write_row(t, st, &box, missing);
     trigger_leave(t, &l);
   }
@@ -321,7 +321,7 @@ static int write_change(struct ptab *t, struct session *s, int keyed, sqlite3_va
     for (uint32_t i = 0; i < t->d.columns; i++)
       if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(t->update, (int)i + 3, argv[2 + i]);
     struct level l;
-    rc = trigger_enter(t, TRIGGER_UPDATE, mask, (*does & (CHANGE_REPLACE | CHANGE_ROWID)) != 0, &l);
+    rc = trigger_enter(t, TRIGGER_UPDATE, mask, &l);
     if (rc == SQLITE_OK) rc = write_row(t, &t->update, &box, missing);
     trigger_leave(t, &l);
   }
@@ -335,7 +335,7 @@ static int write_erase(struct ptab *t, int64_t rowid) {
   if (rc != SQLITE_OK) return rc;
   struct level l;
   sqlite3_bind_int64(t->erase, 1, rowid);
-  rc = trigger_enter(t, TRIGGER_DELETE, NULL, 0, &l);
+  rc = trigger_enter(t, TRIGGER_DELETE, NULL, &l);
   if (rc == SQLITE_OK) rc = ptab_run(t, &t->erase);
   trigger_leave(t, &l);
   return rc;

@@ -29,7 +29,7 @@ struct reading {
 
 /* A trigger of the shadow; of: the columns of UPDATE OF, owned; NULL: every one. */
 enum { TRIGGER_INSERT, TRIGGER_UPDATE, TRIGGER_DELETE };
-struct ptrigger { int op; uint8_t *of; };
+struct ptrigger { int event; uint8_t *of; };
 
 struct ptab {
   sqlite3_vtab base;                                  /* base class, first */
@@ -48,7 +48,7 @@ struct ptab {
   sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;
   uint8_t *update_mask;                               /* which columns the prepared UPDATE sets */
   struct ptrigger *trigger; int triggers;             /* owned */
-  uint64_t under_way, surely;                         /* which of them may be running at this moment, which certainly are */
+  uint64_t under_way;                                 /* which of them may be running at this moment */
   double rows;                                        /* as the statistics say */
   struct pindex index[INDEXES]; int indexes;
 };
@@ -87,11 +87,11 @@ int  cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i);
 /* The sealed values of one box; they borrow from scratch. A row that was never sealed is a fault: every row has a box. */
 int  row_values(struct ptab *t, struct session *s, int64_t rowid, const void *box, size_t n, struct buf *scratch, struct value *v);
 
-/* Around each statement that writes to the shadow. replaces: rows of other keys may go. Leaving is harmless where entering failed. */
-struct level { int entered, quiet; uint64_t under_way, surely; };
+/* Around each statement that writes to the shadow. mask: the columns that an UPDATE sets. Leaving is harmless where entering failed. */
+struct level { int entered; uint64_t under_way; };
 int  trigger_load(struct ptab *t);
 void trigger_free(struct ptab *t);
-int  trigger_enter(struct ptab *t, int op, const uint8_t *mask, int replaces, struct level *l);
+int  trigger_enter(struct ptab *t, int event, const uint8_t *mask, struct level *l);
 void trigger_leave(struct ptab *t, const struct level *l);
 
 int  write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
