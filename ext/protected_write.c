@@ -18,10 +18,15 @@ static int ptab_prepare(struct ptab *t, sqlite3_stmt **st, char *sql) {
   return SQLITE_OK;
 }
 
-static int ptab_run(struct ptab *t, sqlite3_stmt *st) {
+/* A trigger of the table may write to the table itself: while a statement runs it is nobody else's, and of two one is kept. */
+static int ptab_run(struct ptab *t, sqlite3_stmt **slot) {
+  sqlite3_stmt *st = *slot;
+  *slot = NULL;
   int rc = sqlite3_step(st) == SQLITE_DONE ? SQLITE_OK : ptab_shadow_error(t);
   sqlite3_reset(st);
   sqlite3_clear_bindings(st);
+  if (*slot) sqlite3_finalize(st);
+  else *slot = st;
   return rc;
 }
 
@@ -149,9 +154,9 @@ static int notnull_error(struct ptab *t, const struct pcol *c) {
 
 /* Runs the shadow's statement. A row with a missing value goes without its box, which the shadow refuses where a plain table
  * would refuse the value: after the triggers that come first. */
-static int write_row(struct ptab *t, sqlite3_stmt *st, const struct buf *box, const struct pcol *missing) {
-  if (missing) sqlite3_bind_null(st, 2);
-  else if (box->n) sqlite3_bind_blob64(st, 2, box->p, box->n, SQLITE_STATIC);
+static int write_row(struct ptab *t, sqlite3_stmt **st, const struct buf *box, const struct pcol *missing) {
+  if (missing) sqlite3_bind_null(*st, 2);
+  else if (box->n) sqlite3_bind_blob64(*st, 2, box->p, box->n, SQLITE_STATIC);
   int rc = ptab_run(t, st);
   return missing && rc == SQLITE_CONSTRAINT_NOTNULL ? notnull_error(t, missing) : rc;
 }
@@ -171,7 +176,10 @@ static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv,
     sqlite3_bind_int64(*st, 1, id);
     for (uint32_t i = 0; i < t->d.columns; i++)
       if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
-    rc = write_row(t, *st, &box, missing);
+    struct level l;
+    rc = trigger_enter(t, TRIGGER_INSERT, NULL, &l);
+    if (rc == SQLITE_OK) rc = write_row(t, st, &box, missing);
+    trigger_leave(t, &l);
   }
   *rowid = id;
   buf_free(&row);
@@ -238,8 +246,9 @@ static int update_prepare(struct ptab *t, const uint8_t *mask) {
   if (mask[t->d.columns] & CHANGE_ROWID) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->key, (int)t->d.columns + 3);
   if (n == 0) sqlite3_str_appendf(s, "\"%w\"=\"%w\"", t->key, t->key);
   sqlite3_str_appendf(s, " WHERE \"%w\"=?1", t->key);
-  memcpy(t->update_mask, mask, t->d.columns + 1);
-  return ptab_prepare(t, &t->update, sqlite3_str_finish(s));
+  int rc = ptab_prepare(t, &t->update, sqlite3_str_finish(s));
+  if (rc == SQLITE_OK) memcpy(t->update_mask, mask, t->d.columns + 1);
+  return rc;
 }
 
 /* UPDATE … FROM gives every column as if it were set: those that stay as they are leave the mask. */
@@ -311,7 +320,10 @@ static int write_change(struct ptab *t, struct session *s, int keyed, sqlite3_va
     if (*does & CHANGE_ROWID) sqlite3_bind_int64(t->update, (int)t->d.columns + 3, to);
     for (uint32_t i = 0; i < t->d.columns; i++)
       if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(t->update, (int)i + 3, argv[2 + i]);
-    rc = write_row(t, t->update, &box, missing);
+    struct level l;
+    rc = trigger_enter(t, TRIGGER_UPDATE, mask, &l);
+    if (rc == SQLITE_OK) rc = write_row(t, &t->update, &box, missing);
+    trigger_leave(t, &l);
   }
   buf_free(&row);
   buf_free(&box);
@@ -321,8 +333,12 @@ static int write_change(struct ptab *t, struct session *s, int keyed, sqlite3_va
 static int write_erase(struct ptab *t, int64_t rowid) {
   int rc = ptab_prepare(t, &t->erase, t->erase ? NULL : sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
   if (rc != SQLITE_OK) return rc;
+  struct level l;
   sqlite3_bind_int64(t->erase, 1, rowid);
-  return ptab_run(t, t->erase);
+  rc = trigger_enter(t, TRIGGER_DELETE, NULL, &l);
+  if (rc == SQLITE_OK) rc = ptab_run(t, &t->erase);
+  trigger_leave(t, &l);
+  return rc;
 }
 
 /* A foreign key, a trigger's RAISE, a STRICT type ends the statement whatever its OR says: SQLite honours OR for codes of
