@@ -162,6 +162,46 @@ int conversion_columns(struct conversion *c, const char *columns) {
   return e == DMP_OK ? read_key(c) : e;
 }
 
+int conversion_rowkeys(struct conversion *c) {
+  if (protect_patient(&c->d) == NULL || c->rowkeys) return DMP_OK;
+  for (c->who = 0; !(c->d.c[c->who].flags & PCOL_PATIENT);) c->who++;
+  c->rowkeys = rowkeys_new();
+  return c->rowkeys ? DMP_OK : DMP_E_LOCK;
+}
+
+/* What a foreign key would do to the patient's column, behind the box that is bound to it. */
+static int check_actions(struct conversion *c, const char *column) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT 1 FROM pragma_foreign_key_list(%Q,%Q) WHERE \"from\"=%Q COLLATE NOCASE AND (on_update IN('CASCADE','SET NULL',"
+                              "'SET DEFAULT') OR on_delete IN('SET NULL','SET DEFAULT'))", c->d.table, c->r->schema, column);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  if (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW)
+    e = conversion_named(c, DMP_E_TABLE_RULE, "a foreign key that changes column %s, which names the patient", column);
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+/* The type of document whose readers are those of the rows, where the option is not given: JDV_J07, compte rendu de consultation. */
+#define USUAL_TYPE "11488-4"
+
+int conversion_patient(struct conversion *c) {
+  struct pcol *p = NULL;
+  if (c->patient == NULL) return *c->d.type || *c->d.system ? conversion_named(c, DMP_E_OPTION, "type and system go with patient") : DMP_OK;
+  for (uint32_t i = 0; i < c->d.columns; i++) {
+    if (sqlite3_stricmp(c->d.c[i].name, PROTECT_MASKED) == 0) return conversion_named(c, DMP_E_TABLE_RULE, "a column named " PROTECT_MASKED);
+    if (strlen(c->d.c[i].name) == c->patient_len && sqlite3_strnicmp(c->d.c[i].name, c->patient, (int)c->patient_len) == 0) p = &c->d.c[i];
+  }
+  if (p == NULL) return conversion_named(c, DMP_E_NO_COLUMN, "patient=%.*s", (int)c->patient_len, c->patient);
+  if (p->flags & (PCOL_SEALED | PCOL_GENERATED)) return conversion_named(c, DMP_E_COLUMN_USED, "column %s names the patient", p->name);
+  if (*c->d.type == 0) sqlite3_snprintf(sizeof c->d.type, c->d.type, "%s", USUAL_TYPE);
+  c->d.class_id = rights_class_of(c->d.type);
+  if (c->d.class_id == CLASS_UNLISTED) return conversion_named(c, DMP_E_CODE, "type=%s", c->d.type);
+  p->flags |= PCOL_PATIENT;
+  int e = check_actions(c, p->name);
+  return e == DMP_OK ? conversion_rowkeys(c) : e;
+}
+
 /* A sealed column in an index (UNIQUE included): the index would hold it in clear. */
 int conversion_indexes(struct conversion *c) {
   sqlite3_stmt *st = NULL;

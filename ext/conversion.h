@@ -3,6 +3,7 @@
  * Owns: the state of one conversion.  Never: outlives the call that began it. */
 #ifndef CONVERSION_H
 #define CONVERSION_H
+#include "compartment.h"
 #include "connection.h"
 #include "protect.h"
 
@@ -15,6 +16,9 @@ struct conversion {
   struct record *r;
   const char *table;                                  /* borrowed: the protected table that it is about; NULL: one to be protected */
   struct protect d;
+  struct rowkeys *rowkeys;                            /* owned; NULL: all rows lie under the table's key */
+  uint32_t who;                                       /* that column */
+  const char *patient; size_t patient_len;            /* borrowed from the options: the column that names the patient */
   struct protect_keys *keys;                          /* locked, two: those that open, those that seal */
   int batch, finished;                                /* of a rotation: rows in one transaction, 0 all; whether no row is left */
   const uint8_t *without;                             /* who loses the key in it; NULL */
@@ -32,6 +36,8 @@ __attribute__((format(printf, 3, 4))) int conversion_named(struct conversion *c,
 int  conversion_copy(char *to, size_t room, const char *from);
 int  conversion_table(struct conversion *c, const char *table);         /* an ordinary table, its CREATE TABLE, its own spelling */
 int  conversion_columns(struct conversion *c, const char *columns);
+int  conversion_patient(struct conversion *c);                          /* the options patient, type and system */
+int  conversion_rowkeys(struct conversion *c);                          /* where rows lie in compartments: room for their keys */
 int  conversion_indexes(struct conversion *c);                          /* a sealed column in an index would stand there in clear */
 int  conversion_triggers(struct conversion *c);
 int  conversion_children(struct conversion *c);

@@ -12,27 +12,35 @@ SQLITE_EXTENSION_INIT3
 
 /* ---- row functions: they work only while a conversion of this connection runs ---- */
 
+/* The patient's column of a row; NULL where there is none. */
+static struct value row_who(const struct conversion *c, sqlite3_value *v) {
+  return c->rowkeys ? affinity_stored(v, &c->d.c[c->who]) : (struct value){ 0 };
+}
+
+/* dmp_row_seal(rowid, patient, sealed values…) */
 static void row_seal(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct connection *cn = sqlite3_user_data(ctx);
   struct conversion *c = cn->conversion;
   struct buf row = { 0 }, box = { 0 };
-  if (c == NULL || argc < 2) {
+  if (c == NULL || argc < 3) {
     sqlite3_result_error_code(ctx, SQLITE_AUTH);
     return;
   }
-  int e = affinity_pack(&c->d, argv + 1, &row);
-  if (e == DMP_OK) e = protect_seal(c->s, &c->d, &c->keys[1], sqlite3_value_int64(argv[0]), &row, &box);
+  const struct value who = row_who(c, argv[1]);
+  int64_t rowid = sqlite3_value_int64(argv[0]);
+  int e = affinity_pack(&c->d, argv + 2, &row);
+  if (e == DMP_OK) e = compartment_row_seal(c->s, &c->d, &c->keys[1], c->rowkeys, &who, rowid, 0, &row, &box);
   if (e == DMP_OK) sqlite3_result_blob64(ctx, box.p, box.n, SQLITE_TRANSIENT);
   if (e == DMP_OK) steps_progress(c, 1);
   else {
-    c->e = e;
+    c->e = e == DMP_E_NO_PATIENT ? conversion_named(c, e, "%s row %lld", c->d.table, (long long)rowid) : e;
     sqlite3_result_error_code(ctx, SQLITE_ABORT);
   }
   buf_free(&row);
   buf_free(&box);
 }
 
-/* dmp_row_turn(rowid, box): the box under the new key. dmp_row_turn(rowid, box, n): the n-th sealed value. */
+/* dmp_row_turn(rowid, box): the box under the new key. dmp_row_turn(rowid, box, n, patient): the n-th sealed value. */
 static void row_turn(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct connection *cn = sqlite3_user_data(ctx);
   struct conversion *c = cn->conversion;
@@ -45,7 +53,10 @@ static void row_turn(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     return;
   }
   int64_t rowid = sqlite3_value_int64(argv[0]);
-  int e = protect_open(c->s, &c->d, &c->keys[0], rowid, sqlite3_value_blob(argv[1]), (size_t)sqlite3_value_bytes(argv[1]), &scratch, &row, &n);
+  const struct value who = argc == 2 ? (struct value){ 0 } : row_who(c, argv[3]);
+  struct rowplace place;
+  int e = compartment_row_open(c->s, &c->d, &c->keys[0], c->rowkeys, &who, rowid, sqlite3_value_blob(argv[1]), (size_t)sqlite3_value_bytes(argv[1]), &scratch,
+                               &row, &n, &place);
   if (e == DMP_OK && argc == 2) {
     buf_put(&plain, row, n);
     e = protect_seal(c->s, &c->d, &c->keys[1], rowid, &plain, &box);
@@ -69,7 +80,7 @@ int convert_register(struct connection *c) {
   const int flags = SQLITE_UTF8 | SQLITE_DIRECTONLY;
   int rc = sqlite3_create_function_v2(c->db, "dmp_row_seal", -1, flags, c, row_seal, NULL, NULL, NULL);
   if (rc == SQLITE_OK) rc = sqlite3_create_function_v2(c->db, "dmp_row_turn", 2, flags, c, row_turn, NULL, NULL, NULL);
-  return rc == SQLITE_OK ? sqlite3_create_function_v2(c->db, "dmp_row_turn", 3, flags, c, row_turn, NULL, NULL, NULL) : rc;
+  return rc == SQLITE_OK ? sqlite3_create_function_v2(c->db, "dmp_row_turn", 4, flags, c, row_turn, NULL, NULL, NULL) : rc;
 }
 
 /* ---- whole or not at all ---- */
@@ -131,7 +142,7 @@ static int load(struct conversion *c) {
   protect_free(&c->d);
   if (e == DMP_OK && (e = protect_proven(c->s, c->table, &c->d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;   /* what is signed again was signed */
   if (e == DMP_OK) e = protect_key(c->s, &c->d, c->keys);
-  return e;
+  return e == DMP_OK ? conversion_rowkeys(c) : e;
 }
 
 /* Whole or not at all, under the switches. */
@@ -170,6 +181,7 @@ static void end(struct conversion *c) {
   sqlite3_set_last_insert_rowid(c->r->db, c->last);
   protect_free(&c->d);
   memory_free(c->keys);
+  rowkeys_free(c->rowkeys);
   free(c->readers);
 }
 
@@ -205,9 +217,26 @@ static int take_readers(struct conversion *c, const char *v, size_t n) {
   return n ? DMP_OK : DMP_E_OPTION;
 }
 
+static int take_patient(struct conversion *c, const char *v, size_t n) {
+  c->patient = v;
+  c->patient_len = n;
+  return n ? DMP_OK : DMP_E_OPTION;
+}
+
+static int take_word(char *to, size_t room, const char *v, size_t n) {
+  if (n == 0 || n >= room) return DMP_E_OPTION;
+  memcpy(to, v, n);
+  to[n] = 0;
+  return DMP_OK;
+}
+
+static int take_type(struct conversion *c, const char *v, size_t n) { return take_word(c->d.type, sizeof c->d.type, v, n); }
+static int take_system(struct conversion *c, const char *v, size_t n) { return take_word(c->d.system, sizeof c->d.system, v, n); }
+
 typedef int take_option(struct conversion *c, const char *v, size_t n);
 enum { AT_PROTECT = 1, LATER = 2 };                   /* when an option may be given: to dmp_protect, to the other verbs */
 static const struct { const char *name; int when; take_option *take; } OPTIONS[] = {
+  { "patient", AT_PROTECT, take_patient }, { "type", AT_PROTECT, take_type }, { "system", AT_PROTECT, take_system },
   { "without_key", AT_PROTECT, take_without_key }, { "readers", AT_PROTECT, take_readers }, { "progress", AT_PROTECT | LATER, take_progress },
 };
 
@@ -246,6 +275,7 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
   if (e == DMP_OK) e = take_options(&c, options, AT_PROTECT);
   if (e == DMP_OK) e = conversion_table(&c, table);
   if (e == DMP_OK) e = conversion_columns(&c, columns);
+  if (e == DMP_OK) e = conversion_patient(&c);
   if (e == DMP_OK) e = conversion_indexes(&c);
   if (e == DMP_OK) e = conversion_triggers(&c);
   if (e == DMP_OK && c.rebuild) e = conversion_children(&c);

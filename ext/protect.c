@@ -55,6 +55,7 @@ static void protect_write(const struct protect *p, struct buf *b) {
   buf_put(b, p->old_kid, 16);
   buf_u64(b, (uint64_t)p->turned);
   buf_u16(b, p->class_id);
+  put_text(b, p->type);
   put_text(b, p->system);
   buf_u16(b, (uint16_t)p->columns);
   for (uint32_t i = 0; i < p->columns; i++) {
@@ -80,6 +81,7 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   const uint8_t *kid = rd_bytes(&r, 16), *old_kid = rd_bytes(&r, 16);
   p->turned = (int64_t)rd_u64(&r);
   p->class_id = rd_u16(&r);
+  take_text_field(&r, p->type, sizeof p->type);
   take_text_field(&r, p->system, sizeof p->system);
   p->columns = rd_u16(&r);
   if (r.bad || p->columns == 0 || p->columns > PROTECT_COLUMNS) return DMP_E_PROTECT_BAD;

@@ -17,6 +17,7 @@ enum { PCOL_SEALED = 1, PCOL_NOTNULL = 2, PCOL_ROWID = 4 /* INTEGER PRIMARY KEY:
 #define PROTECT_SUFFIX "_dmp"                         /* the shadow's name: table + suffix */
 #define PROTECT_BOX "_dmp"                            /* the shadow's column that holds the box */
 
+#define PROTECT_MASKED "dmp_masked"                    /* hidden column of a table whose rows lie in compartments: 1 in a masked leaf */
 #define PROTECT_ID "_dmpid"                           /* the shadow's primary key where the table has no INTEGER PRIMARY KEY */
 
 struct pcol { char name[PROTECT_NAME], decl[PROTECT_NAME], coll[32], dflt[PROTECT_TEXT]; uint8_t flags; };
@@ -28,6 +29,7 @@ struct protect {
   uint8_t old_kid[16];                                /* zero, or of the key that rows above `turned` may still lie under */
   int64_t turned;                                     /* rows up to this rowid lie under the live key, while the key turns */
   uint16_t class_id;                                  /* of the compartments, where a column is PCOL_PATIENT; else 0 */
+  char type[32];                                      /* the type code whose class that is */
   char system[PROTECT_NAME];                          /* of the local identifiers that this column holds; "": the record's patient ids */
   uint32_t columns;
   struct pcol *c;                                     /* owned */

@@ -4,6 +4,7 @@
 #include "protect_ddl.h"
 #include "protected.h"
 #include "ptab.h"
+#include "transaction.h"
 #include "watch.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -76,6 +77,7 @@ static char *declaration(const struct protect *d) {
     if (c->flags & PCOL_ROWID) sqlite3_str_appendall(s, " PRIMARY KEY");
     else if (c->flags & PCOL_NOTNULL) sqlite3_str_appendall(s, " NOT NULL");
   }
+  if (protect_patient(d)) sqlite3_str_appendall(s, ",\"" PROTECT_MASKED "\" INTEGER HIDDEN");
   sqlite3_str_appendall(s, ")");
   return sqlite3_str_finish(s);
 }
@@ -97,7 +99,9 @@ static void ptab_free(struct ptab *t) {
   ptab_finalize(t);
   protect_free(&t->d);
   memory_free(t->u);
+  rowkeys_free(t->rowkeys);
   buf_free(&t->scratch);
+  buf_free(&t->was_text);
   sqlite3_free(t->schema);
   sqlite3_free(t->shadow);
   trigger_free(t);
@@ -108,7 +112,9 @@ static void ptab_free(struct ptab *t) {
 
 static void ptab_places(struct ptab *t) {
   int plain = 0;
+  t->who = -1;
   for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (t->d.c[i].flags & PCOL_PATIENT) t->who = (int)i;
     if (t->d.c[i].flags & PCOL_SEALED) t->place[i] = t->sealed++;
     else t->place[i] = plain++;
   }
@@ -128,6 +134,7 @@ static int ptab_load(struct ptab *t, const char *schema, const char *table) {
   t->key = protect_rowid(&t->d);
   t->without_rowid = ddl_without_rowid(t->d.ddl);
   ptab_places(t);
+  if (t->who >= 0 && (t->rowkeys = rowkeys_new()) == NULL) return DMP_E_LOCK;
   plan_statistics(t);
   return trigger_load(t);
 }
@@ -209,6 +216,8 @@ int ptab_key_kept(const struct ptab *t, const struct session *s) {
   const struct unlocked *u = t->u;                    /* in a forked child its memory reads as zeros, and nothing is kept */
   return s && u->state == 1 && !t->c->unsettled && u->generation == s->generation && memcmp(u->login, s->login_id, 16) == 0;
 }
+int ptab_may(const struct ptab *t, int held) { return held || (t->rowkeys && t->u->state != 0); }
+
 int ptab_keyless(struct ptab *t) { return ptab_error(t, t->u->state == 3 ? DMP_E_KEY_LOST : DMP_E_NO_TABLE_KEY); }
 
 /* DROP TABLE: by a reader; the shadow and the description go with it. */
@@ -260,14 +269,38 @@ static int ptab_end(sqlite3_vtab *base) {
   return ptab_forget(base);
 }
 
+/* Rows of patients are masked with a line in the log: such a table takes part in it. */
+static int ptab_sync(sqlite3_vtab *base) {
+  struct ptab *t = (struct ptab *)base;
+  return t->rowkeys ? ptab_error(t, transaction_sync(t->r)) : SQLITE_OK;
+}
+
+static int ptab_commit(sqlite3_vtab *base) {
+  struct ptab *t = (struct ptab *)base;
+  if (t->rowkeys) transaction_end(t->r, 1);
+  return ptab_end(base);
+}
+
+static int ptab_rollback(sqlite3_vtab *base) {
+  struct ptab *t = (struct ptab *)base;
+  if (t->rowkeys) transaction_end(t->r, 0);
+  return ptab_end(base);
+}
+
 static int ptab_savepoint(sqlite3_vtab *base, int n) {
-  (void)base;
-  (void)n;
+  struct ptab *t = (struct ptab *)base;
+  return t->rowkeys ? ptab_error(t, transaction_savepoint(t->r, n)) : SQLITE_OK;
+}
+
+static int ptab_release(sqlite3_vtab *base, int n) {
+  struct ptab *t = (struct ptab *)base;
+  if (t->rowkeys) transaction_release(t->r, n);
   return SQLITE_OK;
 }
 
 static int ptab_rollback_to(sqlite3_vtab *base, int n) {
-  (void)n;
+  struct ptab *t = (struct ptab *)base;
+  if (t->rowkeys) transaction_rollback_to(t->r, n);
   return ptab_forget(base);
 }
 
@@ -276,8 +309,8 @@ static int ptab_shadow_name(const char *name) { return sqlite3_stricmp(name, &PR
 static sqlite3_module MODULE = {
   .iVersion = 3, .xCreate = ptab_create, .xConnect = ptab_connect, .xBestIndex = plan_best_index, .xDisconnect = ptab_disconnect,
   .xDestroy = ptab_destroy, .xOpen = cursor_open, .xClose = cursor_close, .xFilter = cursor_filter, .xNext = cursor_next, .xEof = cursor_eof,
-  .xColumn = cursor_column, .xRowid = cursor_rowid, .xUpdate = write_update, .xRename = ptab_rename, .xBegin = ptab_begin, .xCommit = ptab_end, .xRollback = ptab_end,
-  .xSavepoint = ptab_savepoint, .xRelease = ptab_savepoint, .xRollbackTo = ptab_rollback_to, .xShadowName = ptab_shadow_name,
+  .xColumn = cursor_column, .xRowid = cursor_rowid, .xUpdate = write_update, .xRename = ptab_rename, .xBegin = ptab_begin, .xSync = ptab_sync,
+  .xCommit = ptab_commit, .xRollback = ptab_rollback, .xSavepoint = ptab_savepoint, .xRelease = ptab_release, .xRollbackTo = ptab_rollback_to, .xShadowName = ptab_shadow_name,
 };
 
 int protected_register(struct connection *c) { return sqlite3_create_module(c->db, PROTECTED_MODULE, &MODULE, c); }

@@ -188,14 +188,19 @@ static void cost(const struct ptab *t, sqlite3_index_info *info, const struct te
   info->estimatedCost = read * (used ? 2 : 1) + (box ? out * 3 : 0) + 5;   /* opening is dearer than reading: joins put it outermost */
 }
 
+/* The bit of a plain column; the rowid comes anyway. */
+static int used_bit(const struct ptab *t, int i) { return 1 << (USED + (t->place[i] < LAST_USED ? t->place[i] : LAST_USED)); }
+
 /* What the rows are read for. A column that is a constraint only is not: the shadow compares it. */
 static int columns_used(const struct ptab *t, sqlite3_uint64 used) {
   int num = t->d.without_key == PROTECT_HIDE ? NEEDS_BOX : 0;
+  if (t->rowkeys && used & (1ULL << (t->d.columns < 63 ? t->d.columns : 63))) num |= NEEDS_BOX;
   for (uint32_t i = 0; i < t->d.columns; i++) {
     if (!(used & (1ULL << (i < 63 ? i : 63)))) continue;
     if (t->d.c[i].flags & PCOL_SEALED) num |= NEEDS_BOX;
-    else num |= 1 << (USED + (t->place[i] < LAST_USED ? t->place[i] : LAST_USED));
+    else num |= used_bit(t, (int)i);
   }
+  if (num & NEEDS_BOX && t->who >= 0) num |= used_bit(t, t->who);
   return num;
 }
 

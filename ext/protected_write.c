@@ -1,5 +1,7 @@
 /* protected_write.c: INSERT, UPDATE and DELETE of a protected table (see ptab.h). */
+#include "holder.h"
 #include "ptab.h"
+#include "table.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,7 +32,10 @@ static int ptab_run(struct ptab *t, sqlite3_stmt **slot) {
   return rc;
 }
 
-static char *old_sql(const struct ptab *t) { return sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=?1", t->shadow, t->key); }
+static char *old_sql(const struct ptab *t) {
+  if (t->who < 0) return sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=?1", t->shadow, t->key);
+  return sqlite3_mprintf("SELECT \"" PROTECT_BOX "\",\"%w\" FROM %s WHERE \"%w\"=?1", t->d.c[t->who].name, t->shadow, t->key);
+}
 
 static char *insert_sql(const struct ptab *t, int replace) {
   sqlite3_str *s = sqlite3_str_new(NULL), *v = sqlite3_str_new(NULL);
@@ -161,6 +166,29 @@ static int write_row(struct ptab *t, sqlite3_stmt **st, const struct buf *box, c
   return missing && rc == SQLITE_CONSTRAINT_NOTNULL ? notnull_error(t, missing) : rc;
 }
 
+/* Seals a row for who its patient's column names. */
+static int seal_row(struct ptab *t, struct session *s, const struct value *who, int64_t id, int leaf, const struct buf *row, struct buf *box) {
+  return ptab_error(t, compartment_row_seal(s, &t->d, t->u->state == 1 ? &t->u->keys : NULL, t->rowkeys, who, id, leaf, row, box));
+}
+
+/* The new row's patient, after the column's default, and whether it is written masked. */
+static int insert_seal(struct ptab *t, struct session *s, sqlite3_value **argv, int64_t id, const struct buf *row, struct buf *box) {
+  struct value who = { 0 };
+  sqlite3_stmt *keep = NULL;
+  int masked = 0, rc = SQLITE_OK;
+  if (t->who >= 0) {
+    const struct pcol *c = &t->d.c[t->who];
+    sqlite3_value *v = argv[2 + t->who];
+    if (sqlite3_value_type(v) == SQLITE_NULL && *c->dflt) rc = default_value(t, c, &keep, &v);
+    if (rc == SQLITE_OK) rc = ptab_error(t, take_flag(argv[2 + t->d.columns], &masked));
+    if (rc == SQLITE_OK && c->flags & PCOL_ROWID) who = (struct value){ .type = VALUE_INT, .u.i = id };
+    else if (rc == SQLITE_OK) who = affinity_stored(v, c);
+  }
+  if (rc == SQLITE_OK) rc = seal_row(t, s, &who, id, masked ? 2 : 0, row, box);
+  sqlite3_finalize(keep);
+  return rc;
+}
+
 static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv, sqlite3_int64 *rowid) {
   struct buf row = { 0 }, box = { 0 };
   int replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE;
@@ -168,7 +196,7 @@ static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv,
   const struct pcol *missing = NULL;
   int rc = insert_rowid(t, argv, &id);
   if (rc == SQLITE_OK) rc = insert_row(t, argv, &row, &missing);
-  if (rc == SQLITE_OK) rc = ptab_error(t, protect_seal(s, &t->d, &t->u->keys, id, &row, &box));
+  if (rc == SQLITE_OK) rc = insert_seal(t, s, argv, id, &row, &box);
   replace = replace && !missing;                      /* which would put the box's own default */
   sqlite3_stmt **st = replace ? &t->replace : &t->insert;
   if (rc == SQLITE_OK) rc = ptab_prepare(t, st, *st ? NULL : insert_sql(t, replace));
@@ -187,6 +215,18 @@ static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv,
   return rc;
 }
 
+/* The patient's column of the row looked up, kept for the new box. */
+static int old_who(struct ptab *t) {
+  t->was = (struct value){ 0 };
+  if (t->who < 0) return SQLITE_OK;
+  t->was = affinity_stored(sqlite3_column_value(t->old, 1), &t->d.c[t->who]);
+  if (t->was.type != VALUE_TEXT && t->was.type != VALUE_BLOB) return SQLITE_OK;
+  buf_reset(&t->was_text);
+  buf_put(&t->was_text, t->was.u.p, t->was.n);
+  t->was.u.p = t->was_text.p;
+  return t->was_text.bad ? SQLITE_NOMEM : SQLITE_OK;
+}
+
 /* The values of a row as it is now; they borrow from t->scratch. SQLITE_DONE: an earlier row of the same UPDATE replaced it. */
 static int old_values(struct ptab *t, struct session *s, int64_t rowid, struct value *v) {
   int rc = ptab_prepare(t, &t->old, t->old ? NULL : old_sql(t));
@@ -194,7 +234,10 @@ static int old_values(struct ptab *t, struct session *s, int64_t rowid, struct v
   sqlite3_bind_int64(t->old, 1, rowid);
   rc = sqlite3_step(t->old);
   if (rc != SQLITE_ROW && rc != SQLITE_DONE) rc = ptab_shadow_error(t);
-  if (rc == SQLITE_ROW) rc = ptab_error(t, row_values(t, s, rowid, sqlite3_column_blob(t->old, 0), (size_t)sqlite3_column_bytes(t->old, 0), &t->scratch, v));
+  if (rc == SQLITE_ROW) rc = old_who(t);
+  if (rc == SQLITE_OK)
+    rc = ptab_error(t, row_values(t, s, rowid, &t->was, sqlite3_column_blob(t->old, 0), (size_t)sqlite3_column_bytes(t->old, 0), &t->scratch, v,
+                                  &t->lies));
   sqlite3_reset(t->old);
   return rc;
 }
@@ -292,7 +335,7 @@ static int change_mask(struct ptab *t, sqlite3_value **argv, uint8_t *mask, int6
   *to = id.u.i;
   for (uint32_t i = 0; i < t->d.columns; i++) {
     if (!mask[i]) continue;
-    if (t->d.c[i].flags & PCOL_SEALED) *does |= CHANGE_SEAL;
+    if (t->d.c[i].flags & (PCOL_SEALED | PCOL_PATIENT)) *does |= CHANGE_SEAL;
     if (t->d.c[i].flags & PCOL_GENERATED) return generated_error(t, "UPDATE", &t->d.c[i]);
     if (!(t->d.c[i].flags & PCOL_ROWID)) continue;
     struct value v = affinity_stored(argv[2 + i], &INTEGER_COLUMN);
@@ -300,19 +343,47 @@ static int change_mask(struct ptab *t, sqlite3_value **argv, uint8_t *mask, int6
     *to = v.u.i;
     *does |= CHANGE_ROWID;
   }
+  if (t->rowkeys && !sqlite3_value_nochange(argv[2 + t->d.columns]) && sqlite3_value_type(argv[2 + t->d.columns]) != SQLITE_NULL) *does |= CHANGE_SEAL;
   if (*to != sqlite3_value_int64(argv[0])) *does |= CHANGE_ROWID | CHANGE_SEAL;   /* a box is bound to its rowid */
   return SQLITE_OK;
 }
 
-static int write_change(struct ptab *t, struct session *s, int keyed, sqlite3_value **argv) {
+/* Masks or unmasks the row at hand: by the patient or the treating doctor, who hold both keys of the class, with a line in the log. */
+static int mask_row(struct ptab *t, struct session *s, int masked) {
+  struct patient *p;
+  char what[PROTECT_NAME + 8];
+  s->pending.whole = sqlite3_total_changes64(t->c->db);
+  int e = t->lies.patient ? holder_begin(s, t->lies.patient, &p) : DMP_E_NO_PATIENT;
+  if (e == DMP_OK && (!patient_key(p, t->d.class_id, WHICH_P) || !patient_key(p, t->d.class_id, WHICH_M))) e = DMP_E_NOT_ALLOWED;
+  sqlite3_snprintf(sizeof what, what, "table %s", t->d.table);
+  if (e == DMP_OK) e = access_pend(s, p, masked ? LOG_MASK : LOG_UNMASK, p->id, 0, what);
+  if (e != DMP_OK && sqlite3_total_changes64(t->c->db) != s->pending.whole) s->pending.halfway = 1;
+  if (e == DMP_OK) t->lies.leaf ^= 2;
+  return ptab_error(t, e);
+}
+
+/* Where the changed row lies, and its new box. */
+static int change_seal(struct ptab *t, struct session *s, sqlite3_value **argv, const uint8_t *mask, int64_t to, const struct buf *row, struct buf *box) {
+  struct value who = t->was;
+  int masked, rc = SQLITE_OK;
+  if (t->who >= 0 && t->d.c[t->who].flags & PCOL_ROWID) who = (struct value){ .type = VALUE_INT, .u.i = to };
+  else if (t->who >= 0 && mask[t->who]) who = affinity_stored(argv[2 + t->who], &t->d.c[t->who]);
+  if (t->rowkeys && !sqlite3_value_nochange(argv[2 + t->d.columns])) {
+    rc = ptab_error(t, take_flag(argv[2 + t->d.columns], &masked));
+    if (rc == SQLITE_OK && t->lies.patient && masked != (t->lies.leaf >= 2)) rc = mask_row(t, s, masked);
+  }
+  return rc == SQLITE_OK ? seal_row(t, s, &who, to, t->lies.leaf, row, box) : rc;
+}
+
+static int write_change(struct ptab *t, struct session *s, int may, sqlite3_value **argv) {
   struct buf row = { 0 }, box = { 0 };
   const struct pcol *missing = NULL;
   uint8_t mask[PROTECT_COLUMNS + 1] = { 0 }, *does = &mask[t->d.columns];
   int64_t from = sqlite3_value_int64(argv[0]), to = from;
   int rc = change_mask(t, argv, mask, &to);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL && !keyed) rc = ptab_keyless(t);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL && !may) rc = ptab_keyless(t);
   if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, &row, &missing);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = ptab_error(t, protect_seal(s, &t->d, &t->u->keys, to, &row, &box));
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = change_seal(t, s, argv, mask, to, &row, &box);
   if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !missing) *does |= CHANGE_REPLACE;
   if (rc == SQLITE_OK) rc = update_prepare(t, mask);
   if (rc == SQLITE_OK) {
@@ -365,10 +436,11 @@ int write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int
   sqlite3_int64 last = sqlite3_last_insert_rowid(t->c->db);
   int e = write_session(t, &s, &keyed);
   if (e != DMP_OK) return ptab_error(t, e);
-  if (t->d.without_key == PROTECT_HIDE && !keyed) return ptab_keyless(t);
+  int may = ptab_may(t, keyed);
+  if (t->d.without_key == PROTECT_HIDE && !may) return ptab_keyless(t);
   if (argc == 1) rc = write_erase(t, sqlite3_value_int64(argv[0]));
-  else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) rc = write_change(t, s, keyed, argv);
-  else rc = keyed ? write_insert(t, s, argv, rowid) : ptab_keyless(t);
+  else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) rc = write_change(t, s, may, argv);
+  else rc = may ? write_insert(t, s, argv, rowid) : ptab_keyless(t);
   sqlite3_set_last_insert_rowid(t->c->db, last);
   if (t->without_rowid) *rowid = last;                /* SQLite makes it last_insert_rowid(), which such a table leaves alone */
   return whatever_or(t, rc);

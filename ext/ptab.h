@@ -5,6 +5,7 @@
 #ifndef PTAB_H
 #define PTAB_H
 #include "affinity.h"
+#include "compartment.h"
 #include "connection.h"
 #include "protect.h"
 
@@ -42,7 +43,10 @@ struct ptab {
   int *place;                                         /* owned: where a column stands: in the box for sealed ones, among the plain ones */
   int sealed;                                         /* how many are */
   struct unlocked *u;                                 /* owned, locked */
+  struct rowkeys *rowkeys;                            /* owned; NULL: all rows lie under the table's key */
+  int who;                                            /* the column that names the patient; -1 */
   struct buf scratch;                                 /* of point look-ups by writes */
+  struct value was; struct buf was_text; struct rowplace lies;   /* of the row looked up: its patient's column, where it lies */
   struct reading *pool[POOL];                         /* owned: idle statements of closed cursors */
   int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
   sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;
@@ -57,8 +61,10 @@ struct pcursor {
   struct reading *q;                                  /* owned while open */
   sqlite3_stmt *st;                                   /* borrowed from q */
   int eof, opened;
+  int may;                                            /* some row may open for this login */
   int asked, keyed;                                   /* ptab_key was asked in this run of the statement; the login holds the key */
   struct buf plain;                                   /* the opened row */
+  struct rowplace place;                              /* where it lies */
   const uint8_t *row; size_t row_len;
   struct value v[];                                   /* sealed values of the row, in box order */
 };
@@ -68,6 +74,7 @@ int  ptab_fail(struct ptab *t, int rc, const char *message);
 int  ptab_shadow_error(struct ptab *t);                                 /* an error of the shadow in the table's own name */
 int  ptab_key(struct ptab *t, struct session **s, int *held);           /* *held: 1 the login has the key, 0 not */
 int  ptab_key_kept(const struct ptab *t, const struct session *s);       /* 1: the key that ptab_key found is still this login's */
+int  ptab_may(const struct ptab *t, int held);                          /* 1: some row may open: those of patients do so one by one */
 int  ptab_keyless(struct ptab *t);                                      /* the sentence for a login without the key */
 int  ptab_is_rowid(const struct ptab *t, int col);
 
@@ -84,8 +91,10 @@ int  cursor_next(sqlite3_vtab_cursor *base);
 int  cursor_eof(sqlite3_vtab_cursor *base);
 int  cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out);
 int  cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i);
-/* The sealed values of one box; they borrow from scratch. A row that was never sealed is a fault: every row has a box. */
-int  row_values(struct ptab *t, struct session *s, int64_t rowid, const void *box, size_t n, struct buf *scratch, struct value *v);
+/* The sealed values of one box; they borrow from scratch. who: the patient's column (see compartment_row_open). A row that was never
+ * sealed is a fault: every row has a box. DMP_E_NO_TABLE_KEY: not for this login. */
+int  row_values(struct ptab *t, struct session *s, int64_t rowid, const struct value *who, const void *box, size_t n, struct buf *scratch,
+                struct value *v, struct rowplace *place);
 
 /* Around each statement that writes to the shadow. mask: the columns that an UPDATE sets. Leaving is harmless where entering failed. */
 struct level { int entered; uint64_t under_way; };

@@ -38,9 +38,12 @@ static int rows_ahead(struct conversion *c, int64_t from, int64_t *to, int64_t *
 }
 
 static int rows_turn(struct conversion *c, int64_t from, int64_t to) {
-  const char *key = protect_rowid(&c->d);
-  return conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_turn(\"%w\",\"" PROTECT_BOX
-                                           "\") WHERE \"%w\" BETWEEN %lld AND %lld", c->r->quoted, c->d.table, key, key, (long long)from, (long long)to));
+  const char *key = protect_rowid(&c->d), *column = protect_patient(&c->d);
+  char *own = column ? sqlite3_mprintf(" AND \"%w\" IS NULL", column) : sqlite3_mprintf("");   /* other rows lie under their patients' keys */
+  int e = own ? conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_turn(\"%w\",\"" PROTECT_BOX
+                                           "\") WHERE \"%w\" BETWEEN %lld AND %lld%s", c->r->quoted, c->d.table, key, key, (long long)from, (long long)to, own)) : DMP_E_NOMEM;
+  sqlite3_free(own);
+  return e;
 }
 
 /* The keys that seal, and the description that says so. A rotation that is under way goes on in batches; done at once it takes

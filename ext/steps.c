@@ -6,6 +6,8 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
+#define PATIENT_INDEX "_dmpp_%llx"                    /* by the description's id: its name stays when the table is renamed */
+
 static char *sealed_list(const struct conversion *c) {
   sqlite3_str *s = sqlite3_str_new(NULL);
   for (uint32_t i = 0; i < c->d.columns; i++)
@@ -156,10 +158,24 @@ static int give_first(struct conversion *c) {
   return e;
 }
 
+static char *who_sql(const struct conversion *c) {
+  const char *column = protect_patient(&c->d);
+  return column ? sqlite3_mprintf("\"%w\"", column) : sqlite3_mprintf("NULL");
+}
+
+/* A key that turns asks for all rows of one patient. */
+static int patient_index(struct conversion *c, int make) {
+  const char *column = protect_patient(&c->d);
+  if (column == NULL) return DMP_OK;
+  if (!make) return conversion_run(c, sqlite3_mprintf("DROP INDEX IF EXISTS %s.\"" PATIENT_INDEX "\"", c->r->quoted, (long long)c->d.id));
+  return conversion_run(c, sqlite3_mprintf("CREATE INDEX %s.\"" PATIENT_INDEX "\" ON \"%w" PROTECT_SUFFIX "\"(\"%w\")", c->r->quoted, (long long)c->d.id,
+                                           c->d.table, column));
+}
+
 int steps_protect(struct conversion *c) {
   const char *q = c->r->quoted, *t = c->d.table;
-  char *list = sealed_list(c), *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t);
-  int e = list && shadow ? DMP_OK : DMP_E_NOMEM;
+  char *list = sealed_list(c), *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t), *who = who_sql(c);
+  int e = list && shadow && who ? DMP_OK : DMP_E_NOMEM;
   c->d.scrub_due = 1;
   if (e == DMP_OK) e = protect_new_key(&c->d, &c->keys[1]);
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w\" RENAME TO \"%w" PROTECT_SUFFIX "\"", q, t, t));
@@ -169,13 +185,15 @@ int steps_protect(struct conversion *c) {
   if (e == DMP_OK && c->rebuild) e = rebuild_shadow(c);
   if (e == DMP_OK) e = steps_statistics(c, t, shadow);  /* after the table that had them under its name is gone */
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" ADD COLUMN \"" PROTECT_BOX "\" BLOB NOT NULL DEFAULT x''", q, t));
-  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_seal(\"%w\"%s)", q, t, protect_rowid(&c->d), list));
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_seal(\"%w\",%s%s)", q, t, protect_rowid(&c->d), who, list));
+  if (e == DMP_OK) e = patient_index(c, 1);
   if (e == DMP_OK) e = drop_columns(c);
   if (e == DMP_OK) e = check_triggers(c);
   if (e == DMP_OK) e = watch_hash(c->r, t, c->d.watched);
   if (e == DMP_OK) e = protect_put(c->s, &c->d);
   sqlite3_free(shadow);
   sqlite3_free(list);
+  sqlite3_free(who);
   return e;
 }
 
@@ -202,15 +220,15 @@ int steps_unprotect(struct conversion *c) {
   const char *q = c->r->quoted, *t = c->d.table, *body = ddl_body(c->d.ddl);
   const char *alias = strcmp(protect_rowid(&c->d), PROTECT_ID) == 0 ? rowid_alias(&c->d) : NULL;
   sqlite3_str *values = sqlite3_str_new(NULL);
-  char fresh[PROTECT_NAME];
-  int k = 0, e = body ? DMP_OK : DMP_E_PROTECT_BAD;
+  char fresh[PROTECT_NAME], *who = who_sql(c);
+  int k = 0, e = !body ? DMP_E_PROTECT_BAD : who ? patient_index(c, 0) : DMP_E_NOMEM;
   sqlite3_snprintf(sizeof fresh, fresh, "%s" PROTECT_SUFFIX, t);
   if (alias) sqlite3_str_appendall(values, "\"" PROTECT_ID "\"");
   for (uint32_t i = 0; i < c->d.columns; i++) {
     const struct pcol *p = &c->d.c[i];
     if (p->flags & PCOL_GENERATED) continue;
     if (sqlite3_str_length(values)) sqlite3_str_appendall(values, ",");
-    if (p->flags & PCOL_SEALED) sqlite3_str_appendf(values, "dmp_row_turn(\"%w\",\"" PROTECT_BOX "\",%d)", protect_rowid(&c->d), k++);
+    if (p->flags & PCOL_SEALED) sqlite3_str_appendf(values, "dmp_row_turn(\"%w\",\"" PROTECT_BOX "\",%d,%s)", protect_rowid(&c->d), k++, who ? who : "");
     else sqlite3_str_appendf(values, "\"%w\"", p->name);
   }
   char *names = stored_list(c, alias ? alias : ""), *list = sqlite3_str_finish(values);
@@ -228,5 +246,6 @@ int steps_unprotect(struct conversion *c) {
   sqlite3_free(shadow);
   sqlite3_free(names);
   sqlite3_free(list);
+  sqlite3_free(who);
   return e;
 }

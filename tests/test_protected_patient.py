@@ -181,7 +181,7 @@ class PatientRows(Case):
     def test_without_a_log_no_row_is_released(self):
         nurse = self.p.login('nurse')
         log = self.p.path + '-log'
-        held = sqlite3.connect(os.path.join(log, os.listdir(log)[0]), isolation_level=None)
+        held = sqlite3.connect(os.path.join(log, 'access.db'), isolation_level=None)
         held.execute('BEGIN EXCLUSIVE')
         try:
             self.assertIn('dmp-E', self.fails(nurse, 'SELECT note FROM consultation WHERE id=1'))
