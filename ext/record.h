@@ -88,7 +88,7 @@ struct record {
   struct connection *connection;          /* borrowed: whose record this is */
   int converting;                         /* a protected table's entry is dropped, its shadow kept */
   int64_t watched_check;                  /* the check of the schema after which the protected tables were checked */
-  int users;                              /* virtual tables connected: without any, no statement may stay prepared */
+  int users;                              /* virtual tables connected, functions running: without any, no statement may stay prepared */
   sqlite3_stmt *st[STMT_COUNT];
 };
 
