@@ -312,6 +312,18 @@ class Keys(Case):
         self.assertEqual(self.done(con), (ROWS, ROWS))
         self.assertEqual(self.faults(con), [])
 
+    def test_a_row_that_does_not_open_stops_a_rotation_by_name_and_without_it_the_rotation_goes_on(self):
+        self.fill()
+        box, raw = self.boxes_of([9000])[0], self.p.raw()
+        raw.execute('UPDATE note_dmp SET _dmp=? WHERE id=9000', (box[:-1] + bytes([box[-1] ^ 1]),))
+        self.assertRegex(self.refused(5, self.c, "SELECT dmp_rotate('note')"), 'note row 9000')
+        self.assertEqual(self.done(self.c), (ROWS, 2 * BATCH))
+        self.assertEqual(self.faults(self.c), [('note', 9000)])
+        self.c.execute('DELETE FROM note WHERE id=9000')
+        self.c.execute("SELECT dmp_rotate('note')")
+        self.assertEqual(self.c.execute("SELECT count(*), sum(body='note '||id) FROM note").fetchall(), [(ROWS - 1, ROWS - 1)])
+        self.assertEqual((self.done(self.c), self.faults(self.c)), ((ROWS - 1, ROWS - 1), []))
+
     # ---- progress ----
 
     def test_progress_is_told_on_stderr_only_when_asked_and_seldom(self):
