@@ -461,6 +461,24 @@ int protect_reader(struct session *s, const struct protect *p, const struct prot
   return reader_each(s, p, principal, &(struct reader_try){ note_row, &t });
 }
 
+struct check_try { struct note_try note; void (*bad)(void *ctx, int64_t row, int e); void *ctx; };
+
+static int check_row(void *ctx, const struct reader_row *row) {
+  struct check_try *t = ctx;
+  int e = note_row(&t->note, row);
+  if (e != DMP_OK && e != DMP_E_NOMEM) t->bad(t->ctx, row->id, e);
+  return e == DMP_OK ? DMP_E_NOT_FOUND : e;           /* and the next one */
+}
+
+int protect_reader_check(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
+                         void (*bad)(void *ctx, int64_t row, int e), void *ctx) {
+  struct protect_reader r;
+  struct check_try t = { { s, p, k, &r }, bad, ctx };
+  memcpy(r.principal, principal, 16);
+  int e = reader_each(s, p, principal, &(struct reader_try){ check_row, &t });
+  return e == DMP_E_NOMEM || e == DMP_E_SQL ? e : DMP_OK;
+}
+
 int protect_readers(struct session *s, const struct protect *p, const struct protect_keys *k, struct protect_reader **out, size_t *n) {
   int e = DMP_OK;
   *n = 0;

@@ -71,6 +71,9 @@ int  protect_reads(struct session *s, const struct protect *p, const uint8_t pri
 /* The row of somebody, proven. DMP_E_NOT_FOUND, or what is wrong with it. */
 int  protect_reader(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
                     struct protect_reader *out);
+/* Calls bad for each row of somebody that does not prove. DMP_E_NOMEM and DMP_E_SQL only. */
+int  protect_reader_check(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
+                          void (*bad)(void *ctx, int64_t row, int e), void *ctx);
 /* All readers that prove, at most one per principal; malloc'ed. */
 int  protect_readers(struct session *s, const struct protect *p, const struct protect_keys *k, struct protect_reader **out, size_t *n);
 /* Drops every reader's row of the table, and gives the keys to these. */
