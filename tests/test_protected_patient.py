@@ -249,6 +249,17 @@ class PatientRows(Case):
         got = dict(self.doctor.execute('SELECT "column",key FROM dmp_protected'))
         self.assertEqual(got, {'note': 'patient (11488-4)', 'motif': 'patient (11488-4)'})
 
+    def test_verifying_names_a_row_that_opens_for_nobody_and_passes_over_those_of_others(self):
+        rows = "SELECT * FROM dmp_verify() WHERE kind='fault'"
+        for who in ('doctor', 'nurse', 'alice'):
+            con = self.p.login(who)
+            self.assertEqual(con.execute(rows).fetchall(), [], who)
+            con.close()
+        self.p.raw().execute('UPDATE consultation_dmp SET _dmp=(SELECT _dmp FROM consultation_dmp WHERE id=4) WHERE id=1')
+        got = self.p.login('alice').execute(rows).fetchall()
+        self.assertEqual(len(got), 1, got)
+        self.assertIn('consultation', str(got))
+
     def test_killed_before_commit_a_withdrawal_did_not_happen(self):
         pid = os.fork()
         if pid == 0:
