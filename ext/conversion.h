@@ -14,6 +14,10 @@ struct conversion {
   struct protect_sub sub, old_sub;
   int e;                                              /* what a row function failed with */
   int strict, rebuild;                                /* STRICT; the shadow gets a primary key of its own */
+  const char *index; size_t index_len;                /* option index=: names of columns, '|' between; borrowed */
+  uint8_t unique[PROTECT_COLUMNS];                    /* sealed columns whose keyed index is UNIQUE */
+  int strip;                                          /* the shadow is made again: constraints of sealed columns leave its text */
+  char *drop;                                         /* owned by SQLite: DROP INDEX of those that keyed ones stand for; NULL */
   int64_t seq;                                        /* AUTOINCREMENT: the highest rowid ever; -1: no row in sqlite_sequence */
   sqlite3_int64 last;                                 /* last_insert_rowid() before: the practice's, not ours */
 };
@@ -25,7 +29,9 @@ int  conversion_copy(char *to, size_t room, const char *from);
 int  conversion_table(struct conversion *c, const char *table);         /* an ordinary table, its CREATE TABLE, its own spelling */
 int  conversion_columns(struct conversion *c, const char *columns);
 int  conversion_indexes(struct conversion *c);                          /* a sealed column in an index would stand there in clear */
+int  conversion_judge(struct conversion *c);                            /* a keyed index on few values would give them away */
 int  conversion_children(struct conversion *c);
+const char **conversion_sealed(const struct conversion *c);             /* their names, up to NULL; free() the list */
 
 int  steps_protect(struct conversion *c);
 int  steps_unprotect(struct conversion *c);

@@ -62,9 +62,31 @@ static void row_turn(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   buf_free(&box);
 }
 
+/* dmp_row_index(column, value): what the keyed index of that column holds for it. */
+static void row_index(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct connection *cn = sqlite3_user_data(ctx);
+  struct conversion *c = cn->conversion;
+  uint8_t x[SUITE_PRF];
+  uint32_t i = (uint32_t)sqlite3_value_int(argv[0]);
+  (void)argc;
+  if (c == NULL || i >= c->d.columns) {
+    sqlite3_result_error_code(ctx, SQLITE_AUTH);
+    return;
+  }
+  struct value v = affinity_stored(argv[1], &c->d.c[i]);
+  if (v.type == VALUE_NULL) return;
+  int e = protect_index(&c->d, c->key, NULL, i, &v, x);
+  if (e == DMP_OK) sqlite3_result_blob(ctx, x, sizeof x, SQLITE_TRANSIENT);
+  else {
+    c->e = e;
+    sqlite3_result_error_code(ctx, SQLITE_ABORT);
+  }
+}
+
 int convert_register(struct connection *c) {
   const int flags = SQLITE_UTF8 | SQLITE_DIRECTONLY;
   int rc = sqlite3_create_function_v2(c->db, "dmp_row_seal", -1, flags, c, row_seal, NULL, NULL, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_create_function_v2(c->db, "dmp_row_index", 2, flags, c, row_index, NULL, NULL, NULL);
   if (rc == SQLITE_OK) rc = sqlite3_create_function_v2(c->db, "dmp_row_turn", 2, flags, c, row_turn, NULL, NULL, NULL);
   return rc == SQLITE_OK ? sqlite3_create_function_v2(c->db, "dmp_row_turn", 3, flags, c, row_turn, NULL, NULL, NULL) : rc;
 }
@@ -142,6 +164,7 @@ static void end(struct conversion *c) {
   session_stale(c->s);
   sqlite3_set_last_insert_rowid(c->r->db, c->last);
   protect_free(&c->d);
+  sqlite3_free(c->drop);
   memory_free(c->key);
   bytes_wipe(&c->sub, sizeof c->sub);
   bytes_wipe(&c->old_sub, sizeof c->old_sub);
@@ -156,8 +179,14 @@ static int take_without_key(struct conversion *c, const char *v, size_t n) {
   return DMP_OK;
 }
 
+static int take_index(struct conversion *c, const char *v, size_t n) {
+  c->index = v;
+  c->index_len = n;
+  return n ? DMP_OK : DMP_E_OPTION;
+}
+
 static const struct { const char *name; int (*take)(struct conversion *c, const char *v, size_t n); } OPTIONS[] = {
-  { "without_key", take_without_key },
+  { "without_key", take_without_key }, { "index", take_index },
 };
 
 static int take_options(struct conversion *c, const char *o) {
@@ -198,7 +227,8 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
   if (e == DMP_OK) e = conversion_table(&c, table);
   if (e == DMP_OK) e = conversion_columns(&c, columns);
   if (e == DMP_OK) e = conversion_indexes(&c);
-  if (e == DMP_OK && c.rebuild) e = conversion_children(&c);
+  if (e == DMP_OK) e = conversion_judge(&c);
+  if (e == DMP_OK) e = conversion_children(&c);
   if (e == DMP_OK) e = whole(&c, steps_protect);
   end(&c);
   return e;

@@ -5,7 +5,7 @@
 #include "connection.h"
 #include "protect.h"
 
-/* columns: comma-separated names. options: without_key=null|hide, readers=ID|ID. NULL columns: signs again the list of views
+/* columns: comma-separated names. options: without_key=null|hide, index=NAME|NAME. NULL columns: signs again the list of views
  * and triggers that name the table, after the application changed them. */
 int convert_protect(struct session *s, const char *table, const char *columns, const char *options);
 int convert_unprotect(struct session *s, const char *table);

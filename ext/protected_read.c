@@ -90,9 +90,9 @@ int cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc,
   if (e != DMP_OK) return ptab_error(t, e);
   if (t->d.without_key == PROTECT_HIDE && !c->keyed) return SQLITE_OK;
   int marked = plan_marked(str);
-  char *text = marked ? plan_text(str, argc, argv) : NULL;
+  char *text = marked ? plan_text(t, str, c->keyed, argc, argv) : NULL;
   int rc = text || !marked ? pool_take(t, c, text ? text : str, num & NEEDS_BOX) : SQLITE_NOMEM;
-  if (rc == SQLITE_OK) rc = plan_bind(c->st, str, argc, argv);
+  if (rc == SQLITE_OK) rc = plan_bind(t, c->st, str, c->keyed, argc, argv);
   sqlite3_free(text);
   return rc == SQLITE_OK ? cursor_step(c) : rc;
 }

@@ -12,10 +12,14 @@ enum { POOL = 8, INDEXES = 16, INDEX_COLUMNS = 8 };
 enum { NEEDS_BOX = 1 };                               /* idxNum */
 
 /* What a session's key of the table costs once: in locked memory. */
-struct unlocked { uint8_t login[16]; unsigned generation; int state; /* 0 not asked, 1 held, 2 not held */ uint8_t key[32]; struct protect_sub sub; };
+struct unlocked { uint8_t login[16]; unsigned generation; int state; /* 0 not asked, 1 held, 2 not held */ uint8_t key[32]; struct protect_sub sub;
+                  struct protect_ix ix[]; /* by column */ };
 
 /* An index of the shadow; rows[k]: how many rows agree in its first k columns, by the statistics. */
 struct pindex { int n, col[INDEX_COLUMNS]; double rows[INDEX_COLUMNS + 1]; };
+
+/* What the keyed index of a column gets from the row that is being written. */
+struct keyed { int null; uint8_t v[SUITE_PRF]; };
 
 struct pooled { sqlite3_stmt *st; char *tail; int box; };   /* owned: reads the shadow, with the box or without, WHERE and ORDER BY tail */
 
@@ -29,6 +33,7 @@ struct ptab {
   int without_rowid;                                  /* the table as it was declared */
   int *place;                                         /* owned: where a column stands: in SELECT for plain ones, in the box for sealed ones */
   int sealed;                                         /* how many are */
+  struct keyed *keyed;                                /* owned: by column */
   struct unlocked *u;                                 /* owned, locked */
   struct buf scratch;                                 /* of point look-ups by writes */
   struct pooled pool[POOL];                           /* idle statements of closed cursors */
@@ -56,9 +61,9 @@ int  ptab_is_rowid(const struct ptab *t, int col);
 
 void plan_statistics(struct ptab *t);
 int  plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
-char *plan_text(const char *str, int argc, sqlite3_value **argv);       /* sqlite3_malloc'ed */
+char *plan_text(const struct ptab *t, const char *str, int keyed, int argc, sqlite3_value **argv);   /* sqlite3_malloc'ed */
 int  plan_marked(const char *str);                                      /* 1: plan_text must be asked */
-int  plan_bind(sqlite3_stmt *st, const char *str, int argc, sqlite3_value **argv);
+int  plan_bind(struct ptab *t, sqlite3_stmt *st, const char *str, int keyed, int argc, sqlite3_value **argv);
 
 int  cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
 int  cursor_close(sqlite3_vtab_cursor *base);

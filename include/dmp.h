@@ -108,7 +108,8 @@ enum {
   X(83, TABLE_BUSY,   ERROR,  "the table is in use: finish the open statements and transactions and try again") \
   X(84, KEYRING,      ERROR,  "this process can't use the kernel's keyring (absent, forbidden or full): give the PIN, or set $DMP_ASKPASS to a program that prints it") \
   X(85, LOCKED,       AUTH,   "no PIN was given and the kernel's keyring does not hold this credential: call dmp_unlock(), give the PIN, or set $DMP_ASKPASS to a program that prints it") \
-  X(86, TABLE_RULE,   ERROR,  "the table has something that a protected table can't keep: remove that first")
+  X(86, TABLE_RULE,   ERROR,  "the table has something that a protected table can't keep: remove that first") \
+  X(87, FEW_VALUES,   ERROR,  "an index on this sealed column would give its values away, because equal ones can be counted: leave the column out of index=")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };
