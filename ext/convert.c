@@ -372,7 +372,9 @@ static int scrub_file(struct record *r) {
   sqlite3 *db = NULL;
   int rc = sqlite3_open_v2(r->path, &db, SQLITE_OPEN_READWRITE, NULL);
   if (rc == SQLITE_OK) sqlite3_busy_timeout(db, 5000);
-  if (rc == SQLITE_OK) rc = sqlite3_exec(db, "PRAGMA temp_store=MEMORY; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_exec(db, "PRAGMA temp_store=MEMORY; VACUUM", NULL, NULL, NULL);
+  /* not the PRAGMA, which tells in a row that a reader kept the old pages */
+  if (rc == SQLITE_OK) rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
   int busy = rc == SQLITE_BUSY || rc == SQLITE_LOCKED;
   if (rc != SQLITE_OK) r->fault.sql_rc = rc;
   if (rc != SQLITE_OK && !busy) sqlite3_snprintf(sizeof r->detail, r->detail, "%s", sqlite3_errmsg(db));

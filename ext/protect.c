@@ -21,6 +21,12 @@ const char *protect_rowid(const struct protect *p) {
   return PROTECT_ID;
 }
 
+const char *protect_patient(const struct protect *p) {
+  for (uint32_t i = 0; i < p->columns; i++)
+    if (p->c[i].flags & PCOL_PATIENT) return p->c[i].name;
+  return NULL;
+}
+
 /* ---- descriptions ---- */
 
 static void put_text(struct buf *b, const char *s) {
@@ -49,6 +55,7 @@ static void protect_write(const struct protect *p, struct buf *b) {
   buf_put(b, p->old_kid, 16);
   buf_u64(b, (uint64_t)p->turned);
   buf_u16(b, p->class_id);
+  put_text(b, p->system);
   buf_u16(b, (uint16_t)p->columns);
   for (uint32_t i = 0; i < p->columns; i++) {
     put_text(b, p->c[i].name);
@@ -73,6 +80,7 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   const uint8_t *kid = rd_bytes(&r, 16), *old_kid = rd_bytes(&r, 16);
   p->turned = (int64_t)rd_u64(&r);
   p->class_id = rd_u16(&r);
+  take_text_field(&r, p->system, sizeof p->system);
   p->columns = rd_u16(&r);
   if (r.bad || p->columns == 0 || p->columns > PROTECT_COLUMNS) return DMP_E_PROTECT_BAD;
   memcpy(p->kid, kid, 16);
@@ -205,7 +213,8 @@ int protect_proven(struct session *s, const char *table, struct protect *out) { 
 /* Whether two descriptions mean the same table, columns and rules; keys, turns, scrubs and signatures may differ. */
 static int same_table(const struct protect *a, const struct protect *b) {
   return a->without_key == b->without_key && a->autoincrement == b->autoincrement && a->checked == b->checked && a->class_id == b->class_id &&
-         a->columns == b->columns && memcmp(a->c, b->c, a->columns * sizeof *a->c) == 0 && strcmp(a->ddl, b->ddl) == 0 && sqlite3_stricmp(a->table, b->table) == 0;
+         strcmp(a->system, b->system) == 0 && a->columns == b->columns && memcmp(a->c, b->c, a->columns * sizeof *a->c) == 0 &&
+         strcmp(a->ddl, b->ddl) == 0 && sqlite3_stricmp(a->table, b->table) == 0;
 }
 
 /* What is new was signed by somebody of the directory, and describes the same table. */

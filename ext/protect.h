@@ -29,6 +29,7 @@ struct protect {
   uint8_t old_kid[16];                                /* zero, or of the key that rows above `turned` may still lie under */
   int64_t turned;                                     /* rows up to this rowid lie under the live key, while the key turns */
   uint16_t class_id;                                  /* of the compartments, where a column is PCOL_PATIENT; else 0 */
+  char system[PROTECT_NAME];                          /* of the local identifiers that this column holds; "": the record's patient ids */
   uint32_t columns;
   struct pcol *c;                                     /* owned */
   char *ddl;                                          /* owned: CREATE TABLE as it was, then indexes that gave way: ;U or ;I, "name", (…) */
@@ -39,6 +40,7 @@ struct protect {
 };
 void protect_free(struct protect *p);
 const char *protect_rowid(const struct protect *p);   /* the shadow's column that is its rowid */
+const char *protect_patient(const struct protect *p); /* the column that names the patient; NULL: rows lie under the table's key */
 /* Reads the description of a table; DMP_E_NOT_FOUND. Without its signature: what the host says, before there is a session. */
 int  protect_get(struct record *r, const char *table, struct protect *out);
 int  protect_proven(struct session *s, const char *table, struct protect *out);   /* its signature verifies */

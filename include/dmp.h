@@ -17,6 +17,7 @@ enum {
   DMP_TITLE_MAX = 65536,                  /* bytes of any one text column */
   DMP_NAME_MAX = 255,                     /* bytes of a file name made by dmp_filename() */
 };
+#define DMP_LOCAL_MAX ((int64_t)1 << 53)    /* ids of records are above: smaller numbers are a practice's own */
 #define DMP_BODY_MAX 4294967296LL         /* bytes of a document's body */
 
 /* Every error: number, name, SQLite primary code (by name, so that this header needs no sqlite3.h),
