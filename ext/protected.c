@@ -43,16 +43,20 @@ static int names_key(const struct ptab *t, const char *m) {
   return columns > 0 && commas == columns - 1;
 }
 
-/* An error of the shadow in the table's own name. */
+/* An error of the shadow in the table's own name, and a keyed column's in that of the column it stands for. */
 int ptab_shadow_error(struct ptab *t) {
   int rc = sqlite3_extended_errcode(t->c->db);
-  const size_t n = strlen(t->d.table), k = strlen(PROTECT_SUFFIX);
+  const size_t n = strlen(t->d.table), k = strlen(PROTECT_SUFFIX), x = strlen("." PROTECT_INDEX);
   sqlite3_str *s = sqlite3_str_new(NULL);
   for (const char *m = sqlite3_errmsg(t->c->db); *m; m++) {
     int ours = sqlite3_strnicmp(m, t->d.table, (int)n) == 0 && sqlite3_strnicmp(m + n, PROTECT_SUFFIX, (int)k) == 0 && !isalnum((unsigned char)m[n + k]) &&
                m[n + k] != '_';
     sqlite3_str_append(s, m, ours ? (int)n : 1);
     if (ours) m += n + k - 1;
+    if (ours && strncmp(m + 1, "." PROTECT_INDEX, x) == 0) {
+      sqlite3_str_append(s, ".", 1);
+      m += x;
+    }
   }
   sqlite3_free(t->base.zErrMsg);
   t->base.zErrMsg = sqlite3_str_finish(s);
@@ -106,6 +110,7 @@ static void ptab_free(struct ptab *t) {
   sqlite3_free(t->shadow);
   trigger_free(t);
   free(t->place);
+  free(t->keyed);
   free(t->update_mask);
   free(t);
 }
@@ -127,10 +132,11 @@ static int ptab_load(struct ptab *t, const char *schema, const char *table) {
   t->schema = sqlite3_mprintf("\"%w\"", schema);
   t->shadow = sqlite3_mprintf("\"%w\".\"%w" PROTECT_SUFFIX "\"", schema, t->d.table);
   t->place = calloc(t->d.columns, sizeof *t->place);
+  t->keyed = calloc(t->d.columns, sizeof *t->keyed);
   t->update_mask = calloc(t->d.columns + 1, 1);
-  t->u = memory_new(sizeof *t->u);
+  t->u = memory_new(sizeof *t->u + t->d.columns * sizeof *t->u->ix);
   if (t->u == NULL) return DMP_E_LOCK;
-  if (!t->schema || !t->shadow || !t->place || !t->update_mask) return DMP_E_NOMEM;
+  if (!t->schema || !t->shadow || !t->place || !t->keyed || !t->update_mask) return DMP_E_NOMEM;
   t->key = protect_rowid(&t->d);
   t->without_rowid = ddl_without_rowid(t->d.ddl);
   ptab_places(t);
@@ -176,6 +182,11 @@ int ptab_is_rowid(const struct ptab *t, int col) { return col < 0 || t->d.c[col]
 
 /* ---- the key ---- */
 
+/* What was derived from the keys before for the keyed indexes; protect_key sees to the rest. */
+static void ptab_key_turned(struct ptab *t) {
+  for (uint32_t i = 0; i < t->d.columns; i++) t->u->ix[i].live.ready = t->u->ix[i].old.ready = 0;
+}
+
 /* 1 held, 0 not. An error of the file is an error, not an absence. */
 int ptab_key(struct ptab *t, struct session **s, int *held) {
   struct unlocked *u = t->u;
@@ -201,6 +212,7 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     e = protect_again(*s, &t->d);                     /* was it signed; the key may have turned, or be turning */
     int same = e == DMP_OK && u->state == 1 && memcmp(u->login, (*s)->login_id, 16) == 0 && memcmp(t->d.kid, kid, 16) == 0 &&
                memcmp(t->d.old_kid, old_kid, 16) == 0;
+    if (!same) ptab_key_turned(t);
     if (e == DMP_OK && !same) e = protect_key(*s, &t->d, &u->keys);
     u->state = e == DMP_OK ? 1 : e == DMP_E_KEY_LOST ? 3 : 2;
     u->generation = (*s)->generation;
@@ -245,6 +257,7 @@ static int ptab_rename(sqlite3_vtab *base, const char *name) {
   int e = session_use(t->r, &s);                      /* not ptab_key: the views that were signed name the table as it was */
   if (e == DMP_OK) e = protect_again(s, &t->d);
   if (e == DMP_OK) e = protect_key(s, &t->d, &t->u->keys);
+  ptab_key_turned(t);
   if (e == DMP_OK) ptab_finalize(t);
   if (e == DMP_OK) e = convert_rename(s, &t->d, name);
   return ptab_error(t, e);

@@ -120,9 +120,9 @@ int cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc,
   int e = cursor_key(t, c);
   if (e != DMP_OK) return ptab_error(t, e);
   if (t->d.without_key == PROTECT_HIDE && !c->may) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;
-  char *text = num & MARKED ? plan_text(str, argc, argv) : NULL;
+  char *text = num & MARKED ? plan_text(t, str, c->keyed, argc, argv) : NULL;
   int rc = text || !(num & MARKED) ? pool_take(t, c, text ? text : str, num) : SQLITE_NOMEM;
-  if (rc == SQLITE_OK) rc = plan_bind(c->st, num, str, argc, argv);
+  if (rc == SQLITE_OK) rc = plan_bind(t, c->st, num, str, c->keyed, argc, argv);
   sqlite3_free(text);
   return rc == SQLITE_OK ? cursor_step(c) : rc;
 }

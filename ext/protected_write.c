@@ -42,10 +42,10 @@ static char *insert_sql(const struct ptab *t, int replace) {
   sqlite3_str_appendf(s, "INSERT%s INTO %s(\"%w\",\"" PROTECT_BOX "\"", replace ? " OR REPLACE" : "", t->shadow, t->key);
   for (uint32_t i = 0; i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
-    if (c->flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED)) continue;
-    sqlite3_str_appendf(s, ",\"%w\"", c->name);
+    if (c->flags & (PCOL_ROWID | PCOL_GENERATED) || (c->flags & (PCOL_SEALED | PCOL_INDEXED)) == PCOL_SEALED) continue;
+    sqlite3_str_appendf(s, ",\"%s%w\"", c->flags & PCOL_INDEXED ? PROTECT_INDEX : "", c->name);
     /* an omitted column and NULL come alike: the default is applied to both */
-    if (*c->dflt) sqlite3_str_appendf(v, ",coalesce(?%d,%s)", (int)i + 3, c->dflt);
+    if (*c->dflt && !(c->flags & PCOL_SEALED)) sqlite3_str_appendf(v, ",coalesce(?%d,%s)", (int)i + 3, c->dflt);
     else sqlite3_str_appendf(v, ",?%d", (int)i + 3);
   }
   char *values = sqlite3_str_finish(v);
@@ -126,6 +126,23 @@ static int generated_error(struct ptab *t, const char *verb, const struct pcol *
 
 static int filled(const struct pcol *c) { return (c->flags & (PCOL_NOTNULL | PCOL_ROWID | PCOL_GENERATED)) == PCOL_NOTNULL; }
 
+/* What the keyed index of a column gets for a value. */
+static int keyed_put(struct ptab *t, uint32_t i, const struct value *x) {
+  if (!(t->d.c[i].flags & PCOL_INDEXED)) return SQLITE_OK;
+  t->keyed[i].null = x->type == VALUE_NULL;
+  return t->keyed[i].null ? SQLITE_OK : ptab_error(t, protect_index(&t->d, t->u->keys.live, &t->u->ix[i].live, i, x, t->keyed[i].v));
+}
+
+/* The columns of the shadow but key and box, those of the mask where there is one. Copied: a trigger may write another row meanwhile. */
+static void bind_columns(struct ptab *t, sqlite3_stmt *st, sqlite3_value **argv, const uint8_t *mask) {
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    uint8_t flags = t->d.c[i].flags;
+    if ((mask && !mask[i]) || flags & (PCOL_ROWID | PCOL_GENERATED)) continue;
+    if (!(flags & PCOL_SEALED)) sqlite3_bind_value(st, (int)i + 3, argv[2 + i]);
+    else if (flags & PCOL_INDEXED && !t->keyed[i].null) sqlite3_bind_blob(st, (int)i + 3, t->keyed[i].v, SUITE_PRF, SQLITE_TRANSIENT);
+  }
+}
+
 /* The sealed values of an INSERT: defaults, affinity. *missing: the first column that is NULL and may not be. */
 static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
   struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
@@ -139,7 +156,9 @@ static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, con
     if (rc == SQLITE_OK && sealed) {
       x[n] = affinity_stored(v, c);
       null = x[n].type == VALUE_NULL;
-      rc = strict_error(t, c, &x[n++]);
+      rc = strict_error(t, c, &x[n]);
+      if (rc == SQLITE_OK) rc = keyed_put(t, i, &x[n]);
+      n++;
     }
     if (rc == SQLITE_OK && !null && c->flags & PCOL_GENERATED) rc = generated_error(t, "INSERT", c);
     if (*missing == NULL && null && (sealed || !*c->dflt) && filled(c)) *missing = c;
@@ -202,9 +221,8 @@ static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv,
   if (rc == SQLITE_OK) rc = ptab_prepare(t, st, *st ? NULL : insert_sql(t, replace));
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(*st, 1, id);
-    for (uint32_t i = 0; i < t->d.columns; i++)
-      if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
     struct level l;
+    bind_columns(t, *st, argv, NULL);
     rc = trigger_enter(t, TRIGGER_INSERT, NULL, &l);
     if (rc == SQLITE_OK) rc = write_row(t, st, &box, missing);
     trigger_leave(t, &l);
@@ -248,8 +266,9 @@ static int replaced_null(struct ptab *t, const struct pcol *c, sqlite3_stmt **ke
   return sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE ? default_value(t, c, keep, v) : SQLITE_OK;
 }
 
-/* The new box of an UPDATE: unchanged sealed values come from the old one. */
-static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
+/* The new box of an UPDATE: unchanged sealed values come from the old one. While the key turns, the row's keyed values are put anew with
+ * its box: moved to a rowid that has turned, it is not met again. */
+static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, uint8_t *mask, struct buf *row, const struct pcol **missing) {
   struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
   sqlite3_stmt **keep = calloc(t->d.columns, sizeof *keep);
   int rc = x && keep ? old_values(t, s, from, x) : SQLITE_NOMEM;
@@ -262,6 +281,12 @@ static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_v
     if (rc != SQLITE_OK || !(c->flags & PCOL_SEALED)) continue;
     x[t->place[i]] = affinity_stored(v, c);
     rc = strict_error(t, c, &x[t->place[i]]);
+    if (rc == SQLITE_OK) rc = keyed_put(t, i, &x[t->place[i]]);
+  }
+  for (uint32_t i = 0; rc == SQLITE_OK && !suite_is_zero(t->d.old_kid, 16) && i < t->d.columns; i++) {
+    if (mask[i] || !(t->d.c[i].flags & PCOL_INDEXED)) continue;
+    rc = keyed_put(t, i, &x[t->place[i]]);
+    mask[i] = 1;
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
   for (uint32_t i = 0; keep && i < t->d.columns; i++) sqlite3_finalize(keep[i]);
@@ -283,8 +308,11 @@ static int update_prepare(struct ptab *t, const uint8_t *mask) {
   sqlite3_str *s = sqlite3_str_new(NULL);
   int n = 0;
   sqlite3_str_appendf(s, "UPDATE%s %s SET ", mask[t->d.columns] & CHANGE_REPLACE ? " OR REPLACE" : "", t->shadow);
-  for (uint32_t i = 0; i < t->d.columns; i++)
-    if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->d.c[i].name, (int)i + 3);
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    const struct pcol *c = &t->d.c[i];
+    if (!mask[i] || c->flags & PCOL_ROWID || (c->flags & (PCOL_SEALED | PCOL_INDEXED)) == PCOL_SEALED) continue;
+    sqlite3_str_appendf(s, "%s\"%s%w\"=?%d", n++ ? "," : "", c->flags & PCOL_INDEXED ? PROTECT_INDEX : "", c->name, (int)i + 3);
+  }
   if (mask[t->d.columns] & CHANGE_SEAL) sqlite3_str_appendf(s, "%s\"" PROTECT_BOX "\"=?2", n++ ? "," : "");
   if (mask[t->d.columns] & CHANGE_ROWID) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->key, (int)t->d.columns + 3);
   if (n == 0) sqlite3_str_appendf(s, "\"%w\"=\"%w\"", t->key, t->key);
@@ -382,16 +410,15 @@ static int write_change(struct ptab *t, struct session *s, int may, sqlite3_valu
   int64_t from = sqlite3_value_int64(argv[0]), to = from;
   int rc = change_mask(t, argv, mask, &to);
   if (rc == SQLITE_OK && *does & CHANGE_SEAL && !may) rc = ptab_keyless(t);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, &row, &missing);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, mask, &row, &missing);
   if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = change_seal(t, s, argv, mask, to, &row, &box);
   if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !missing) *does |= CHANGE_REPLACE;
   if (rc == SQLITE_OK) rc = update_prepare(t, mask);
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(t->update, 1, from);
     if (*does & CHANGE_ROWID) sqlite3_bind_int64(t->update, (int)t->d.columns + 3, to);
-    for (uint32_t i = 0; i < t->d.columns; i++)
-      if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(t->update, (int)i + 3, argv[2 + i]);
     struct level l;
+    bind_columns(t, t->update, argv, mask);
     rc = trigger_enter(t, TRIGGER_UPDATE, mask, &l);
     if (rc == SQLITE_OK) rc = write_row(t, &t->update, &box, missing);
     trigger_leave(t, &l);

@@ -15,10 +15,19 @@ enum { POOL = 8, INDEXES = 16, INDEX_COLUMNS = 8 };
 enum { NEEDS_BOX = 1, ONE_ROW = 2, MARKED = 4, USED = 3, LAST_USED = 27 };
 
 /* What a session's key of the table costs once: in locked memory. */
-struct unlocked { uint8_t login[16]; unsigned generation; int state; /* 0 not asked, 1 held, 2 not held, 3 nobody holds it */ struct protect_keys keys; };
+struct unlocked {
+  uint8_t login[16];
+  unsigned generation;
+  int state;                                          /* 0 not asked, 1 held, 2 not held, 3 nobody holds it */
+  struct protect_keys keys;
+  struct { struct protect_ix live, old; } ix[];       /* of the keyed indexes, by column */
+};
 
 /* An index of the shadow; rows[k]: how many rows agree in its first k columns, by the statistics. */
 struct pindex { int n, col[INDEX_COLUMNS]; double rows[INDEX_COLUMNS + 1]; };
+
+/* What the keyed index of a column gets from the row that is being written. */
+struct keyed { int null; uint8_t v[SUITE_PRF]; };
 
 /* A statement that reads the shadow: its rowid, its box or NULL, and the plain columns that are used. */
 struct reading {
@@ -42,6 +51,7 @@ struct ptab {
   int without_rowid;                                  /* the table as it was declared */
   int *place;                                         /* owned: where a column stands: in the box for sealed ones, among the plain ones */
   int sealed;                                         /* how many are */
+  struct keyed *keyed;                                /* owned: by column */
   struct unlocked *u;                                 /* owned, locked */
   struct rowkeys *rowkeys;                            /* owned; NULL: all rows lie under the table's key */
   int who;                                            /* the column that names the patient; -1 */
@@ -80,8 +90,8 @@ int  ptab_is_rowid(const struct ptab *t, int col);
 
 void plan_statistics(struct ptab *t);
 int  plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
-char *plan_text(const char *str, int argc, sqlite3_value **argv);       /* of a MARKED idxStr; sqlite3_malloc'ed */
-int  plan_bind(sqlite3_stmt *st, int num, const char *str, int argc, sqlite3_value **argv);
+char *plan_text(const struct ptab *t, const char *str, int keyed, int argc, sqlite3_value **argv);   /* of a MARKED idxStr; sqlite3_malloc'ed */
+int  plan_bind(struct ptab *t, sqlite3_stmt *st, int num, const char *str, int keyed, int argc, sqlite3_value **argv);
 void reading_free(struct reading *q);                                   /* NULL is harmless */
 
 int  cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);

@@ -29,7 +29,8 @@ static int put_protected(void *ctx, const struct protect *p) {
     row[T_TABLE] = rows_text(out, p->table);
     row[T_COLUMN] = rows_text(out, p->c[i].name);
     row[T_KEY] = whose(out, p);
-    row[T_LEAKS] = value_text("the padded size of the row's sealed columns together; when it changed");
+    row[T_LEAKS] = value_text(p->c[i].flags & PCOL_INDEXED ? "the padded size of the row's sealed columns together; when it changed; which rows have the same value, which have none"
+                                                           : "the padded size of the row's sealed columns together; when it changed");
     row[T_SCRUB_DUE] = value_int(p->scrub_due);
   }
   return DMP_OK;
