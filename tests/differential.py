@@ -48,7 +48,7 @@ EXCEPTIONS = [
     ('order', 'rows of a table WITHOUT ROWID come in the order in which they were made, unless ORDER BY says otherwise', 'ORDER BY',
      ['CREATE TABLE o(a TEXT PRIMARY KEY, s) WITHOUT ROWID', "INSERT INTO o VALUES('z',1)", '@protect o s', "INSERT INTO o VALUES('a',2)"],
      "SELECT group_concat(+a) FROM o WHERE s>0", [('z,a',)]),
-    ('replaced', 'a row that UPDATE OR REPLACE removes before its own turn comes is counted by changes()', 'none is needed',
+    ('replaced', 'a row that UPDATE OR REPLACE or a trigger removes before its own turn comes is counted by changes()', 'none is needed',
      ["UPDATE OR REPLACE t SET n=3-n, s='z' WHERE id IN (1,2)"], 'SELECT changes()', [(2,)]),
     ('update from', 'UPDATE … FROM does not tell which columns it sets: one that gets the value it had counts as not set, for UPDATE OF triggers',
      'a trigger without OF', ['UPDATE t SET n=1 FROM (SELECT 1) WHERE id=1'], 'SELECT count(*) FROM audit', [(0,)]),
@@ -385,7 +385,13 @@ def key_of(row):
 class Template:
     """A record, made once and copied for every episode: (folder, key, PIN)."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, encoding='UTF-8'):
+        self.encoding = encoding
+        os.makedirs(os.path.join(folder, 'template'))
+        empty = sqlite3.connect(os.path.join(folder, 'template', 'record.db'), isolation_level=None)
+        empty.execute('PRAGMA encoding="%s"' % encoding)
+        empty.executescript('CREATE TABLE x(x); DROP TABLE x')
+        empty.close()
         self.practice = Practice({'dr': ('10', 1)}, folder=os.path.join(folder, 'template'))
         self.practice.authority.execute('PRAGMA journal_mode=DELETE')
         self.practice.close()
@@ -431,6 +437,7 @@ class Pair:
         self.con = [sqlite3.connect(self.paths[0], isolation_level=None), open_record(self.paths[1])]
         one(self.con[1], 'SELECT dmp_login(?,?)', self.t.practice.key('dr').replace('/template/', '/prot/'), PIN)
         for c in self.con:
+            c.execute('PRAGMA encoding="%s"' % self.t.encoding)
             c.execute('PRAGMA foreign_keys=ON')
             c.execute('PRAGMA synchronous=OFF')
             c.text_factory = Tagged
