@@ -10,6 +10,8 @@ const char *ddl_next(const char *p, size_t *n);
 int ddl_count(const char *sql, const char *word);
 /* From the parenthesis that opens the columns; NULL: there is none. */
 const char *ddl_body(const char *sql);
+/* A column's type and nothing behind it: words, and numbers in parentheses. */
+int ddl_is_type(const char *p);
 int ddl_without_rowid(const char *sql);
 /* The columns of a shadow with a number of its own, `key`, as primary key: the one that stood there becomes UNIQUE, WITHOUT
  * ROWID goes. "(…) STRICT", sqlite3_malloc'ed. */

@@ -62,6 +62,9 @@ EXCEPTIONS = [
     ('before kept', 'what a BEFORE trigger did for a row that OR IGNORE or OR FAIL then leaves out is taken back; on a plain table it stays', 'an AFTER trigger',
      ['CREATE TABLE b(id INTEGER PRIMARY KEY, s NOT NULL)', 'CREATE TRIGGER b_1 BEFORE INSERT ON b BEGIN INSERT INTO audit VALUES(1); END', '@protect b s', 'INSERT OR IGNORE INTO b(id) VALUES(1)'],
      'SELECT count(*) FROM audit', [(0,)]),
+    ('before its turn', 'an UPDATE computes all its rows before it writes one: what a trigger changes in a row that comes later is overwritten', 'a statement of its own',
+     ['CREATE TABLE y(id INTEGER PRIMARY KEY, n, s)', "INSERT INTO y VALUES(1,1,'a'),(2,2,'b')", "CREATE TRIGGER y_1 AFTER UPDATE OF n ON y BEGIN UPDATE y SET s='z' WHERE id=new.id+1; END",
+      '@protect y s', 'UPDATE y SET n=5, s=s'], 'SELECT s FROM y WHERE id=2', [('b',)]),
     ('not indexed', 'NOT INDEXED does not reach the shadow: without ORDER BY rows come in the order of an index that has all that is asked for', 'ORDER BY',
      ['CREATE TABLE q(x INTEGER, s)', 'CREATE INDEX q_x ON q(x)', 'INSERT INTO q VALUES(2,2),(1,1)', '@protect q s'],
      'SELECT group_concat(x) FROM q NOT INDEXED', [('1,2',)]),
@@ -183,7 +186,7 @@ class Schema:
         if r.random() < .2:
             out.append('CREATE TRIGGER t_b BEFORE INSERT ON t WHEN new.p_id=3 BEGIN SELECT RAISE(ABORT,\'no three\'); END')
         if r.random() < .2:
-            out.append('CREATE TRIGGER t_s AFTER UPDATE OF p_id ON t BEGIN UPDATE t SET %s=new.id WHERE id=new.id%s; END' % (self.sealed[0], r.choice(['', '+1'])))
+            out.append('CREATE TRIGGER t_s AFTER UPDATE OF p_id ON t BEGIN UPDATE t SET %s=new.id WHERE id=new.id; END' % self.sealed[0])
         if r.random() < .2:
             out.append('CREATE TRIGGER t_n AFTER INSERT ON t WHEN new.id<9 BEGIN UPDATE OR IGNORE t SET %s=7 WHERE id=new.id-1; INSERT INTO audit VALUES(\'n\',new.id); END' % self.sealed[-1])
         if r.random() < .2:
