@@ -87,9 +87,8 @@ static void ptab_finalize(struct ptab *t) {
     *all[i] = NULL;
   }
   for (int i = 0; i < POOL; i++) {
-    sqlite3_finalize(t->pool[i].st);
-    sqlite3_free(t->pool[i].tail);
-    t->pool[i] = (struct pooled){ 0 };
+    reading_free(t->pool[i]);
+    t->pool[i] = NULL;
   }
 }
 
@@ -108,7 +107,7 @@ static void ptab_free(struct ptab *t) {
 }
 
 static void ptab_places(struct ptab *t) {
-  int plain = 2;                                      /* SELECT rowid, box, plain… */
+  int plain = 0;
   for (uint32_t i = 0; i < t->d.columns; i++) {
     if (t->d.c[i].flags & PCOL_SEALED) t->place[i] = t->sealed++;
     else t->place[i] = plain++;
@@ -170,50 +169,47 @@ int ptab_is_rowid(const struct ptab *t, int col) { return col < 0 || t->d.c[col]
 
 /* ---- the key ---- */
 
-/* What was read to declare the table, perhaps before there was a session, is what is signed. */
-static int ptab_proven(struct ptab *t, struct session *s) {
-  struct protect now;
-  if (t->proven == t->r->schema_checks) return DMP_OK;
-  int e = protect_proven(s, t->d.table, &now);
-  if (e == DMP_E_NOT_FOUND || (e == DMP_OK && !protect_same(&now, &t->d))) e = record_fault(t->r, DMP_E_PROTECT_BAD, "dmp_sealed", t->d.id);
-  if (e == DMP_OK) t->proven = t->r->schema_checks;
-  protect_free(&now);
-  return e;
-}
-
 /* 1 held, 0 not. An error of the file is an error, not an absence. */
 int ptab_key(struct ptab *t, struct session **s, int *held) {
   struct unlocked *u = t->u;
   *held = 0;
   int e = session_use(t->r, s);
-  if (e == DMP_E_NO_SESSION) return DMP_OK;
+  if (e == DMP_E_NO_SESSION) {
+    u->state = 0;
+    return DMP_OK;
+  }
   if (e == DMP_OK && t->r->watched_check != t->r->schema_checks) {
     e = watch_check(*s);                            /* a view or trigger planted since the table was protected */
     if (e == DMP_OK) t->r->watched_check = t->r->schema_checks;
   }
-  if (e == DMP_OK) e = ptab_proven(t, *s);
   if (e != DMP_OK) return e;
   if (t->c->unsettled && !t->begun) {                 /* a key was drawn in a transaction that may be rolled back */
     t->c->unsettled = !sqlite3_get_autocommit(t->c->db);
     session_stale(*s);
   }
   if (u->state == 0 || u->generation != (*s)->generation || memcmp(u->login, (*s)->login_id, 16) != 0) {
-    struct protect now;
-    e = protect_get(t->r, t->d.table, &now);          /* the key may have turned */
-    int same = e == DMP_OK && u->state == 1 && memcmp(u->login, (*s)->login_id, 16) == 0 && memcmp(t->d.kid, now.kid, 16) == 0;
-    if (e == DMP_OK) memcpy(t->d.kid, now.kid, 16);
-    protect_free(&now);
-    if (!same) u->sub.ready = 0;
-    if (e == DMP_OK && !same) e = protect_key(*s, &t->d, u->key);
-    u->state = e == DMP_OK ? 1 : 2;
+    uint8_t kid[16], old_kid[16];
+    memcpy(kid, t->d.kid, 16);
+    memcpy(old_kid, t->d.old_kid, 16);
+    e = protect_again(*s, &t->d);                     /* the key may have turned, or be turning */
+    int same = e == DMP_OK && u->state == 1 && memcmp(u->login, (*s)->login_id, 16) == 0 && memcmp(t->d.kid, kid, 16) == 0 &&
+               memcmp(t->d.old_kid, old_kid, 16) == 0;
+    if (e == DMP_OK && !same) e = protect_key(*s, &t->d, &u->keys);
+    u->state = e == DMP_OK ? 1 : e == DMP_E_KEY_LOST ? 3 : 2;
     u->generation = (*s)->generation;
     memcpy(u->login, (*s)->login_id, 16);
-    if (e == DMP_E_NO_TABLE_KEY) e = DMP_OK;
+    if (e == DMP_E_NO_TABLE_KEY || e == DMP_E_KEY_LOST) e = DMP_OK;
     if (e != DMP_OK) u->state = 0;
   }
   *held = u->state == 1;
   return e;
 }
+
+int ptab_key_kept(const struct ptab *t, const struct session *s) {
+  const struct unlocked *u = t->u;                    /* in a forked child its memory reads as zeros, and nothing is kept */
+  return s && u->state == 1 && !t->c->unsettled && u->generation == s->generation && memcmp(u->login, s->login_id, 16) == 0;
+}
+int ptab_keyless(struct ptab *t) { return ptab_error(t, t->u->state == 3 ? DMP_E_KEY_LOST : DMP_E_NO_TABLE_KEY); }
 
 /* DROP TABLE: by a reader; the shadow and the description go with it. */
 static int ptab_destroy(sqlite3_vtab *base) {
@@ -221,8 +217,8 @@ static int ptab_destroy(sqlite3_vtab *base) {
   struct session *s;
   if (t->r->converting) return ptab_disconnect(base);
   int keyed, e = ptab_key(t, &s, &keyed);
-  if (e == DMP_OK && !keyed) e = DMP_E_NO_TABLE_KEY;
   if (e != DMP_OK) return ptab_error(t, e);
+  if (!keyed) return ptab_keyless(t);
   ptab_finalize(t);
   char *sql = sqlite3_mprintf("DROP TABLE %s", t->shadow);
   int rc = sql ? sqlite3_exec(t->c->db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
@@ -238,7 +234,8 @@ static int ptab_rename(sqlite3_vtab *base, const char *name) {
   struct ptab *t = (struct ptab *)base;
   struct session *s;
   int e = session_use(t->r, &s);                      /* not ptab_key: the views that were signed name the table as it was */
-  if (e == DMP_OK) e = protect_key(s, &t->d, t->u->key);
+  if (e == DMP_OK) e = protect_again(s, &t->d);
+  if (e == DMP_OK) e = protect_key(s, &t->d, &t->u->keys);
   if (e == DMP_OK) ptab_finalize(t);
   if (e == DMP_OK) e = convert_rename(s, &t->d, name);
   return ptab_error(t, e);

@@ -119,11 +119,11 @@ static const char *term_mark(const struct ptab *t, sqlite3_index_info *info, int
   return a == AFF_TEXT ? MARK_TEXT : MARK_NONE;
 }
 
-/* "day">=?3; with a mark: ("day">=?3 + mark). An IN of marked terms comes whole. */
-static void append_term(sqlite3_str *s, const struct ptab *t, sqlite3_index_info *info, int i, int arg) {
+/* "day">=?3; with a mark: ("day">=?3 + mark). An IN of marked terms comes whole. IS NULL takes no argument. */
+static void append_term(sqlite3_str *s, const struct ptab *t, sqlite3_index_info *info, int i, int *args) {
   int col = info->aConstraint[i].iColumn, op = info->aConstraint[i].op;
   const char *mark = term_mark(t, info, i);
-  int valued = op != SQLITE_INDEX_CONSTRAINT_ISNULL && op != SQLITE_INDEX_CONSTRAINT_ISNOTNULL;
+  int valued = op != SQLITE_INDEX_CONSTRAINT_ISNULL && op != SQLITE_INDEX_CONSTRAINT_ISNOTNULL, arg = valued ? ++*args : 0;
   int whole = mark && sqlite3_vtab_in(info, i, -1);
   if (whole) sqlite3_vtab_in(info, i, 1);
   if (mark) sqlite3_str_appendall(s, "(");
@@ -132,6 +132,7 @@ static void append_term(sqlite3_str *s, const struct ptab *t, sqlite3_index_info
   if (valued) sqlite3_str_appendf(s, "%d", arg);
   if (mark && valued) sqlite3_str_appendf(s, "%s)%s", mark, whole ? ")" : "");
   else if (mark) sqlite3_str_appendall(s, ")");
+  if (mark && valued) info->idxNum |= MARKED;
   info->aConstraintUsage[i].argvIndex = arg;
   info->aConstraintUsage[i].omit = valued && !mark && op != SQLITE_INDEX_CONSTRAINT_LIKE && op != SQLITE_INDEX_CONSTRAINT_GLOB;
 }
@@ -187,15 +188,28 @@ static void cost(const struct ptab *t, sqlite3_index_info *info, const struct te
   info->estimatedCost = read * (used ? 2 : 1) + (box ? out * 3 : 0) + 5;   /* opening is dearer than reading: joins put it outermost */
 }
 
+/* What the rows are read for. A column that is a constraint only is not: the shadow compares it. */
+static int columns_used(const struct ptab *t, sqlite3_uint64 used) {
+  int num = t->d.without_key == PROTECT_HIDE ? NEEDS_BOX : 0;
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (!(used & (1ULL << (i < 63 ? i : 63)))) continue;
+    if (t->d.c[i].flags & PCOL_SEALED) num |= NEEDS_BOX;
+    else num |= 1 << (USED + (t->place[i] < LAST_USED ? t->place[i] : LAST_USED));
+  }
+  return num;
+}
+
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   struct ptab *t = (struct ptab *)base;
-  int args = 0, terms = 0, box = 0;
+  int args = 0, terms = 0;
   struct terms q = { 0 };
   sqlite3_str *s = sqlite3_str_new(NULL);
+  info->idxNum = columns_used(t, info->colUsed);
+  int box = info->idxNum & NEEDS_BOX;
   for (int i = 0; i < info->nConstraint && terms < CONSTRAINTS; i++) {
     if (!pushable(t, info, i)) continue;
     sqlite3_str_appendall(s, terms++ ? " AND " : " WHERE ");
-    append_term(s, t, info, i, ++args);
+    append_term(s, t, info, i, &args);
     terms_add(&q, t, info->aConstraint[i].iColumn, info->aConstraint[i].op);
   }
   if (order_pushable(t, info)) {
@@ -206,14 +220,13 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     }
     info->orderByConsumed = 1;
   }
-  for (uint32_t i = 0; i < t->d.columns; i++)
-    if (t->d.c[i].flags & PCOL_SEALED && info->colUsed & (1ULL << (i < 63 ? i : 63))) box = 1;
-  if (t->d.without_key == PROTECT_HIDE) box = 1;
   sqlite3_str_appendall(s, box ? " /* sealed columns opened row by row */" : " /* plain columns only */");
   info->idxStr = sqlite3_str_finish(s);
   info->needToFreeIdxStr = 1;
-  info->idxNum = box ? NEEDS_BOX : 0;
-  if (q.one) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+  if (q.one) {
+    info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+    info->idxNum |= ONE_ROW;
+  }
   cost(t, info, &q, box);
   return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
 }
@@ -254,11 +267,6 @@ static int term_next(const char **p, struct term *x) {
     }
   }
   return 0;
-}
-
-int plan_marked(const char *str) {
-  struct term x;
-  return term_next(&str, &x);
 }
 
 /* Values of an IN that came whole: ",?n" for each after the first. 0: not all may be decided by the shadow. */
@@ -308,11 +316,12 @@ static int bind_whole(sqlite3_stmt *st, const struct term *x, sqlite3_value *lis
   return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-int plan_bind(sqlite3_stmt *st, const char *str, int argc, sqlite3_value **argv) {
+int plan_bind(sqlite3_stmt *st, int num, const char *str, int argc, sqlite3_value **argv) {
   struct term x;
   const char *p = str;
-  int rc = SQLITE_OK, next = argc + 1;
-  for (int i = 0; rc == SQLITE_OK && i < argc && i < sqlite3_bind_parameter_count(st); i++) rc = sqlite3_bind_value(st, i + 1, argv[i]);
+  int rc = SQLITE_OK, next = argc + 1, n = num & MARKED ? sqlite3_bind_parameter_count(st) : argc;
+  for (int i = 0; rc == SQLITE_OK && i < argc && i < n; i++) rc = sqlite3_bind_value(st, i + 1, argv[i]);
+  if (!(num & MARKED)) return rc;
   while (rc == SQLITE_OK && term_next(&p, &x)) {
     if (x.whole) rc = bind_whole(st, &x, argv[x.arg - 1], &next);
     else if (term_raised(x.mark, x.op, argv[x.arg - 1]) && strcmp((const char *)sqlite3_value_text(argv[x.arg - 1]), ":") < 0)
