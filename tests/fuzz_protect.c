@@ -14,7 +14,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int sqlite3_dmp_init(sqlite3 *db, char **err, const sqlite3_api_routines *api);
 
-enum { MOST = 4096, TAIL = 32 + 32 + SUITE_SIG /* watched, signer, signature */ };
+enum { MOST = 4096, KEYS = BOX_OVERHEAD_SEALED + 64 /* the box in a reader's row; a note follows */, TAIL = 32 + 32 + SUITE_SIG /* watched, signer, signature */ };
 static const char LABEL[] = "dmp-protect-1", PIN[] = "code-des-tests-1";
 static char folder[] = "/tmp/dmp-fuzz-XXXXXX", path[64], key_file[64];
 static sqlite3 *host, *db;                            /* without the extension; logged in */
@@ -80,7 +80,7 @@ static void find_keys(void) {
   struct kdf_cost cost;
   must(credential_open(key_file, PIN, sizeof PIN - 1, &cred, &cost) == DMP_OK);
   struct box_ad ad = reader_ad();
-  must(box_open_from(cred.box_sk, cred.box_pk, NULL, &ad, reader.p, reader.n, &scratch, &b, &n) == DMP_OK && n >= 32);
+  must(reader.n > KEYS && box_open_from(cred.box_sk, cred.box_pk, NULL, &ad, reader.p, KEYS, &scratch, &b, &n) == DMP_OK && n == 64);
   memcpy(table_key, b, 32);
   le_put64(x, (uint64_t)table_id);
   suite_kdf(table_key, x, sizeof x, row_key);
@@ -199,7 +199,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (what == 2 || what == 3) sign(&x);
   if (what < 4) describe(&x, what >= 2);
   else if (what == 4) read_with("UPDATE dmp_reader SET box=?1", &x, &reader, 0);
-  else if (what == 5 && box_seal_to(cred.box_pk, NULL, &ad, x.p, x.n, PAD_NONE, &box) == DMP_OK) read_with("UPDATE dmp_reader SET box=?1", &box, &reader, 1);
+  else if (what == 5 && box_seal_to(cred.box_pk, NULL, &ad, x.p, x.n, PAD_NONE, &box) == DMP_OK) {
+    buf_put(&box, reader.p + KEYS, reader.n - KEYS);
+    read_with("UPDATE dmp_reader SET box=?1", &box, &reader, 0);
+  }
   else if (what == 6) read_with("UPDATE note_dmp SET _dmp=?1 WHERE id=1", &x, &row, 0);
   else if (what == 7 && box_seal(SUITE_XCHACHA, row_key, &ad, x.p, x.n, PAD_NONE, NULL, &box) == DMP_OK) read_with("UPDATE note_dmp SET _dmp=?1 WHERE id=1", &box, &row, 1);
   must_run(db, "SELECT x FROM side");                 /* SQLite itself notices a schema that changed only where a table connects */
