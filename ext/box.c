@@ -52,7 +52,7 @@ static size_t padded_bytes(size_t n, size_t pad) {
 }
 
 /* Appends a whole box; front is what stands in the nonce's place. */
-static int box_write(int suite, const uint8_t *key, const uint8_t *front, const struct box_ad *ad, const void *plain,
+static int box_write(int suite, struct suite_key *key, const uint8_t *front, const struct box_ad *ad, const void *plain,
                      size_t n, size_t pad, struct buf *out) {
   size_t front_len = suite_nonce_bytes(suite), body = padded_bytes(n, pad);
   if (body == 0) return DMP_E_TOO_BIG;
@@ -110,7 +110,7 @@ static int scratch_take(struct buf *scratch, size_t n) {
 }
 
 /* Opens a box that box_check() accepted. */
-static int box_read(const uint8_t *key, const struct box_ad *ad, const uint8_t *box, size_t box_len,
+static int box_read(struct suite_key *key, const struct box_ad *ad, const uint8_t *box, size_t box_len,
                     struct buf *scratch, const uint8_t **plain, size_t *n) {
   int suite = box[1];
   const uint8_t *front = box + BOX_HEAD, *text = front + suite_nonce_bytes(suite);
@@ -136,8 +136,8 @@ out:
   return rc;
 }
 
-int box_seal(int suite, const uint8_t *key, const struct box_ad *ad, const void *plain, size_t n, size_t pad,
-             const uint8_t *nonce, struct buf *out) {
+int box_seal_with(int suite, struct suite_key *k, const struct box_ad *ad, const void *plain, size_t n, size_t pad,
+                  const uint8_t *nonce, struct buf *out) {
   if (suite != SUITE_AES && suite != SUITE_XCHACHA) return DMP_E_BOX_FORMAT;
   uint8_t fresh[SUITE_NONCE_XCHACHA];
   if (nonce == NULL) {
@@ -145,47 +145,70 @@ int box_seal(int suite, const uint8_t *key, const struct box_ad *ad, const void 
     if (rc != 0) return rc;
     nonce = fresh;
   }
-  return box_write(suite, key, nonce, ad, plain, n, pad, out);
+  return box_write(suite, k, nonce, ad, plain, n, pad, out);
 }
 
-int box_open(const uint8_t *key, const struct box_ad *ad, const void *box, size_t box_len, struct buf *scratch,
-             const uint8_t **plain, size_t *n) {
+int box_seal(int suite, const uint8_t *key, const struct box_ad *ad, const void *plain, size_t n, size_t pad,
+             const uint8_t *nonce, struct buf *out) {
+  struct suite_key once;
+  suite_key_set(&once, key);
+  int rc = box_seal_with(suite, &once, ad, plain, n, pad, nonce, out);
+  bytes_wipe(&once, sizeof once);
+  return rc;
+}
+
+int box_open_with(struct suite_key *k, const struct box_ad *ad, const void *box, size_t box_len, struct buf *scratch,
+                  const uint8_t **plain, size_t *n) {
   *plain = NULL;
   *n = 0;
   int rc = box_check(box, box_len, 0);
-  if (rc == 0) return box_read(key, ad, box, box_len, scratch, plain, n);
+  if (rc == 0) return box_read(k, ad, box, box_len, scratch, plain, n);
   buf_reset(scratch);
   return rc;
 }
 
+int box_open(const uint8_t *key, const struct box_ad *ad, const void *box, size_t box_len, struct buf *scratch,
+             const uint8_t **plain, size_t *n) {
+  struct suite_key once;
+  suite_key_set(&once, key);
+  int rc = box_open_with(&once, ad, box, box_len, scratch, plain, n);
+  bytes_wipe(&once, sizeof once);
+  return rc;
+}
+
 static void sealed_key(const uint8_t shared[SUITE_KEY], const uint8_t *mix, const uint8_t ephemeral[X25519_BYTES],
-                       const uint8_t recipient[X25519_BYTES], uint8_t key[SUITE_KEY]) {
+                       const uint8_t recipient[X25519_BYTES], struct suite_key *out) {
+  uint8_t key[SUITE_KEY];
   uint8_t label[6 + 2 * X25519_BYTES] = "sealed";
   memcpy(label + 6, ephemeral, X25519_BYTES);
   memcpy(label + 6 + X25519_BYTES, recipient, X25519_BYTES);
   suite_kdf2(shared, SUITE_KEY, mix, mix ? SUITE_KEY : 0, label, sizeof label, key);
+  suite_key_set(out, key);
+  bytes_wipe(key, sizeof key);
 }
 
 int box_seal_to(const uint8_t pk[32], const uint8_t *mix, const struct box_ad *ad, const void *plain, size_t n,
                 size_t pad, struct buf *out) {
-  uint8_t seed[X25519_BYTES], ephemeral[X25519_BYTES], shared[SUITE_KEY], key[SUITE_KEY];
+  uint8_t seed[X25519_BYTES], ephemeral[X25519_BYTES], shared[SUITE_KEY];
+  struct suite_key key;
   int rc = random_bytes("ephemeral", seed, sizeof seed);
   if (rc != 0) return rc;
   suite_box_pair(seed, ephemeral);
   rc = suite_x25519(seed, pk, shared);
   if (rc == 0) {
-    sealed_key(shared, mix, ephemeral, pk, key);
-    rc = box_write(SUITE_SEALED, key, ephemeral, ad, plain, n, pad, out);
+    sealed_key(shared, mix, ephemeral, pk, &key);
+    rc = box_write(SUITE_SEALED, &key, ephemeral, ad, plain, n, pad, out);
   }
   bytes_wipe(seed, sizeof seed);
   bytes_wipe(shared, sizeof shared);
-  bytes_wipe(key, sizeof key);
+  bytes_wipe(&key, sizeof key);
   return rc;
 }
 
 int box_open_from(const uint8_t sk[32], const uint8_t pk[32], const uint8_t *mix, const struct box_ad *ad,
                   const void *box, size_t box_len, struct buf *scratch, const uint8_t **plain, size_t *n) {
-  uint8_t shared[SUITE_KEY], key[SUITE_KEY];
+  uint8_t shared[SUITE_KEY];
+  struct suite_key key;
   *plain = NULL;
   *n = 0;
   int rc = box_check(box, box_len, 1);
@@ -195,9 +218,9 @@ int box_open_from(const uint8_t sk[32], const uint8_t pk[32], const uint8_t *mix
     buf_reset(scratch);
     return rc;
   }
-  sealed_key(shared, mix, ephemeral, pk, key);
-  rc = box_read(key, ad, box, box_len, scratch, plain, n);
+  sealed_key(shared, mix, ephemeral, pk, &key);
+  rc = box_read(&key, ad, box, box_len, scratch, plain, n);
   bytes_wipe(shared, sizeof shared);
-  bytes_wipe(key, sizeof key);
+  bytes_wipe(&key, sizeof key);
   return rc;
 }

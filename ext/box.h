@@ -34,6 +34,11 @@ int box_seal(int suite, const uint8_t *key, const struct box_ad *ad, const void 
  * format checks is DMP_E_TAMPERED, and scratch holds nothing. */
 int box_open(const uint8_t *key, const struct box_ad *ad, const void *box, size_t box_len, struct buf *scratch,
              const uint8_t **plain, size_t *n);
+/* The same under a key that serves many boxes. */
+int box_seal_with(int suite, struct suite_key *k, const struct box_ad *ad, const void *plain, size_t n, size_t pad,
+                  const uint8_t *nonce, struct buf *out);
+int box_open_with(struct suite_key *k, const struct box_ad *ad, const void *box, size_t box_len, struct buf *scratch,
+                  const uint8_t **plain, size_t *n);
 /* Suite 0x12: to a public X25519 key: ephemeral key in the nonce's place, AEAD key =
  * KDF(shared ‖ mix, "sealed" ‖ ephemeral ‖ recipient), XChaCha20-Poly1305 under a zero nonce. mix: 32 bytes or NULL. */
 int box_seal_to(const uint8_t pk[32], const uint8_t *mix, const struct box_ad *ad, const void *plain, size_t n, size_t pad,

@@ -83,59 +83,12 @@ void buf_free(struct buf *b) {
   *b = (struct buf){0};
 }
 
-const uint8_t *rd_bytes(struct rd *r, size_t n) {
-  if (r->bad || n > r->n) {
-    r->bad = 1;
-    return NULL;
-  }
-  const uint8_t *p = r->p;
-  if (n) r->p += n;                                   /* an empty reader may hold NULL */
-  r->n -= n;
-  return p;
-}
-
 void rd_copy(struct rd *r, uint8_t *to, size_t n) {
   const uint8_t *p = rd_bytes(r, n);
   if (p) memcpy(to, p, n);
 }
 
-uint8_t rd_u8(struct rd *r) {
-  const uint8_t *p = rd_bytes(r, 1);
-  return p ? *p : 0;
-}
-
-uint16_t rd_u16(struct rd *r) {
-  const uint8_t *p = rd_bytes(r, 2);
-  return p ? (uint16_t)(p[0] | p[1] << 8) : 0;
-}
-
-uint32_t rd_u32(struct rd *r) {
-  const uint8_t *p = rd_bytes(r, 4);
-  return p ? le_get32(p) : 0;
-}
-
-uint64_t rd_u64(struct rd *r) {
-  const uint8_t *p = rd_bytes(r, 8);
-  return p ? le_get64(p) : 0;
-}
-
 int rd_done(const struct rd *r) { return !r->bad && r->n == 0; }
-
-void le_put64(uint8_t p[8], uint64_t v) {
-  for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> (8 * i));
-}
-
-uint64_t le_get64(const uint8_t p[8]) {
-  return (uint64_t)le_get32(p) | (uint64_t)le_get32(p + 4) << 32;
-}
-
-void le_put32(uint8_t p[4], uint32_t v) {
-  for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> (8 * i));
-}
-
-uint32_t le_get32(const uint8_t p[4]) {
-  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
 
 static unsigned log2_floor(size_t n) {
   unsigned e = 0;

@@ -4,100 +4,137 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
+enum { OPENED = 1, CLOSED = 2 /* not for this login */ };   /* of a cursor's row */
+
 int cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
   struct ptab *t = (struct ptab *)base;
-  struct pcursor *c = calloc(1, sizeof *c);
+  struct pcursor *c = calloc(1, sizeof *c + (size_t)t->sealed * sizeof *c->v);
   if (c == NULL) return SQLITE_NOMEM;
-  c->v = calloc((size_t)t->sealed + 1, sizeof *c->v);
-  if (c->v == NULL) {
-    free(c);
-    return SQLITE_NOMEM;
-  }
   *out = &c->base;
   return SQLITE_OK;
 }
 
-/* A closed cursor's statement waits for the next one with the same WHERE and ORDER BY. */
-static void pool_give(struct ptab *t, struct pcursor *c) {
-  if (c->st == NULL) return;
-  sqlite3_reset(c->st);
-  sqlite3_clear_bindings(c->st);
-  int i = 0;
-  while (i < POOL && t->pool[i].st) i++;
-  if (i == POOL) {
-    i = 0;
-    sqlite3_finalize(t->pool[0].st);
-    sqlite3_free(t->pool[0].tail);
-  }
-  t->pool[i] = (struct pooled){ c->st, c->tail, c->box };
-  c->st = NULL;
-  c->tail = NULL;
+void reading_free(struct reading *q) {
+  if (q == NULL) return;
+  sqlite3_finalize(q->st);
+  sqlite3_free(q->tail);
+  free(q);
 }
 
-static char *select_sql(const struct ptab *t, const char *tail, int box) {
+/* A closed cursor's statement waits for the next one that reads the same columns with the same WHERE and ORDER BY. */
+static void pool_give(struct ptab *t, struct pcursor *c) {
+  if (c->q == NULL) return;
+  sqlite3_reset(c->st);
+  int i = 0;
+  while (i < POOL && t->pool[i]) i++;
+  if (i == POOL) reading_free(t->pool[i = 0]);
+  t->pool[i] = c->q;
+  c->q = NULL;
+}
+
+/* The shadow reads no column that the query does not: another index may cover it, and long rows stay on their pages. */
+static char *select_sql(const struct ptab *t, struct reading *q) {
   sqlite3_str *s = sqlite3_str_new(NULL);
-  sqlite3_str_appendf(s, box ? "SELECT \"%w\",\"" PROTECT_BOX "\"" : "SELECT \"%w\",NULL", t->key);
-  for (uint32_t i = 0; i < t->d.columns; i++)
-    if (!(t->d.c[i].flags & PCOL_SEALED)) sqlite3_str_appendf(s, ",\"%w\"", t->d.c[i].name);
-  sqlite3_str_appendf(s, " FROM %s%s", t->shadow, tail);
+  short n = 2;
+  sqlite3_str_appendf(s, q->num & NEEDS_BOX ? "SELECT \"%w\",\"" PROTECT_BOX "\"" : "SELECT \"%w\",NULL", t->key);
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    q->at[i] = t->d.c[i].flags & PCOL_ROWID ? 0 : -1;
+    if (t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID)) continue;
+    if (!(q->num & 1 << (USED + (t->place[i] < LAST_USED ? t->place[i] : LAST_USED)))) continue;
+    q->at[i] = n++;
+    sqlite3_str_appendf(s, ",\"%w\"", t->d.c[i].name);
+  }
+  sqlite3_str_appendf(s, " FROM %s%s", t->shadow, q->tail);
   return sqlite3_str_finish(s);
 }
 
-static int pool_take(struct ptab *t, struct pcursor *c, const char *tail, int box) {
-  c->box = box;
-  for (int i = 0; i < POOL; i++) {
-    struct pooled *p = &t->pool[i];
-    if (p->st == NULL || p->box != box || strcmp(p->tail, tail) != 0) continue;
-    c->st = p->st;
-    c->tail = p->tail;
-    *p = (struct pooled){ 0 };
+static int reading_new(struct ptab *t, const char *tail, int num, struct reading **out) {
+  struct reading *q = calloc(1, sizeof *q);
+  if (q == NULL) return SQLITE_NOMEM;
+  q->num = num;
+  q->tail = sqlite3_mprintf("%s", tail);
+  char *sql = q->tail ? select_sql(t, q) : NULL;
+  int rc = sql ? sqlite3_prepare_v3(t->c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->st, NULL) : SQLITE_NOMEM;
+  sqlite3_free(sql);
+  if (rc == SQLITE_OK) *out = q;
+  else reading_free(q);
+  return rc == SQLITE_OK || rc == SQLITE_NOMEM ? rc : ptab_shadow_error(t);
+}
+
+static int reads(const struct reading *q, const char *tail, int num) { return q && q->num == num && strcmp(q->tail, tail) == 0; }
+
+static int pool_take(struct ptab *t, struct pcursor *c, const char *tail, int num) {
+  int rc = SQLITE_OK;
+  if (reads(c->q, tail, num)) {
+    sqlite3_reset(c->st);
     return SQLITE_OK;
   }
-  char *sql = select_sql(t, tail, box);
-  c->tail = sqlite3_mprintf("%s", tail);
-  int rc = sql && c->tail ? sqlite3_prepare_v3(t->c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &c->st, NULL) : SQLITE_NOMEM;
-  if (rc != SQLITE_OK) {
-    sqlite3_free(c->tail);
-    c->tail = NULL;
+  pool_give(t, c);
+  for (int i = 0; c->q == NULL && i < POOL; i++) {
+    if (!reads(t->pool[i], tail, num)) continue;
+    c->q = t->pool[i];
+    t->pool[i] = NULL;
   }
-  sqlite3_free(sql);
-  return rc == SQLITE_OK || rc == SQLITE_NOMEM ? rc : ptab_shadow_error(t);
+  if (c->q == NULL) rc = reading_new(t, tail, num, &c->q);
+  if (c->q) c->st = c->q->st;
+  return rc;
 }
 
 int cursor_close(sqlite3_vtab_cursor *base) {
   struct pcursor *c = (struct pcursor *)base;
   pool_give((struct ptab *)base->pVtab, c);
   buf_free(&c->plain);
-  free(c->v);
   free(c);
   return SQLITE_OK;
 }
 
+static int cursor_open_row(struct pcursor *c);
+
+/* A row of a patient that is not for this login is no row where the table hides them. */
 static int cursor_step(struct pcursor *c) {
   struct ptab *t = (struct ptab *)c->base.pVtab;
-  int rc = sqlite3_step(c->st);
-  c->opened = 0;
-  c->eof = rc != SQLITE_ROW;
+  int rc, e = DMP_OK;
+  do {
+    rc = sqlite3_step(c->st);
+    c->opened = 0;
+    c->eof = rc != SQLITE_ROW;
+  } while (rc == SQLITE_ROW && t->rowkeys && t->d.without_key == PROTECT_HIDE && (e = cursor_open_row(c)) == DMP_OK && c->opened == CLOSED);
+  if (e != DMP_OK) return ptab_error(t, e);
   return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : ptab_shadow_error(t);
 }
+
+/* The key is asked for once in a run of the statement; what a join looks up again and again only needs it to be the same. */
+static int cursor_key(struct ptab *t, struct pcursor *c) {
+  struct session *s = t->r->session;
+  if (c->asked && c->keyed && ptab_key_kept(t, s)) return DMP_OK;
+  c->asked = 1;
+  int e = ptab_key(t, &s, &c->keyed);
+  c->may = e == DMP_OK && ptab_may(t, c->keyed);
+  return e;
+}
+
 int cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sqlite3_value **argv) {
   struct pcursor *c = (struct pcursor *)base;
   struct ptab *t = (struct ptab *)base->pVtab;
-  struct session *s;
-  pool_give(t, c);
   c->eof = 1;
-  int e = ptab_key(t, &s, &c->keyed);
+  int e = cursor_key(t, c);
   if (e != DMP_OK) return ptab_error(t, e);
-  if (t->d.without_key == PROTECT_HIDE && !c->keyed) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;
-  int marked = plan_marked(str);
-  char *text = marked ? plan_text(str, argc, argv) : NULL;
-  int rc = text || !marked ? pool_take(t, c, text ? text : str, num & NEEDS_BOX) : SQLITE_NOMEM;
-  if (rc == SQLITE_OK) rc = plan_bind(c->st, str, argc, argv);
+  if (t->d.without_key == PROTECT_HIDE && !c->may) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;
+  char *text = num & MARKED ? plan_text(t, str, c->keyed, argc, argv) : NULL;
+  int rc = text || !(num & MARKED) ? pool_take(t, c, text ? text : str, num) : SQLITE_NOMEM;
+  if (rc == SQLITE_OK) rc = plan_bind(t, c->st, num, str, c->keyed, argc, argv);
   sqlite3_free(text);
   return rc == SQLITE_OK ? cursor_step(c) : rc;
 }
 
-int cursor_next(sqlite3_vtab_cursor *base) { return cursor_step((struct pcursor *)base); }
+int cursor_next(sqlite3_vtab_cursor *base) {
+  struct pcursor *c = (struct pcursor *)base;
+  if (!(c->q->num & ONE_ROW)) return cursor_step(c);
+  c->eof = 1;
+  sqlite3_reset(c->st);
+  return SQLITE_OK;
+}
+
 int cursor_eof(sqlite3_vtab_cursor *base) { return ((struct pcursor *)base)->eof; }
 
 int cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out) {
@@ -105,40 +142,65 @@ int cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out) {
   return SQLITE_OK;
 }
 
-/* Values of one box; NULL for a row that was never sealed is a fault: every row has one. */
-int row_values(struct ptab *t, struct session *s, int64_t rowid, const void *box, size_t n, struct buf *scratch, struct value *v) {
+int row_values(struct ptab *t, struct session *s, int64_t rowid, const struct value *who, const void *box, size_t n, struct buf *scratch,
+               struct value *v, struct rowplace *place) {
   const uint8_t *row;
   size_t len, count, used;
-  int e = protect_open(s, &t->d, &t->u->keys, rowid, box, n, scratch, &row, &len);
+  struct protect_keys *k = t->u->state == 1 ? &t->u->keys : NULL;
+  int e = compartment_row_open(s, &t->d, k, t->rowkeys, who, rowid, box, n, scratch, &row, &len, place);
+  s->boxes_opened++;
+  if (e == DMP_E_NO_TABLE_KEY) return e;
   if (e == DMP_OK) e = row_get(row, len, v, (size_t)t->sealed, &count, &used);
   if (e == DMP_OK && (count != (size_t)t->sealed || used != len)) e = DMP_E_ROW_FORMAT;
-  s->boxes_opened++;
   return e == DMP_OK ? e : record_fault(t->r, e, t->d.table, rowid);
+}
+
+/* The patient's column of the row at hand. */
+static struct value cursor_who(struct ptab *t, struct pcursor *c) {
+  if (t->who < 0) return (struct value){ 0 };
+  return affinity_stored(sqlite3_column_value(c->st, c->q->at[t->who]), &t->d.c[t->who]);
 }
 
 static int cursor_open_row(struct pcursor *c) {
   struct ptab *t = (struct ptab *)c->base.pVtab;
   struct session *s = t->r->session;
   if (c->opened) return DMP_OK;
-  if (s == NULL || memcmp(t->u->login, s->login_id, 16) != 0 || t->u->state != 1) return DMP_E_NO_SESSION;   /* ended between two rows */
+  if (s == NULL || memcmp(t->u->login, s->login_id, 16) != 0 || (t->u->state != 1 && !t->rowkeys)) return DMP_E_NO_SESSION;   /* ended between two rows */
   int held = 1, e = t->u->generation == s->generation ? DMP_OK : ptab_key(t, &s, &held);   /* the key may have turned since */
-  if (e == DMP_OK && !held) e = DMP_E_NO_TABLE_KEY;
-  if (e == DMP_OK) e = row_values(t, s, sqlite3_column_int64(c->st, 0), sqlite3_column_blob(c->st, 1), (size_t)sqlite3_column_bytes(c->st, 1), &c->plain, c->v);
-  c->opened = e == DMP_OK;
-  return e;
+  if (e == DMP_OK && !held && !t->rowkeys) e = DMP_E_NO_TABLE_KEY;
+  if (e != DMP_OK) return e;
+  const struct value who = cursor_who(t, c);
+  sqlite3_value *box = sqlite3_column_value(c->st, 1);
+  const void *p = sqlite3_value_blob(box);
+  e = row_values(t, s, sqlite3_column_int64(c->st, 0), &who, p, (size_t)sqlite3_value_bytes(box), &c->plain, c->v, &c->place);
+  c->opened = e == DMP_OK ? OPENED : e == DMP_E_NO_TABLE_KEY && t->rowkeys ? CLOSED : 0;
+  return c->opened ? DMP_OK : e;
+}
+
+static int plain_result(struct ptab *t, struct pcursor *c, sqlite3_context *ctx, int i) {
+  int at = c->q->at[i];
+  if (at == 0) {                                      /* the rowid */
+    sqlite3_result_int64(ctx, sqlite3_column_int64(c->st, 0));
+    return SQLITE_OK;
+  }
+  if (at < 0) return ptab_fail(t, SQLITE_INTERNAL, "a column is read that the plan left out");
+  sqlite3_value *v = sqlite3_column_value(c->st, at);
+  if (sqlite3_value_type(v) == SQLITE_INTEGER) sqlite3_result_int64(ctx, sqlite3_value_int64(v));
+  else sqlite3_result_value(ctx, v);
+  return SQLITE_OK;
 }
 
 int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
   struct pcursor *c = (struct pcursor *)base;
   struct ptab *t = (struct ptab *)base->pVtab;
   if (sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
-  if (!(t->d.c[i].flags & PCOL_SEALED)) {
-    sqlite3_result_value(ctx, sqlite3_column_value(c->st, t->place[i]));
-    return SQLITE_OK;
-  }
-  if (!c->keyed) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;   /* without the key: NULL, unless nobody has it */
+  int hidden = i == (int)t->d.columns;                /* PROTECT_MASKED */
+  if (!hidden && !(t->d.c[i].flags & PCOL_SEALED)) return plain_result(t, c, ctx, i);
+  if (!c->may) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;   /* without the key: NULL, unless nobody has it */
   int e = cursor_open_row(c);
   if (e != DMP_OK) return ptab_error(t, e);
-  affinity_result(ctx, &c->v[t->place[i]]);
+  if (c->opened == CLOSED) return SQLITE_OK;
+  if (hidden && c->place.patient) sqlite3_result_int(ctx, c->place.leaf >= 2);
+  if (!hidden) affinity_result(ctx, &c->v[t->place[i]]);
   return SQLITE_OK;
 }

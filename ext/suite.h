@@ -14,10 +14,14 @@ int    suite_start(void);                             /* once per process; DMP_E
 int    suite_has_aes(void);                           /* 1: this machine has AES-NI and PCLMUL */
 size_t suite_nonce_bytes(int suite);                  /* 12, 24; SUITE_SEALED: 32 (ephemeral public key); 0: unknown suite */
 
+/* A key that seals or opens many boxes: the AES key schedule is made once. Secret: the holder wipes it. */
+struct suite_key { uint8_t key[SUITE_KEY]; int scheduled; _Alignas(16) uint8_t schedule[512]; };
+void suite_key_set(struct suite_key *k, const uint8_t key[SUITE_KEY]);
+
 /* AEAD with detached pieces: out and in may be the same. Tag 16 bytes. Suites 1 and 2 only. */
-int suite_seal(int suite, const uint8_t *key, const uint8_t *nonce, const uint8_t *ad, size_t ad_len,
+int suite_seal(int suite, struct suite_key *k, const uint8_t *nonce, const uint8_t *ad, size_t ad_len,
                const uint8_t *in, size_t n, uint8_t *out, uint8_t tag[SUITE_TAG]);
-int suite_open(int suite, const uint8_t *key, const uint8_t *nonce, const uint8_t *ad, size_t ad_len,
+int suite_open(int suite, struct suite_key *k, const uint8_t *nonce, const uint8_t *ad, size_t ad_len,
                const uint8_t *in, size_t n, const uint8_t tag[SUITE_TAG], uint8_t *out);  /* DMP_E_TAMPERED; out is then zero */
 
 /* KDF(k, label) = BLAKE2b-256, key k, input "dmp-kdf-1" ‖ 0 ‖ label. kdf2: two keys, length-prefixed (u32) and

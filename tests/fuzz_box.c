@@ -53,6 +53,12 @@ static int body_is_proper(const uint8_t *body, size_t n) {
   return 1;
 }
 
+static struct suite_key *keyed(const uint8_t *bytes) {
+  static struct suite_key k;
+  suite_key_set(&k, bytes);
+  return &k;
+}
+
 static void open_sealed(const uint8_t *body, size_t body_len) {
   uint8_t ad[72] = {0}, tag[SUITE_TAG];
   struct buf box = {0};
@@ -64,7 +70,7 @@ static void open_sealed(const uint8_t *body, size_t body_len) {
   buf_u8(&box, SUITE_XCHACHA);
   buf_put(&box, NONCE, sizeof NONCE);
   must(buf_reserve(&box, body_len + SUITE_TAG) == 0);
-  must(suite_seal(SUITE_XCHACHA, KEY, NONCE, ad, sizeof ad, body, body_len, box.p + box.n, tag) == 0);
+  must(suite_seal(SUITE_XCHACHA, keyed(KEY), NONCE, ad, sizeof ad, body, body_len, box.p + box.n, tag) == 0);
   box.n += body_len;
   buf_put(&box, tag, sizeof tag);
   int rc = box_open(KEY, &NOTHING, box.p, box.n, &scratch, &plain, &n);

@@ -106,11 +106,17 @@ static void ad_of(int suite, unsigned format, uint8_t ad[72]) {
   ad[19] = (uint8_t)(format >> 8);
 }
 
+static struct suite_key *keyed(const uint8_t *bytes) {
+  static struct suite_key k;
+  suite_key_set(&k, bytes);
+  return &k;
+}
+
 /* A box with any body, sealed as a holder of the key with other software could. */
 static void craft(int suite, const uint8_t *body, size_t n, unsigned format, struct buf *out) {
   uint8_t ad[72], sealed[256], tag[16];
   ad_of(suite, format, ad);
-  assert_int_equal(suite_seal(suite, key, nonce, ad, sizeof ad, body, n, sealed, tag), 0);
+  assert_int_equal(suite_seal(suite, keyed(key), nonce, ad, sizeof ad, body, n, sealed, tag), 0);
   buf_u8(out, 1);
   buf_u8(out, (uint8_t)suite);
   buf_put(out, nonce, suite_nonce_bytes(suite));
@@ -358,8 +364,8 @@ static void a_box_made_for_two_keys_opens_under_one_only(void **state) {
   count_up(second, sizeof second, 0x20);
   assert_int_equal(bytes_hex(AD_HEX, sizeof ad, ad), 0);
   /* AES-GCM itself accepts both keys. */
-  assert_int_equal(suite_open(SUITE_AES, key, box.p + 2, ad, 72, box.p + 14, 80, box_tag(box.p, box.n), out), 0);
-  assert_int_equal(suite_open(SUITE_AES, second, box.p + 2, ad, 72, box.p + 14, 80, box_tag(box.p, box.n), out), 0);
+  assert_int_equal(suite_open(SUITE_AES, keyed(key), box.p + 2, ad, 72, box.p + 14, 80, box_tag(box.p, box.n), out), 0);
+  assert_int_equal(suite_open(SUITE_AES, keyed(second), box.p + 2, ad, 72, box.p + 14, 80, box_tag(box.p, box.n), out), 0);
 
   assert_int_equal(box_open(key, &AD, box.p, box.n, &scratch, &plain, &n), 0);
   assert_int_equal(n, 44);
@@ -507,7 +513,7 @@ static void low_order_keys_neither_seal_nor_open(void **state) {
   put_hex(&box, "0112");
   buf_zero(&box, 32 + sizeof body + 16);
   uint8_t *text = box.p + 34;
-  assert_int_equal(suite_seal(SUITE_XCHACHA, k, zero, ad, sizeof ad, body, sizeof body, text, text + sizeof body), 0);
+  assert_int_equal(suite_seal(SUITE_XCHACHA, keyed(k), zero, ad, sizeof ad, body, sizeof body, text, text + sizeof body), 0);
   assert_refused(SUITE_SEALED, &AD, box.p, box.n, DMP_E_TAMPERED);
   buf_free(&box);
 }

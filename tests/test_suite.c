@@ -23,6 +23,12 @@ static void assert_hex(const uint8_t *p, const char *hex) {
   assert_memory_equal(p, want, n);
 }
 
+static struct suite_key *keyed(const uint8_t *bytes) {
+  static struct suite_key k;
+  suite_key_set(&k, bytes);
+  return &k;
+}
+
 static void count_up(uint8_t *p, size_t n, uint8_t first) {
   for (size_t i = 0; i < n; i++) p[i] = (uint8_t)(first + i);
 }
@@ -140,11 +146,11 @@ static void aead_gives_the_known_answers(void **state) {
   const uint8_t *ad = (const uint8_t *)"ad", *text = (const uint8_t *)"abc";
   uint8_t nonce[24], out[3], tag[16];
   count_up(nonce, sizeof nonce, 0x40);
-  assert_int_equal(suite_seal(SUITE_XCHACHA, key, nonce, ad, 2, text, 3, out, tag), 0);
+  assert_int_equal(suite_seal(SUITE_XCHACHA, keyed(key), nonce, ad, 2, text, 3, out, tag), 0);
   assert_hex(out, "b55b66");
   assert_hex(tag, "1c4e35500b1145876844a92c63fa05b1");
   if (!suite_has_aes()) skip();
-  assert_int_equal(suite_seal(SUITE_AES, key, nonce, ad, 2, text, 3, out, tag), 0);
+  assert_int_equal(suite_seal(SUITE_AES, keyed(key), nonce, ad, 2, text, 3, out, tag), 0);
   assert_hex(out, "83dbcd");
   assert_hex(tag, "b36beedc959ab0007bd1b23d4cc9d021");
 }
@@ -167,9 +173,9 @@ static void aead_works_in_place_at_every_size(void **state) {
   for (int s = 0; s < n_suites; s++)
     for (size_t n = 0; n <= MOST; n = n < 300 ? n + 1 : n + 69701) {
       memcpy(inout, text, n);
-      assert_int_equal(suite_seal(suite[s], key, nonce, salt, 16, inout, n, inout, tag), 0);
+      assert_int_equal(suite_seal(suite[s], keyed(key), nonce, salt, 16, inout, n, inout, tag), 0);
       if (n >= 16) assert_memory_not_equal(inout, text, n);
-      assert_int_equal(suite_open(suite[s], key, nonce, salt, 16, inout, n, tag, inout), 0);
+      assert_int_equal(suite_open(suite[s], keyed(key), nonce, salt, 16, inout, n, tag, inout), 0);
       assert_memory_equal(inout, text, n);
     }
   free(text);
@@ -183,18 +189,40 @@ static void what_does_not_verify_gives_zeros(void **state) {
   memcpy(k, key, 32);
   struct { uint8_t *p; size_t n; } part[] = { { sealed, 40 }, { tag, 16 }, { ad, 5 }, { nonce, 24 }, { k, 32 } };
   for (int s = 0; s < n_suites; s++) {
-    assert_int_equal(suite_seal(suite[s], k, nonce, ad, 5, key, 32, sealed, tag), 0);
+    assert_int_equal(suite_seal(suite[s], keyed(k), nonce, ad, 5, key, 32, sealed, tag), 0);
     part[0].n = 32;
     part[3].n = suite_nonce_bytes(suite[s]);
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
       for (size_t bit = 0; bit < part[i].n * 8; bit++) {
         part[i].p[bit / 8] ^= (uint8_t)(1 << bit % 8);
         memset(out, 0xee, sizeof out);
-        assert_int_equal(suite_open(suite[s], k, nonce, ad, 5, sealed, 32, tag, out), DMP_E_TAMPERED);
+        assert_int_equal(suite_open(suite[s], keyed(k), nonce, ad, 5, sealed, 32, tag, out), DMP_E_TAMPERED);
         assert_memory_equal(out, zero, 32);
         part[i].p[bit / 8] ^= (uint8_t)(1 << bit % 8);
       }
-    assert_int_equal(suite_open(suite[s], k, nonce, ad, 5, sealed, 32, tag, out), 0);
+    assert_int_equal(suite_open(suite[s], keyed(k), nonce, ad, 5, sealed, 32, tag, out), 0);
+    assert_memory_equal(out, key, 32);
+  }
+}
+
+static void a_key_that_served_seals_and_opens_as_on_its_first_day(void **state) {
+  int suite[2], n = suites(suite);
+  struct suite_key k;
+  uint8_t other[32], nonce[24] = { 0 }, first[32], again[32], tag[16], second[16], out[32];
+  (void)state;
+  count_up(other, 32, 99);
+  for (int s = 0; s < n; s++) {
+    suite_key_set(&k, key);
+    assert_int_equal(suite_seal(suite[s], &k, nonce, NULL, 0, key, 32, first, tag), 0);
+    assert_int_equal(suite_seal(suite[s], &k, nonce, NULL, 0, key, 32, again, second), 0);
+    assert_memory_equal(first, again, 32);
+    assert_memory_equal(tag, second, 16);
+    assert_int_equal(suite_open(suite[s], &k, nonce, NULL, 0, first, 32, tag, out), 0);
+    assert_memory_equal(out, key, 32);
+    suite_key_set(&k, other);                         /* nothing of the key before is left in it */
+    assert_int_equal(suite_open(suite[s], &k, nonce, NULL, 0, first, 32, tag, out), DMP_E_TAMPERED);
+    assert_int_equal(suite_seal(suite[s], &k, nonce, NULL, 0, key, 32, again, second), 0);
+    assert_int_equal(suite_open(suite[s], keyed(other), nonce, NULL, 0, again, 32, second, out), 0);
     assert_memory_equal(out, key, 32);
   }
 }
@@ -205,9 +233,9 @@ static void an_unknown_suite_seals_and_opens_nothing(void **state) {
   static const int OTHER[] = { -1, 0, 3, SUITE_SEALED, 255 };
   for (size_t i = 0; i < sizeof OTHER / sizeof *OTHER; i++) {
     memset(out, 1, sizeof out);
-    assert_int_equal(suite_seal(OTHER[i], key, nonce, NULL, 0, key, 4, out, tag), DMP_E_BOX_FORMAT);
+    assert_int_equal(suite_seal(OTHER[i], keyed(key), nonce, NULL, 0, key, 4, out, tag), DMP_E_BOX_FORMAT);
     assert_memory_equal(out, "\1\1\1\1", 4);
-    assert_int_equal(suite_open(OTHER[i], key, nonce, NULL, 0, key, 4, tag, out), DMP_E_BOX_FORMAT);
+    assert_int_equal(suite_open(OTHER[i], keyed(key), nonce, NULL, 0, key, 4, tag, out), DMP_E_BOX_FORMAT);
     assert_memory_equal(out, "\0\0\0\0", 4);
   }
 }
@@ -337,6 +365,7 @@ int main(void) {
     cmocka_unit_test(aead_gives_the_known_answers),
     cmocka_unit_test(aead_works_in_place_at_every_size),
     cmocka_unit_test(what_does_not_verify_gives_zeros),
+    cmocka_unit_test(a_key_that_served_seals_and_opens_as_on_its_first_day),
     cmocka_unit_test(an_unknown_suite_seals_and_opens_nothing),
     cmocka_unit_test(signatures_give_the_known_answer_and_verify),
     cmocka_unit_test(every_bit_of_a_signature_its_key_and_its_text_counts),
