@@ -54,11 +54,14 @@ static crypto_aead_aes256gcm_state *schedule(struct suite_key *k) {
   return st;
 }
 
+enum { AES_STACK = 1024 };                            /* libsodium leaves the first round key there, which is half of the key */
+
 int suite_seal(int suite, struct suite_key *k, const uint8_t *nonce, const uint8_t *ad, size_t ad_len,
                const uint8_t *in, size_t n, uint8_t *out, uint8_t tag[SUITE_TAG]) {
   if (suite == SUITE_AES) {
     if (!suite_has_aes()) return DMP_E_CPU;
     crypto_aead_aes256gcm_encrypt_detached_afternm(out, tag, NULL, in, n, ad, ad_len, NULL, nonce, schedule(k));
+    sodium_stackzero(AES_STACK);
     return 0;
   }
   if (suite != SUITE_XCHACHA) return DMP_E_BOX_FORMAT;
@@ -73,6 +76,7 @@ int suite_open(int suite, struct suite_key *k, const uint8_t *nonce, const uint8
     rc = DMP_E_CPU;
   } else if (suite == SUITE_AES) {
     rc = crypto_aead_aes256gcm_decrypt_detached_afternm(out, NULL, in, n, tag, ad, ad_len, nonce, schedule(k));
+    sodium_stackzero(AES_STACK);
     if (rc != 0) rc = DMP_E_TAMPERED;
   } else if (suite == SUITE_XCHACHA) {
     rc = crypto_aead_xchacha20poly1305_ietf_decrypt_detached(out, NULL, in, n, tag, ad, ad_len, nonce, k->key);
