@@ -50,8 +50,17 @@ int  protect_give(struct session *s, const struct protect *p, const uint8_t key[
 int  protect_withdraw(struct session *s, const struct protect *p, const uint8_t principal[16]);
 int  protect_reads(struct session *s, const struct protect *p, const uint8_t principal[16]);   /* 1: holds the key */
 
-/* One row. sub: the caller's cache of the subkey of a block of 65,536 rows. */
-struct protect_sub { int64_t block; int ready; uint8_t loc[16]; struct suite_key key; };
+/* One row. sub: the caller's cache of the subkey of a block of 65,536 rows, and the nonces that were drawn ahead. */
+enum { PROTECT_NONCES = 64 };
+struct protect_sub {
+  int64_t block;
+  int ready;
+  uint8_t loc[16];
+  struct suite_key key;
+  size_t drawn, left;
+  uint8_t nonce[PROTECT_NONCES][SUITE_NONCE_XCHACHA];
+};
+void protect_nonces_drop(struct protect_sub *sub);    /* at the begin of each transaction: nothing is drawn ahead of what writes it */
 int  protect_seal(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
                   const struct buf *row, struct buf *box);
 int  protect_open(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,

@@ -81,11 +81,8 @@ static char *declaration(const struct protect *d) {
 }
 
 static void ptab_finalize(struct ptab *t) {
-  sqlite3_stmt **all[] = { &t->insert, &t->replace, &t->erase, &t->old, &t->next, &t->update };
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-    sqlite3_finalize(*all[i]);
-    *all[i] = NULL;
-  }
+  writer_free(t->writers);
+  t->writers = NULL;
   for (int i = 0; i < POOL; i++) {
     reading_free(t->pool[i]);
     t->pool[i] = NULL;
@@ -97,11 +94,9 @@ static void ptab_free(struct ptab *t) {
   ptab_finalize(t);
   protect_free(&t->d);
   memory_free(t->u);
-  buf_free(&t->scratch);
   sqlite3_free(t->schema);
   sqlite3_free(t->shadow);
   free(t->place);
-  free(t->update_mask);
   free(t);
 }
 
@@ -120,10 +115,9 @@ static int ptab_load(struct ptab *t, const char *schema, const char *table) {
   t->schema = sqlite3_mprintf("\"%w\"", schema);
   t->shadow = sqlite3_mprintf("\"%w\".\"%w" PROTECT_SUFFIX "\"", schema, t->d.table);
   t->place = calloc(t->d.columns, sizeof *t->place);
-  t->update_mask = calloc(t->d.columns + 1, 1);
   t->u = memory_new(sizeof *t->u);
   if (t->u == NULL) return DMP_E_LOCK;
-  if (!t->schema || !t->shadow || !t->place || !t->update_mask) return DMP_E_NOMEM;
+  if (!t->schema || !t->shadow || !t->place) return DMP_E_NOMEM;
   t->key = protect_rowid(&t->d);
   t->without_rowid = ddl_without_rowid(t->d.ddl);
   ptab_places(t);
@@ -246,6 +240,7 @@ static int ptab_forget(sqlite3_vtab *base) {
 static int ptab_begin(sqlite3_vtab *base) {
   ((struct ptab *)base)->begun = 1;
   ((struct ptab *)base)->checked = 0;
+  protect_nonces_drop(&((struct ptab *)base)->u->sub);
   return ptab_forget(base);
 }
 

@@ -2,20 +2,47 @@
 #include "ptab.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
 static const struct pcol INTEGER_COLUMN = { .decl = "INTEGER" };
 
-/* sql is not looked at when the statement is there; freed. */
+enum { DEPTH = 200 /* of writes inside writes: a trigger that never ends is told before the stack does */ };
+
+void writer_free(struct writer *w) {
+  if (w == NULL) return;
+  writer_free(w->deeper);
+  sqlite3_stmt *all[] = { w->insert, w->replace, w->erase, w->old, w->next, w->update };
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) sqlite3_finalize(all[i]);
+  buf_free(&w->row);
+  buf_free(&w->box);
+  buf_free(&w->scratch);
+  free(w->update_mask);
+  free(w->x);
+  free(w->keep);
+  free(w);
+}
+
+/* The writer of the next depth; kept for the next write that goes there. */
+static struct writer *writer_enter(struct ptab *t) {
+  struct writer **at = t->w ? &t->w->deeper : &t->writers;
+  if (*at == NULL && (*at = calloc(1, sizeof **at)) != NULL) {
+    (*at)->update_mask = calloc(t->d.columns + 1, 1);
+    (*at)->x = calloc((size_t)t->sealed + 1, sizeof *(*at)->x);
+    (*at)->keep = calloc(t->d.columns + 1, sizeof *(*at)->keep);
+  }
+  if (*at && (!(*at)->update_mask || !(*at)->x || !(*at)->keep)) {
+    writer_free(*at);
+    *at = NULL;
+  }
+  return *at;
+}
+
+/* A statement that has run is reset already. sql is not looked at when the statement is there; freed. */
 static int ptab_prepare(struct ptab *t, sqlite3_stmt **st, char *sql) {
   if (sql == NULL && *st == NULL) return SQLITE_NOMEM;
   int rc = *st ? SQLITE_OK : sqlite3_prepare_v3(t->c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
   sqlite3_free(sql);
-  if (rc != SQLITE_OK) return ptab_shadow_error(t);
-  sqlite3_reset(*st);
-  sqlite3_clear_bindings(*st);
-  return SQLITE_OK;
+  return rc == SQLITE_OK ? SQLITE_OK : ptab_shadow_error(t);
 }
 
 static int ptab_run(struct ptab *t, sqlite3_stmt *st) {
@@ -49,11 +76,11 @@ static int random_rowid(struct ptab *t, int64_t *rowid) {
   for (int tries = 0; tries < 100; tries++) {
     sqlite3_randomness(sizeof *rowid, rowid);
     *rowid = (*rowid & (INT64_MAX >> 1)) + 1;
-    int rc = ptab_prepare(t, &t->old, t->old ? NULL : old_sql(t));
+    int rc = ptab_prepare(t, &t->w->old, t->w->old ? NULL : old_sql(t));
     if (rc != SQLITE_OK) return rc;
-    sqlite3_bind_int64(t->old, 1, *rowid);
-    rc = sqlite3_step(t->old);
-    sqlite3_reset(t->old);
+    sqlite3_bind_int64(t->w->old, 1, *rowid);
+    rc = sqlite3_step(t->w->old);
+    sqlite3_reset(t->w->old);
     if (rc == SQLITE_DONE) return SQLITE_OK;
   }
   return SQLITE_FULL;
@@ -61,15 +88,16 @@ static int random_rowid(struct ptab *t, int64_t *rowid) {
 
 /* SQLite's own choice of the next rowid. */
 static int next_rowid(struct ptab *t, int64_t *rowid) {
-  char *sql = t->next ? NULL : t->d.autoincrement
+  char *sql = t->w->next ? NULL : t->d.autoincrement
     ? sqlite3_mprintf("SELECT max(coalesce((SELECT max(\"%w\") FROM %s),0),coalesce((SELECT seq FROM %s.sqlite_sequence WHERE name='%q" PROTECT_SUFFIX "'),0))",
                       t->key, t->shadow, t->schema, t->d.table)
     : sqlite3_mprintf("SELECT coalesce(max(\"%w\"),0) FROM %s", t->key, t->shadow);   /* -1 is followed by 0 */
-  int rc = ptab_prepare(t, &t->next, sql);
+  int rc = ptab_prepare(t, &t->w->next, sql);
   if (rc != SQLITE_OK) return rc;
-  if (sqlite3_step(t->next) != SQLITE_ROW) return ptab_shadow_error(t);
-  int64_t max = sqlite3_column_int64(t->next, 0);
-  sqlite3_reset(t->next);
+  if (sqlite3_step(t->w->next) != SQLITE_ROW) rc = ptab_shadow_error(t);
+  int64_t max = rc == SQLITE_OK ? sqlite3_column_int64(t->w->next, 0) : 0;
+  sqlite3_reset(t->w->next);
+  if (rc != SQLITE_OK) return rc;
   if (max == INT64_MAX) rc = t->d.autoincrement ? SQLITE_FULL : random_rowid(t, rowid);
   if (rc == SQLITE_FULL) return ptab_fail(t, rc, "database or disk is full");
   if (max == INT64_MAX) return rc;
@@ -116,16 +144,23 @@ static int generated_error(struct ptab *t, const char *verb, const struct pcol *
 
 static int filled(const struct pcol *c) { return (c->flags & (PCOL_NOTNULL | PCOL_ROWID | PCOL_GENERATED)) == PCOL_NOTNULL; }
 
+static void keep_none(struct ptab *t) {
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (t->w->keep[i] == NULL) continue;
+    sqlite3_finalize(t->w->keep[i]);
+    t->w->keep[i] = NULL;
+  }
+}
+
 /* The sealed values of an INSERT: defaults, affinity. *missing: the first column that is NULL and may not be. */
 static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
-  struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
-  sqlite3_stmt **keep = calloc((size_t)t->sealed + 1, sizeof *keep);
-  int rc = x && keep ? SQLITE_OK : SQLITE_NOMEM, n = 0;
+  struct value *x = t->w->x;
+  int rc = SQLITE_OK, n = 0;
   for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
     sqlite3_value *v = argv[2 + i];
     int null = sqlite3_value_type(v) == SQLITE_NULL, sealed = (c->flags & PCOL_SEALED) != 0;
-    if (null && *c->dflt && sealed) rc = default_value(t, c, &keep[n], &v);
+    if (null && *c->dflt && sealed) rc = default_value(t, c, &t->w->keep[i], &v);
     if (rc == SQLITE_OK && sealed) {
       x[n] = affinity_stored(v, c);
       null = x[n].type == VALUE_NULL;
@@ -135,9 +170,7 @@ static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, con
     if (*missing == NULL && null && (sealed || !*c->dflt) && filled(c)) *missing = c;
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
-  for (int i = 0; keep && i < t->sealed; i++) sqlite3_finalize(keep[i]);
-  free(keep);
-  free(x);
+  keep_none(t);
   return rc;
 }
 
@@ -149,45 +182,44 @@ static int notnull_error(struct ptab *t, const struct pcol *c) {
 
 /* Runs the shadow's statement. A row with a missing value goes without its box, which the shadow refuses where a plain table
  * would refuse the value: after the triggers that come first. */
-static int write_row(struct ptab *t, sqlite3_stmt *st, const struct buf *box, const struct pcol *missing) {
+static int write_row(struct ptab *t, sqlite3_stmt *st, const struct buf *box /* NULL: stays */, const struct pcol *missing) {
   if (missing) sqlite3_bind_null(st, 2);
-  else if (box->n) sqlite3_bind_blob64(st, 2, box->p, box->n, SQLITE_STATIC);
+  else if (box) sqlite3_bind_blob64(st, 2, box->p, box->n, SQLITE_STATIC);
   int rc = ptab_run(t, st);
   return missing && rc == SQLITE_CONSTRAINT_NOTNULL ? notnull_error(t, missing) : rc;
 }
 
 static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv, sqlite3_int64 *rowid) {
-  struct buf row = { 0 }, box = { 0 };
+  struct buf *row = &t->w->row, *box = &t->w->box;
   int replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE;
   int64_t id = 0;
   const struct pcol *missing = NULL;
   int rc = insert_rowid(t, argv, &id);
-  if (rc == SQLITE_OK) rc = insert_row(t, argv, &row, &missing);
-  if (rc == SQLITE_OK) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, id, &row, &box));
+  if (rc == SQLITE_OK) rc = insert_row(t, argv, row, &missing);
+  if (rc == SQLITE_OK) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, id, row, box));
+  buf_reset(row);
   replace = replace && !missing;                      /* which would put the box's own default */
-  sqlite3_stmt **st = replace ? &t->replace : &t->insert;
+  sqlite3_stmt **st = replace ? &t->w->replace : &t->w->insert;
   if (rc == SQLITE_OK) rc = ptab_prepare(t, st, *st ? NULL : insert_sql(t, replace));
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(*st, 1, id);
     for (uint32_t i = 0; i < t->d.columns; i++)
       if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
-    rc = write_row(t, *st, &box, missing);
+    rc = write_row(t, *st, box, missing);
   }
   *rowid = id;
-  buf_free(&row);
-  buf_free(&box);
   return rc;
 }
 
-/* The values of a row as it is now; they borrow from t->scratch. SQLITE_DONE: an earlier row of the same UPDATE replaced it. */
+/* The values of a row as it is now; they borrow from t->w->scratch. SQLITE_DONE: an earlier row of the same UPDATE replaced it. */
 static int old_values(struct ptab *t, struct session *s, int64_t rowid, struct value *v) {
-  int rc = ptab_prepare(t, &t->old, t->old ? NULL : old_sql(t));
+  int rc = ptab_prepare(t, &t->w->old, t->w->old ? NULL : old_sql(t));
   if (rc != SQLITE_OK) return rc;
-  sqlite3_bind_int64(t->old, 1, rowid);
-  rc = sqlite3_step(t->old);
+  sqlite3_bind_int64(t->w->old, 1, rowid);
+  rc = sqlite3_step(t->w->old);
   if (rc != SQLITE_ROW && rc != SQLITE_DONE) rc = ptab_shadow_error(t);
-  if (rc == SQLITE_ROW) rc = ptab_error(t, row_values(t, s, rowid, sqlite3_column_blob(t->old, 0), (size_t)sqlite3_column_bytes(t->old, 0), &t->scratch, v));
-  sqlite3_reset(t->old);
+  if (rc == SQLITE_ROW) rc = ptab_error(t, row_values(t, s, rowid, sqlite3_column_blob(t->w->old, 0), (size_t)sqlite3_column_bytes(t->w->old, 0), &t->w->scratch, v));
+  sqlite3_reset(t->w->old);
   return rc;
 }
 
@@ -199,23 +231,21 @@ static int replaced_null(struct ptab *t, const struct pcol *c, sqlite3_stmt **ke
 
 /* The new box of an UPDATE: unchanged sealed values come from the old one. */
 static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
-  struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
-  sqlite3_stmt **keep = calloc(t->d.columns, sizeof *keep);
-  int rc = x && keep ? old_values(t, s, from, x) : SQLITE_NOMEM;
+  struct value *x = t->w->x;
+  int rc = old_values(t, s, from, x);
   for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
     sqlite3_value *v = argv[2 + i];
     if (sqlite3_value_nochange(v)) continue;
-    rc = replaced_null(t, c, &keep[i], &v);
+    rc = replaced_null(t, c, &t->w->keep[i], &v);
     if (rc == SQLITE_OK && *missing == NULL && sqlite3_value_type(v) == SQLITE_NULL && filled(c)) *missing = c;
     if (rc != SQLITE_OK || !(c->flags & PCOL_SEALED)) continue;
     x[t->place[i]] = affinity_stored(v, c);
     rc = strict_error(t, c, &x[t->place[i]]);
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
-  for (uint32_t i = 0; keep && i < t->d.columns; i++) sqlite3_finalize(keep[i]);
-  free(keep);
-  free(x);
+  keep_none(t);
+  buf_reset(&t->w->scratch);
   return rc;
 }
 
@@ -223,12 +253,9 @@ enum { CHANGE_SEAL = 1, CHANGE_REPLACE = 2, CHANGE_ROWID = 4 };
 
 /* UPDATE sets only the columns that change, so that UPDATE OF triggers and foreign keys see what a plain table shows them. */
 static int update_prepare(struct ptab *t, const uint8_t *mask) {
-  if (t->update && memcmp(mask, t->update_mask, t->d.columns + 1) == 0) {
-    sqlite3_reset(t->update);
-    return SQLITE_OK;
-  }
-  sqlite3_finalize(t->update);
-  t->update = NULL;
+  if (t->w->update && memcmp(mask, t->w->update_mask, t->d.columns + 1) == 0) return SQLITE_OK;
+  sqlite3_finalize(t->w->update);
+  t->w->update = NULL;
   sqlite3_str *s = sqlite3_str_new(NULL);
   int n = 0;
   sqlite3_str_appendf(s, "UPDATE%s %s SET ", mask[t->d.columns] & CHANGE_REPLACE ? " OR REPLACE" : "", t->shadow);
@@ -238,8 +265,8 @@ static int update_prepare(struct ptab *t, const uint8_t *mask) {
   if (mask[t->d.columns] & CHANGE_ROWID) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->key, (int)t->d.columns + 3);
   if (n == 0) sqlite3_str_appendf(s, "\"%w\"=\"%w\"", t->key, t->key);
   sqlite3_str_appendf(s, " WHERE \"%w\"=?1", t->key);
-  memcpy(t->update_mask, mask, t->d.columns + 1);
-  return ptab_prepare(t, &t->update, sqlite3_str_finish(s));
+  memcpy(t->w->update_mask, mask, t->d.columns + 1);
+  return ptab_prepare(t, &t->w->update, sqlite3_str_finish(s));
 }
 
 /* UPDATE … FROM gives every column as if it were set: those that stay as they are leave the mask. */
@@ -296,33 +323,32 @@ static int change_mask(struct ptab *t, sqlite3_value **argv, uint8_t *mask, int6
 }
 
 static int write_change(struct ptab *t, struct session *s, int keyed, sqlite3_value **argv) {
-  struct buf row = { 0 }, box = { 0 };
+  struct buf *row = &t->w->row, *box = &t->w->box;
   const struct pcol *missing = NULL;
   uint8_t mask[PROTECT_COLUMNS + 1] = { 0 }, *does = &mask[t->d.columns];
   int64_t from = sqlite3_value_int64(argv[0]), to = from;
   int rc = change_mask(t, argv, mask, &to);
   if (rc == SQLITE_OK && *does & CHANGE_SEAL && !keyed) rc = ptab_error(t, DMP_E_NO_TABLE_KEY);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, &row, &missing);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, to, &row, &box));
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, row, &missing);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, to, row, box));
+  buf_reset(row);
   if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !missing) *does |= CHANGE_REPLACE;
   if (rc == SQLITE_OK) rc = update_prepare(t, mask);
   if (rc == SQLITE_OK) {
-    sqlite3_bind_int64(t->update, 1, from);
-    if (*does & CHANGE_ROWID) sqlite3_bind_int64(t->update, (int)t->d.columns + 3, to);
+    sqlite3_bind_int64(t->w->update, 1, from);
+    if (*does & CHANGE_ROWID) sqlite3_bind_int64(t->w->update, (int)t->d.columns + 3, to);
     for (uint32_t i = 0; i < t->d.columns; i++)
-      if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(t->update, (int)i + 3, argv[2 + i]);
-    rc = write_row(t, t->update, &box, missing);
+      if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(t->w->update, (int)i + 3, argv[2 + i]);
+    rc = write_row(t, t->w->update, *does & CHANGE_SEAL ? box : NULL, missing);
   }
-  buf_free(&row);
-  buf_free(&box);
   return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static int write_erase(struct ptab *t, int64_t rowid) {
-  int rc = ptab_prepare(t, &t->erase, t->erase ? NULL : sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
+  int rc = ptab_prepare(t, &t->w->erase, t->w->erase ? NULL : sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
   if (rc != SQLITE_OK) return rc;
-  sqlite3_bind_int64(t->erase, 1, rowid);
-  return ptab_run(t, t->erase);
+  sqlite3_bind_int64(t->w->erase, 1, rowid);
+  return ptab_run(t, t->w->erase);
 }
 
 /* A foreign key, a trigger's RAISE, a STRICT type ends the statement whatever its OR says: SQLite honours OR for codes of
@@ -335,15 +361,14 @@ static int whatever_or(struct ptab *t, int rc) {
 /* The checks of ptab_key, once a transaction: nobody else changes the file while this connection writes. */
 static int write_session(struct ptab *t, struct session **s, int *held) {
   *s = t->r->session;
-  *held = t->begun && t->checked && !t->c->unsettled && *s && (*s)->pid == getpid() && t->u->state == 1 && memcmp(t->u->login, (*s)->login_id, 16) == 0;
+  *held = t->begun && t->checked && ptab_key_kept(t, *s);
   if (*held) return DMP_OK;
   int e = ptab_key(t, s, held);
   t->checked = e == DMP_OK;
   return e;
 }
 
-int write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
-  struct ptab *t = (struct ptab *)base;
+static int write_any(struct ptab *t, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
   struct session *s;
   int keyed, rc;
   sqlite3_int64 last = sqlite3_last_insert_rowid(t->c->db);
@@ -356,4 +381,16 @@ int write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int
   sqlite3_set_last_insert_rowid(t->c->db, last);
   if (t->without_rowid) *rowid = last;                /* SQLite makes it last_insert_rowid(), which such a table leaves alone */
   return whatever_or(t, rc);
+}
+
+int write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
+  struct ptab *t = (struct ptab *)base;
+  struct writer *before = t->w, *w = t->depth < DEPTH ? writer_enter(t) : NULL;
+  if (w == NULL) return t->depth < DEPTH ? SQLITE_NOMEM : ptab_fail(t, SQLITE_ERROR, "too many levels of trigger recursion");
+  t->w = w;
+  t->depth++;
+  int rc = write_any(t, argc, argv, rowid);
+  t->depth--;
+  t->w = before;
+  return rc;
 }

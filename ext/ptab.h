@@ -27,6 +27,17 @@ struct reading {
   short at[PROTECT_COLUMNS];                          /* where a plain column stands in the SELECT; -1: not there */
 };
 
+/* What one write needs. A trigger of the shadow may write into the table while the statement that fired it runs: each depth has its
+ * own. */
+struct writer {
+  sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;   /* owned */
+  uint8_t *update_mask;                               /* owned: which columns the prepared UPDATE sets */
+  struct buf row, box, scratch;                       /* the row as it is sealed, its box, the row as it was */
+  struct value *x;                                    /* owned: sealed values, in box order */
+  sqlite3_stmt **keep;                                /* owned: whose values are borrowed; one for each column */
+  struct writer *deeper;                              /* owned */
+};
+
 struct ptab {
   sqlite3_vtab base;                                  /* base class, first */
   struct connection *c;                               /* borrowed */
@@ -38,11 +49,10 @@ struct ptab {
   int *place;                                         /* owned: where a column stands: in the box for sealed ones, among the plain ones */
   int sealed;                                         /* how many are */
   struct unlocked *u;                                 /* owned, locked */
-  struct buf scratch;                                 /* of point look-ups by writes */
   struct reading *pool[POOL];                         /* owned: idle statements of closed cursors */
   int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
-  sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;
-  uint8_t *update_mask;                               /* which columns the prepared UPDATE sets */
+  struct writer *writers, *w;                         /* owned; borrowed: the one of the write that runs, NULL when none does */
+  int depth;                                          /* of writes inside writes */
   double rows;                                        /* as the statistics say */
   struct pindex index[INDEXES]; int indexes;
 };
@@ -80,5 +90,6 @@ int  cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i);
 /* The sealed values of one box; they borrow from scratch. A row that was never sealed is a fault: every row has a box. */
 int  row_values(struct ptab *t, struct session *s, int64_t rowid, const void *box, size_t n, struct buf *scratch, struct value *v);
 
+void writer_free(struct writer *w);                                     /* with those deeper; NULL is harmless */
 int  write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
 #endif

@@ -518,6 +518,51 @@ class Protected(Case):
         self.c.execute("INSERT INTO letter(body) VALUES('suivant')")
         self.assertGreater(one(self.c, "SELECT id FROM letter WHERE body='suivant'"), 2)
 
+    def test_a_trigger_that_writes_its_own_table_fires_again_as_with_recursive_triggers(self):
+        plain = sqlite3.connect(':memory:', isolation_level=None)
+        plain.execute('PRAGMA recursive_triggers=ON')
+        for con in (plain, self.c):
+            con.executescript("""
+                CREATE TABLE own(id INTEGER PRIMARY KEY, a INTEGER, note TEXT);
+                CREATE TRIGGER own_i AFTER INSERT ON own WHEN new.a<4 BEGIN
+                  INSERT INTO own(a,note) VALUES(new.a+1,'inséré'); UPDATE own SET note='changé' WHERE id=new.id; END;
+                CREATE TRIGGER own_u AFTER UPDATE OF a ON own WHEN new.a<40 BEGIN UPDATE own SET a=new.a+10,note='suite' WHERE id=new.id+1; END;
+                CREATE TRIGGER own_d AFTER DELETE ON own BEGIN DELETE FROM own WHERE id=old.id+1 AND id<7; END""")
+        self.protect(None, 'own', 'note')
+        for sql in ("INSERT INTO own(a,note) VALUES(1,'un')", "INSERT INTO own(a,note) SELECT a,note FROM own", "UPDATE own SET a=9,note='neuf' WHERE id<3",
+                    'DELETE FROM own WHERE id=3'):
+            got = [(con.execute(sql), con.execute('SELECT * FROM own ORDER BY id').fetchall()) for con in (plain, self.c)]
+            self.assertEqual(got[0][1], got[1][1], sql)
+
+    def test_a_trigger_that_never_ends_is_told_and_changes_nothing(self):
+        self.c.executescript("CREATE TRIGGER l_u AFTER UPDATE ON letter BEGIN UPDATE letter SET n=n+1 WHERE id=new.id; END")
+        self.protect(None, 'letter', 'body')
+        self.assertEqual(error_of(self.c, "UPDATE letter SET body='autre' WHERE id=1"), 'too many levels of trigger recursion')
+        self.assertEqual(self.c.execute('SELECT body,n FROM letter WHERE id=1').fetchall(), [('lettre un', 1)])
+        self.c.execute("INSERT INTO letter VALUES(9,'encore',1)")
+        self.assertEqual(one(self.c, 'SELECT body FROM letter WHERE id=9'), 'encore')
+
+    def test_no_nonce_serves_twice(self):
+        self.protect(None, 'letter', 'body')
+        seen, insert = [], "INSERT INTO letter(body) VALUES('encore')"
+        boxes = lambda: [r[0] for r in self.p.raw().execute('SELECT _dmp FROM letter_dmp')]
+        for _ in range(3):                           # alone, in a transaction, in one that is rolled back, at once, and written again
+            self.c.execute(insert)
+            for end in ('COMMIT', 'ROLLBACK'):
+                self.c.execute('BEGIN')
+                for _ in range(150): self.c.execute(insert)
+                seen += [r[0] for r in self.c.execute('SELECT _dmp FROM letter_dmp')]
+                self.c.execute(end)
+            self.c.execute('INSERT INTO letter(body) SELECT body FROM letter')
+            seen += boxes()
+            self.c.execute("UPDATE letter SET body='autre'")
+            seen += boxes()
+            one(self.c, "SELECT dmp_rotate('letter')")
+            seen += boxes()
+        different = set(seen)                        # what stayed from one look to the next is one box
+        self.assertGreater(len(different), 5000)
+        self.assertEqual(len({box[2:14] for box in different}), len(different))
+
     def test_constraints_on_plain_columns_reach_the_shadow_and_explain_says_so(self):
         self.protect()
         plan = lambda sql: self.c.execute('EXPLAIN QUERY PLAN ' + sql, (None,) * sql.count('?')).fetchall()[0][3]
