@@ -346,14 +346,14 @@ static struct box_ad row_ad(const struct session *s, const struct protect_sub *s
 void protect_nonces_drop(struct protect_sub *sub) { sub->drawn = sub->left = 0; }
 
 /* Asking the system costs as much as sealing a short row, so each time twice as many are asked for; a lone row asks for its own. */
-static int nonce_next(struct protect_sub *sub, const uint8_t **nonce) {
+static int nonce_next(struct protect_sub *sub, size_t bytes, const uint8_t **nonce) {
   if (sub->left == 0) {
     sub->drawn = sub->drawn == 0 ? 1 : sub->drawn < PROTECT_NONCES ? 2 * sub->drawn : PROTECT_NONCES;
-    int e = random_bytes("nonce", sub->nonce, sub->drawn * sizeof *sub->nonce);
+    int e = random_bytes("nonce", sub->nonce, sub->drawn * bytes);
     if (e != DMP_OK) return e;
     sub->left = sub->drawn;
   }
-  *nonce = sub->nonce[--sub->left];
+  *nonce = sub->nonce + --sub->left * bytes;
   return DMP_OK;
 }
 
@@ -363,7 +363,7 @@ int protect_seal(struct session *s, const struct protect *p, const uint8_t key[3
   sub_ready(p, key, sub, rowid);
   struct box_ad ad = row_ad(s, sub, rowid);
   buf_reset(box);
-  int e = row->bad ? DMP_E_NOMEM : nonce_next(sub, &nonce);
+  int e = row->bad ? DMP_E_NOMEM : nonce_next(sub, suite_nonce_bytes(s->r->suite), &nonce);
   return e == DMP_OK ? box_seal_with(s->r->suite, &sub->key, &ad, row->p, row->n, PAD_PADME, nonce, box) : e;
 }
 

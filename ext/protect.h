@@ -58,7 +58,7 @@ struct protect_sub {
   uint8_t loc[16];
   struct suite_key key;
   size_t drawn, left;
-  uint8_t nonce[PROTECT_NONCES][SUITE_NONCE_XCHACHA];
+  uint8_t nonce[PROTECT_NONCES * SUITE_NONCE_XCHACHA];
 };
 void protect_nonces_drop(struct protect_sub *sub);    /* at the begin of each transaction: nothing is drawn ahead of what writes it */
 int  protect_seal(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
