@@ -89,7 +89,7 @@ int cursor_close(sqlite3_vtab_cursor *base) {
 static int cursor_step(struct pcursor *c) {
   struct ptab *t = (struct ptab *)c->base.pVtab;
   int rc = sqlite3_step(c->st);
-  c->opened = 0;
+  c->opened = c->numbered = 0;
   c->eof = rc != SQLITE_ROW;
   return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : ptab_shadow_error(t);
 }
@@ -126,8 +126,14 @@ int cursor_next(sqlite3_vtab_cursor *base) {
 
 int cursor_eof(sqlite3_vtab_cursor *base) { return ((struct pcursor *)base)->eof; }
 
+static int64_t row_number(struct pcursor *c) {
+  if (!c->numbered) c->rowid = sqlite3_column_int64(c->st, 0);
+  c->numbered = 1;
+  return c->rowid;
+}
+
 int cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out) {
-  *out = sqlite3_column_int64(((struct pcursor *)base)->st, 0);
+  *out = row_number((struct pcursor *)base);
   return SQLITE_OK;
 }
 
@@ -149,15 +155,15 @@ static int cursor_open_row(struct pcursor *c) {
   if (s == NULL || memcmp(t->u->login, s->login_id, 16) != 0 || t->u->state != 1) return DMP_E_NO_SESSION;   /* ended between two rows */
   sqlite3_value *box = sqlite3_column_value(c->st, 1);
   const void *p = sqlite3_value_blob(box);
-  int e = row_values(t, s, sqlite3_column_int64(c->st, 0), p, (size_t)sqlite3_value_bytes(box), &c->plain, c->v);
+  int e = row_values(t, s, row_number(c), p, (size_t)sqlite3_value_bytes(box), &c->plain, c->v);
   c->opened = e == DMP_OK;
   return e;
 }
 
 static int plain_result(struct ptab *t, struct pcursor *c, sqlite3_context *ctx, int i) {
   int at = c->q->at[i];
-  if (at == 0) {                                      /* the rowid */
-    sqlite3_result_int64(ctx, sqlite3_column_int64(c->st, 0));
+  if (at == 0) {
+    sqlite3_result_int64(ctx, row_number(c));
     return SQLITE_OK;
   }
   if (at < 0) return ptab_fail(t, SQLITE_INTERNAL, "a column is read that the plan left out");

@@ -60,7 +60,8 @@ struct pcursor {
   sqlite3_vtab_cursor base;                           /* base class, first */
   struct reading *q;                                  /* owned while open */
   sqlite3_stmt *st;                                   /* borrowed from q */
-  int eof, opened;
+  int eof, opened, numbered;
+  int64_t rowid;                                      /* of the row, once numbered */
   int asked, keyed;                                   /* ptab_key was asked in this run of the statement; the login holds the key */
   struct buf plain;                                   /* the opened row */
   const uint8_t *row; size_t row_len;

@@ -16,6 +16,7 @@ _Static_assert(SUITE_TAG == crypto_aead_aes256gcm_ABYTES, "tag of suite 1");
 _Static_assert(SUITE_TAG == crypto_aead_xchacha20poly1305_ietf_ABYTES, "tag of suite 2");
 _Static_assert(SUITE_NONCE_AES == crypto_aead_aes256gcm_NPUBBYTES, "nonce of suite 1");
 _Static_assert(SUITE_NONCE_XCHACHA == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "nonce of suite 2");
+_Static_assert(SUITE_EPHEMERAL == crypto_scalarmult_BYTES, "ephemeral key of suite 0x12");
 _Static_assert(SUITE_PRF == crypto_shorthash_siphashx24_BYTES, "PRF output");
 _Static_assert(SUITE_PRF == crypto_shorthash_siphashx24_KEYBYTES, "PRF key");
 _Static_assert(SUITE_SIG == crypto_sign_BYTES, "signature");
@@ -32,15 +33,6 @@ int suite_start(void) {
 }
 
 int suite_has_aes(void) { return crypto_aead_aes256gcm_is_available(); }
-
-size_t suite_nonce_bytes(int suite) {
-  switch (suite) {
-    case SUITE_AES: return SUITE_NONCE_AES;
-    case SUITE_XCHACHA: return SUITE_NONCE_XCHACHA;
-    case SUITE_SEALED: return crypto_scalarmult_BYTES;
-    default: return 0;
-  }
-}
 
 void suite_key_set(struct suite_key *k, const uint8_t key[SUITE_KEY]) {
   memcpy(k->key, key, SUITE_KEY);
