@@ -1,17 +1,25 @@
-/* conversion.h: what the files of a conversion share: convert.c the verbs, conversion.c the table as it is, steps.c the steps.
+/* conversion.h: what the files of a conversion share: convert.c the verbs, conversion.c the table as it is, steps.c the steps,
+ * rotate.c those about its key.
  * Owns: the state of one conversion.  Never: outlives the call that began it. */
 #ifndef CONVERSION_H
 #define CONVERSION_H
 #include "connection.h"
 #include "protect.h"
 
+/* What is told on stderr of a long conversion, when the application asked for it. */
+struct progress { int on; int64_t done, total, told; /* ms of the last line */ };
+
 /* What runs inside one conversion; found by the row functions through the connection. */
 struct conversion {
   struct session *s;
   struct record *r;
+  const char *table;                                  /* borrowed: the protected table that it is about; NULL: one to be protected */
   struct protect d;
-  uint8_t *key;                                       /* locked, 2 × 32: the key, and on rotation the one before */
-  struct protect_sub sub, old_sub;
+  struct protect_keys *keys;                          /* locked, two: those that open, those that seal */
+  int batch, finished;                                /* of a rotation: rows in one transaction, 0 all; whether no row is left */
+  const uint8_t *without;                             /* who loses the key in it; NULL */
+  int64_t *readers; size_t readers_n;                 /* owned: who gets the key at once */
+  struct progress progress;
   int e;                                              /* what a row function failed with */
   int strict, rebuild;                                /* STRICT; the shadow gets a primary key of its own */
   int64_t seq;                                        /* AUTOINCREMENT: the highest rowid ever; -1: no row in sqlite_sequence */
@@ -29,6 +37,11 @@ int  conversion_children(struct conversion *c);
 
 int  steps_protect(struct conversion *c);
 int  steps_unprotect(struct conversion *c);
+/* Rows sealed again under the key that is to be live: all of them under a new one, or the next batch of a rotation. */
 int  steps_rotate(struct conversion *c);
+int  steps_rewrap(struct conversion *c);                                /* the keys, to each reader's certificate of today */
+int  steps_sign(struct conversion *c);                                  /* the views and triggers as they are now */
+int  steps_progress_begin(struct conversion *c);                        /* counts, where the application wants to be told */
+void steps_progress(struct conversion *c, int rows);                    /* so many rows more are done */
 int  steps_statistics(struct conversion *c, const char *from, const char *to);   /* they follow a table that was renamed */
 #endif

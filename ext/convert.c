@@ -5,6 +5,8 @@
 #include "memory.h"
 #include "protect_ddl.h"
 #include "watch.h"
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
@@ -19,8 +21,9 @@ static void row_seal(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     return;
   }
   int e = affinity_pack(&c->d, argv + 1, &row);
-  if (e == DMP_OK) e = protect_seal(c->s, &c->d, c->key, &c->sub, sqlite3_value_int64(argv[0]), &row, &box);
+  if (e == DMP_OK) e = protect_seal(c->s, &c->d, &c->keys[1], sqlite3_value_int64(argv[0]), &row, &box);
   if (e == DMP_OK) sqlite3_result_blob64(ctx, box.p, box.n, SQLITE_TRANSIENT);
+  if (e == DMP_OK) steps_progress(c, 1);
   else {
     c->e = e;
     sqlite3_result_error_code(ctx, SQLITE_ABORT);
@@ -42,17 +45,17 @@ static void row_turn(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     return;
   }
   int64_t rowid = sqlite3_value_int64(argv[0]);
-  int e = protect_open(c->s, &c->d, c->key + 32, &c->old_sub, rowid, sqlite3_value_blob(argv[1]), (size_t)sqlite3_value_bytes(argv[1]), &scratch,
-                       &row, &n);
+  int e = protect_open(c->s, &c->d, &c->keys[0], rowid, sqlite3_value_blob(argv[1]), (size_t)sqlite3_value_bytes(argv[1]), &scratch, &row, &n);
   if (e == DMP_OK && argc == 2) {
     buf_put(&plain, row, n);
-    e = protect_seal(c->s, &c->d, c->key, &c->sub, rowid, &plain, &box);
+    e = protect_seal(c->s, &c->d, &c->keys[1], rowid, &plain, &box);
     if (e == DMP_OK) sqlite3_result_blob64(ctx, box.p, box.n, SQLITE_TRANSIENT);
   } else if (e == DMP_OK) {
     int want = sqlite3_value_int(argv[2]);
     e = row_get(row, n, v, PROTECT_COLUMNS, &count, &used);
     if (e == DMP_OK && (size_t)want < count) affinity_result(ctx, &v[want]);
   }
+  if (argc == 2 || sqlite3_value_int(argv[2]) == 0) steps_progress(c, 1);
   if (e != DMP_OK) {
     c->e = record_fault(c->r, e, c->d.table, rowid);
     sqlite3_result_error_code(ctx, SQLITE_ABORT);
@@ -101,40 +104,65 @@ static int check_alone(sqlite3 *db) {
   return DMP_OK;
 }
 
-/* Whole or not at all, under the switches. */
-static int whole(struct conversion *c, int (*steps)(struct conversion *c)) {
+/* A transaction of its own holds the write lock from the start: what is read in it stays true. Inside the application's: a savepoint. */
+static int transaction_open(struct conversion *c, int own) {
+  int rc = sqlite3_exec(c->r->db, own ? "BEGIN IMMEDIATE" : "SAVEPOINT dmp_convert", NULL, NULL, NULL);
+  if (rc == SQLITE_OK) return DMP_OK;
+  int e = record_sql_fault(c->r);
+  return conversion_named(c, e, "%s", sqlite3_errmsg(c->r->db));
+}
+
+static int transaction_close(struct conversion *c, int own, int e) {
   sqlite3 *db = c->r->db;
-  struct switches w;
-  int e = check_alone(db);
-  if (e == DMP_OK && sqlite3_exec(db, "SAVEPOINT dmp_convert", NULL, NULL, NULL) != SQLITE_OK) e = DMP_E_TABLE_BUSY;
-  if (e != DMP_OK) return e;
-  struct connection *cn = c->r->connection;
-  switches_on(db, &w);
-  cn->conversion = c;
-  e = steps(c);
-  if (e == DMP_E_SQL) conversion_named(c, e, "%s", sqlite3_errmsg(db));   /* before rolling back says something else */
-  cn->conversion = NULL;
-  switches_back(db, &w);
   struct fault f = c->r->fault;
-  if (e != DMP_OK) sqlite3_exec(db, "ROLLBACK TO dmp_convert", NULL, NULL, NULL);
-  if (sqlite3_exec(db, "RELEASE dmp_convert", NULL, NULL, NULL) != SQLITE_OK && e == DMP_OK) {   /* which was the commit */
+  if (e == DMP_OK && sqlite3_exec(db, own ? "COMMIT" : "RELEASE dmp_convert", NULL, NULL, NULL) != SQLITE_OK) {
     e = record_sql_fault(c->r);
     f = c->r->fault;
     conversion_named(c, e, "%s", sqlite3_errmsg(db));
-    sqlite3_exec(db, "ROLLBACK TO dmp_convert; RELEASE dmp_convert", NULL, NULL, NULL);
   }
+  if (e != DMP_OK) sqlite3_exec(db, own ? "ROLLBACK" : "ROLLBACK TO dmp_convert; RELEASE dmp_convert", NULL, NULL, NULL);
   c->r->fault = f;
   return e;
 }
 
-static int begin(struct conversion *c, struct session *s) {
+/* The description and the keys of the protected table, as they are under the lock. */
+static int load(struct conversion *c) {
+  int e = session_use(c->r, &c->s);
+  protect_free(&c->d);
+  if (e == DMP_OK && (e = protect_get(c->r, c->table, &c->d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;
+  if (e == DMP_OK) e = protect_again(c->s, &c->d);
+  if (e == DMP_OK) e = protect_key(c->s, &c->d, c->keys);
+  return e;
+}
+
+/* Whole or not at all, under the switches. */
+static int whole(struct conversion *c, int (*steps)(struct conversion *c)) {
+  sqlite3 *db = c->r->db;
+  struct switches w;
+  int own = sqlite3_get_autocommit(db), e = check_alone(db);
+  if (e == DMP_OK) e = transaction_open(c, own);
+  if (e != DMP_OK) return e;
+  struct connection *cn = c->r->connection;
+  switches_on(db, &w);
+  cn->conversion = c;
+  e = c->table ? load(c) : DMP_OK;
+  if (e == DMP_OK) e = steps_progress_begin(c);
+  if (e == DMP_OK) e = steps(c);
+  if (e == DMP_E_SQL) conversion_named(c, e, "%s", sqlite3_errmsg(db));   /* before rolling back says something else */
+  cn->conversion = NULL;
+  switches_back(db, &w);
+  return transaction_close(c, own, e);
+}
+
+static int begin(struct conversion *c, struct session *s, const char *table) {
   memset(c, 0, sizeof *c);
   c->s = s;
   c->r = s->r;
+  c->table = table;
   *c->r->detail = 0;
   c->last = sqlite3_last_insert_rowid(s->r->db);
-  c->key = memory_new(64);
-  return c->key ? DMP_OK : DMP_E_LOCK;
+  c->keys = memory_new(2 * sizeof *c->keys);
+  return c->keys ? DMP_OK : DMP_E_LOCK;
 }
 
 static void end(struct conversion *c) {
@@ -142,9 +170,8 @@ static void end(struct conversion *c) {
   session_stale(c->s);
   sqlite3_set_last_insert_rowid(c->r->db, c->last);
   protect_free(&c->d);
-  memory_free(c->key);
-  bytes_wipe(&c->sub, sizeof c->sub);
-  bytes_wipe(&c->old_sub, sizeof c->old_sub);
+  memory_free(c->keys);
+  free(c->readers);
 }
 
 /* ---- options: name=value, with commas between ---- */
@@ -156,45 +183,68 @@ static int take_without_key(struct conversion *c, const char *v, size_t n) {
   return DMP_OK;
 }
 
-static const struct { const char *name; int (*take)(struct conversion *c, const char *v, size_t n); } OPTIONS[] = {
-  { "without_key", take_without_key },
+static int take_progress(struct conversion *c, const char *v, size_t n) {
+  if (n != 1 || (*v != '0' && *v != '1')) return DMP_E_OPTION;
+  c->progress.on = *v == '1';
+  return DMP_OK;
+}
+
+/* Ids of principals, '|' between them. */
+static int take_readers(struct conversion *c, const char *v, size_t n) {
+  const char *end = v + n;
+  while (v < end) {
+    char *after;
+    errno = 0;
+    long long id = strtoll(v, &after, 10);
+    if (after == v || after > end || errno || id <= 0 || (after < end && (*after != '|' || after + 1 == end))) return DMP_E_OPTION;
+    int64_t *more = realloc(c->readers, (c->readers_n + 1) * sizeof *more);
+    if (more == NULL) return DMP_E_NOMEM;
+    c->readers = more;
+    c->readers[c->readers_n++] = id;
+    v = after + (after < end);
+  }
+  return n ? DMP_OK : DMP_E_OPTION;
+}
+
+typedef int take_option(struct conversion *c, const char *v, size_t n);
+enum { AT_PROTECT = 1, LATER = 2 };                   /* when an option may be given: to dmp_protect, to the other verbs */
+static const struct { const char *name; int when; take_option *take; } OPTIONS[] = {
+  { "without_key", AT_PROTECT, take_without_key }, { "readers", AT_PROTECT, take_readers }, { "progress", AT_PROTECT | LATER, take_progress },
 };
 
-static int take_options(struct conversion *c, const char *o) {
+static int take_options(struct conversion *c, const char *o, int when) {
   while (o && *o) {
     size_t n = strcspn(o, ","), k = strcspn(o, "="), i = 0;
     while (i < sizeof OPTIONS / sizeof *OPTIONS && (strlen(OPTIONS[i].name) != k || strncmp(OPTIONS[i].name, o, k) != 0)) i++;
-    int e = k < n && i < sizeof OPTIONS / sizeof *OPTIONS ? OPTIONS[i].take(c, o + k + 1, n - k - 1) : DMP_E_OPTION;
+    int e = k < n && i < sizeof OPTIONS / sizeof *OPTIONS && OPTIONS[i].when & when ? OPTIONS[i].take(c, o + k + 1, n - k - 1) : DMP_E_OPTION;
     if (e != DMP_OK) return e;
     o += n + (o[n] == ',');
   }
   return DMP_OK;
 }
 
-static int sign_again(struct session *s, const char *table) {
-  struct protect d;
-  uint8_t key[32];
-  int e = protect_get(s->r, table, &d);
-  if (e == DMP_E_NOT_FOUND) return DMP_E_NOT_PROTECTED;
-  if (e == DMP_OK) e = protect_key(s, &d, key);
-  if (e == DMP_OK) e = watch_hash(s->r, d.table, d.watched);
-  if (e == DMP_OK) e = protect_put(s, &d);
-  bytes_wipe(key, sizeof key);
-  protect_free(&d);
+/* ---- the verbs ---- */
+
+static int on_protected(struct session *s, const char *table, const char *options, int (*steps)(struct conversion *c)) {
+  struct conversion c;
+  int e = begin(&c, s, table);
+  if (e == DMP_OK) e = take_options(&c, options, LATER);
+  if (e == DMP_OK) e = whole(&c, steps);
+  end(&c);
   return e;
 }
 
 int convert_protect(struct session *s, const char *table, const char *columns, const char *options) {
   struct conversion c;
   struct protect known;
-  if (columns == NULL) return sign_again(s, table);
+  if (columns == NULL) return on_protected(s, table, NULL, steps_sign);
   if (s->me.kind != KIND_PROFESSIONAL && s->me.kind != KIND_AUTHORITY) return DMP_E_NOT_ALLOWED;
   int e = protect_get(s->r, table, &known);
   protect_free(&known);
   if (e == DMP_OK) return DMP_E_PROTECTED;
   if (e != DMP_E_NOT_FOUND) return e;
-  e = begin(&c, s);
-  if (e == DMP_OK) e = take_options(&c, options);
+  e = begin(&c, s, NULL);
+  if (e == DMP_OK) e = take_options(&c, options, AT_PROTECT);
   if (e == DMP_OK) e = conversion_table(&c, table);
   if (e == DMP_OK) e = conversion_columns(&c, columns);
   if (e == DMP_OK) e = conversion_indexes(&c);
@@ -204,59 +254,97 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
   return e;
 }
 
-static int with_key(struct session *s, const char *table, struct conversion *c) {
-  int e = begin(c, s);
-  if (e == DMP_OK && (e = protect_get(s->r, table, &c->d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;
-  return e == DMP_OK ? protect_key(s, &c->d, c->key) : e;
+int convert_unprotect(struct session *s, const char *table, const char *options) { return on_protected(s, table, options, steps_unprotect); }
+
+int convert_rewrap(struct session *s, const char *table) { return on_protected(s, table, NULL, steps_rewrap); }
+
+enum { BATCH = 4096, REST_MS = 2 };
+
+/* In batches, each a transaction: killed or refused at any of them, the next call goes on. Between two others may write. */
+static int rotate_batches(struct conversion *c) {
+  int e;
+  c->batch = BATCH;
+  while ((e = whole(c, steps_rotate)) == DMP_OK && !c->finished) sqlite3_sleep(REST_MS);
+  return e;
 }
 
-int convert_unprotect(struct session *s, const char *table) {
+int convert_rotate(struct session *s, const char *table, const char *options) {
   struct conversion c;
-  int e = with_key(s, table, &c);
-  if (e == DMP_OK) memcpy(c.key + 32, c.key, 32);
-  c.rebuild = e == DMP_OK && strcmp(protect_rowid(&c.d), PROTECT_ID) == 0;
-  if (e == DMP_OK) e = whole(&c, steps_unprotect);
+  int e = begin(&c, s, table);
+  if (e == DMP_OK) e = take_options(&c, options, LATER);
+  if (e == DMP_OK) e = sqlite3_get_autocommit(s->r->db) ? rotate_batches(&c) : whole(&c, steps_rotate);
   end(&c);
   return e;
 }
 
 /* Inside the statement that takes a reader away, which is itself whole or not at all: a savepoint could not be opened there. */
-static int rotate_within(struct conversion *c) {
-  int was;
-  switch_set(c->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, &was);   /* no row changes for the practice */
-  c->r->connection->conversion = c;
-  int e = steps_rotate(c);
-  c->r->connection->conversion = NULL;
-  sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, was, NULL);
-  return e;
-}
-
-int convert_rotate(struct session *s, const char *table, const uint8_t *without) {
+int convert_withdraw(struct session *s, const char *table, const uint8_t principal[16]) {
   struct conversion c;
-  int e = with_key(s, table, &c);
-  if (e == DMP_OK && without) e = protect_withdraw(s, &c.d, without);
-  if (e == DMP_OK) e = without ? rotate_within(&c) : whole(&c, steps_rotate);
+  int was, e = begin(&c, s, table);
+  c.without = principal;
+  if (e == DMP_OK) e = load(&c);
+  if (e == DMP_OK) {
+    switch_set(c.r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, &was);   /* no row changes for the practice */
+    c.r->connection->conversion = &c;
+    e = steps_rotate(&c);
+    c.r->connection->conversion = NULL;
+    sqlite3_db_config(c.r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, was, NULL);
+  }
   end(&c);
   return e;
 }
 
-static int scrubbed(void *ctx, const struct protect *p) {
-  struct session *s = ctx;
+/* ---- remnants ---- */
+
+/* Which tables were due before the remnants went: what became due since stays so. */
+struct due { struct session *s; struct { int64_t id; uint8_t digest[32]; } *all; size_t n; };
+
+static int due_note(void *ctx, const struct protect *p) {
+  struct due *d = ctx;
+  void *more = realloc(d->all, (d->n + 1) * sizeof *d->all);
+  if (more == NULL) return DMP_E_NOMEM;
+  d->all = more;
+  d->all[d->n].id = p->id;
+  memcpy(d->all[d->n++].digest, p->digest, 32);
+  return DMP_OK;
+}
+
+static int due_done(void *ctx, const struct protect *p) {
+  const struct due *d = ctx;
   struct protect copy = *p;
   copy.scrub_due = 0;
-  return p->scrub_due ? protect_put(s, &copy) : DMP_OK;
+  for (size_t i = 0; p->scrub_due && i < d->n; i++)
+    if (d->all[i].id == p->id && memcmp(d->all[i].digest, p->digest, 32) == 0) return protect_put(d->s, &copy);
+  return DMP_OK;
+}
+
+static int scrub_file(struct record *r) {
+  sqlite3 *db = NULL;
+  int rc = sqlite3_open_v2(r->path, &db, SQLITE_OPEN_READWRITE, NULL);
+  if (rc == SQLITE_OK) sqlite3_busy_timeout(db, 5000);
+  if (rc == SQLITE_OK) rc = sqlite3_exec(db, "PRAGMA temp_store=MEMORY; VACUUM", NULL, NULL, NULL);
+  /* not the PRAGMA, which tells in a row that a reader kept the old pages */
+  if (rc == SQLITE_OK) rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  if (rc != SQLITE_OK) r->fault.sql_rc = rc;
+  sqlite3_close(db);
+  return rc == SQLITE_OK ? DMP_OK : rc == SQLITE_BUSY || rc == SQLITE_LOCKED ? DMP_E_TABLE_BUSY : DMP_E_SQL;
 }
 
 int convert_scrub(struct session *s) {
-  sqlite3 *db = NULL;
+  struct due d = { .s = s };
   if (!sqlite3_get_autocommit(s->r->db)) return DMP_E_TABLE_BUSY;
-  int rc = sqlite3_open_v2(s->r->path, &db, SQLITE_OPEN_READWRITE, NULL);
-  if (rc == SQLITE_OK) sqlite3_busy_timeout(db, 5000);
-  if (rc == SQLITE_OK) rc = sqlite3_exec(db, "PRAGMA temp_store=MEMORY; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
-  int busy = rc == SQLITE_BUSY || rc == SQLITE_LOCKED;
-  if (rc != SQLITE_OK) s->r->fault.sql_rc = rc;
-  sqlite3_close(db);
-  return rc == SQLITE_OK ? protect_each(s->r, scrubbed, s) : busy ? DMP_E_TABLE_BUSY : DMP_E_SQL;
+  int e = protect_each(s->r, due_note, &d);
+  if (e == DMP_OK) e = scrub_file(s->r);
+  if (e == DMP_OK && sqlite3_exec(s->r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) e = DMP_E_TABLE_BUSY;
+  else if (e == DMP_OK) {
+    e = protect_each(s->r, due_done, &d);
+    if (sqlite3_exec(s->r->db, e == DMP_OK ? "COMMIT" : "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK && e == DMP_OK) {
+      e = DMP_E_TABLE_BUSY;
+      sqlite3_exec(s->r->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+  }
+  free(d.all);
+  return e;
 }
 
 int convert_rename(struct session *s, struct protect *d, const char *name) {

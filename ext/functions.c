@@ -307,16 +307,24 @@ static void fn_protect(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 static void fn_unprotect(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct record *r = NULL;
   struct session *s;
-  int e = convert_begin(ctx, argc, argv, &r, &s);
-  if (e == DMP_OK) e = convert_unprotect(s, text_arg(argc, argv, 0));
+  int e = argc < 1 || argc > 2 ? DMP_E_ARGUMENT : convert_begin(ctx, argc, argv, &r, &s);
+  if (e == DMP_OK) e = convert_unprotect(s, text_arg(argc, argv, 0), text_arg(argc, argv, 1));
   convert_end(ctx, r, e);
 }
 
 static void fn_rotate(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct record *r = NULL;
   struct session *s;
+  int e = argc < 1 || argc > 2 ? DMP_E_ARGUMENT : convert_begin(ctx, argc, argv, &r, &s);
+  if (e == DMP_OK) e = convert_rotate(s, text_arg(argc, argv, 0), text_arg(argc, argv, 1));
+  convert_end(ctx, r, e);
+}
+
+static void fn_rewrap(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
   int e = convert_begin(ctx, argc, argv, &r, &s);
-  if (e == DMP_OK) e = convert_rotate(s, text_arg(argc, argv, 0), NULL);
+  if (e == DMP_OK) e = convert_rewrap(s, text_arg(argc, argv, 0));
   convert_end(ctx, r, e);
 }
 
@@ -342,8 +350,8 @@ static const struct { const char *name; int args; void (*fn)(sqlite3_context *, 
   { "dmp_create", -1, fn_create }, { "dmp_keygen", -1, fn_keygen }, { "dmp_login", -1, fn_login }, { "dmp_logout", -1, fn_logout },
   { "dmp_change_pin", 3, fn_change_pin }, { "dmp_unlock", 3, fn_unlock }, { "dmp_lock", 1, fn_lock }, { "dmp_read", -1, fn_read },
   { "dmp_filename", 1, fn_filename },
-  { "dmp_deposited_for", -1, fn_deposited_for }, { "dmp_protect", -1, fn_protect }, { "dmp_unprotect", 1, fn_unprotect },
-  { "dmp_rotate", 1, fn_rotate }, { "dmp_scrub", 0, fn_scrub },
+  { "dmp_deposited_for", -1, fn_deposited_for }, { "dmp_protect", -1, fn_protect }, { "dmp_unprotect", -1, fn_unprotect },
+  { "dmp_rotate", -1, fn_rotate }, { "dmp_rewrap", 1, fn_rewrap }, { "dmp_scrub", 0, fn_scrub },
 };
 
 int functions_register(struct connection *c) {

@@ -96,6 +96,7 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   if (p->ddl == NULL) return DMP_E_NOMEM;
   memcpy(p->ddl, ddl, ddl_len);
   p->ddl[ddl_len] = 0;
+  suite_hash(bytes, n, p->digest, 32);
   return DMP_OK;
 }
 
@@ -105,6 +106,17 @@ static int protect_signed(const struct record *r, const uint8_t *p, size_t n, st
   buf_put(over, r->id, 16);
   buf_put(over, p, n);
   return over->bad ? DMP_E_NOMEM : DMP_OK;
+}
+
+/* The signature of a description that was read from these bytes. */
+static int protect_proven(struct session *s, struct protect *p, const uint8_t *bytes, size_t n) {
+  struct buf over = { 0 };
+  const struct certificate *by = directory_by_hash(&s->dir, p->signer);
+  int e = by ? protect_signed(s->r, bytes, n - SUITE_SIG, &over) : DMP_E_PROTECT_BAD;
+  if (e == DMP_OK && suite_verify(by->sign_pk, over.p, over.n, bytes + n - SUITE_SIG) != DMP_OK) e = DMP_E_PROTECT_BAD;
+  p->proven = e == DMP_OK;
+  buf_free(&over);
+  return e;
 }
 
 int protect_put(struct session *s, struct protect *p) {
@@ -135,18 +147,12 @@ struct walk { int (*each)(void *ctx, const struct protect *p); void *ctx; struct
 
 static int walk_row(struct record *r, const struct walk *w, int64_t id, const uint8_t *bytes, size_t n) {
   struct protect p = { 0 };
-  struct buf over = { 0 };
   int e = protect_parse(bytes, n, &p);
   p.id = id;
-  if (e == DMP_OK && w->verify) {
-    const struct certificate *by = directory_by_hash(&w->verify->dir, p.signer);
-    e = by ? protect_signed(r, bytes, n - SUITE_SIG, &over) : DMP_E_PROTECT_BAD;
-    if (e == DMP_OK && suite_verify(by->sign_pk, over.p, over.n, bytes + n - SUITE_SIG) != DMP_OK) e = DMP_E_PROTECT_BAD;
-  }
+  if (e == DMP_OK && w->verify) e = protect_proven(w->verify, &p, bytes, n);
   if (e != DMP_OK) record_fault(r, e, "dmp_sealed", id);
   if (e == DMP_OK) e = w->each(w->ctx, &p);
   protect_free(&p);
-  buf_free(&over);
   return e;
 }
 
@@ -188,6 +194,43 @@ int protect_get(struct record *r, const char *table, struct protect *out) {
   return e == DMP_OK && !q.found ? DMP_E_NOT_FOUND : e;
 }
 
+/* What is new was signed by somebody of the directory, and describes the same columns. */
+static int again_take(struct session *s, struct protect *p, const uint8_t *bytes, size_t n) {
+  struct protect now = { 0 };
+  int e = protect_parse(bytes, n, &now);
+  if (e == DMP_OK) e = protect_proven(s, &now, bytes, n);
+  if (e == DMP_OK && (now.columns != p->columns || memcmp(now.c, p->c, p->columns * sizeof *p->c) != 0)) e = DMP_E_PROTECT_BAD;
+  if (e == DMP_OK) {
+    memcpy(p->kid, now.kid, 16);
+    memcpy(p->old_kid, now.old_kid, 16);
+    p->turned = now.turned;
+    p->scrub_due = now.scrub_due;
+    p->without_key = now.without_key;
+    memcpy(p->watched, now.watched, 32);
+    memcpy(p->signer, now.signer, 32);
+    memcpy(p->digest, now.digest, 32);
+    p->proven = 1;
+  }
+  protect_free(&now);
+  return e == DMP_OK || e == DMP_E_NOMEM ? e : record_fault(s->r, e, "dmp_sealed", p->id);
+}
+
+int protect_again(struct session *s, struct protect *p) {
+  uint8_t digest[32];
+  sqlite3_stmt *st = record_stmt(s->r, STMT_SEALED_BY_ID);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_int64(st, 1, p->id);
+  int rc = sqlite3_step(st), e = rc == SQLITE_ROW ? DMP_OK : rc == SQLITE_DONE ? DMP_E_NOT_PROTECTED : record_sql_fault(s->r);
+  if (e == DMP_OK) {
+    const uint8_t *bytes = sqlite3_column_blob(st, 0);
+    size_t n = (size_t)sqlite3_column_bytes(st, 0);
+    suite_hash(bytes, n, digest, 32);
+    if (!p->proven || memcmp(digest, p->digest, 32) != 0) e = again_take(s, p, bytes, n);
+  }
+  sqlite3_reset(st);
+  return e;
+}
+
 int protect_verify(struct session *s, const char *table) {
   struct named q = { table, NULL, 0 };
   const struct walk w = { take_named, &q, s };
@@ -206,53 +249,75 @@ static void reader_loc(const struct session *s, const struct protect *p, const u
   bytes_wipe(k, sizeof k);
 }
 
-/* Payload: key 32 · since 8 · giver's certificate hash 32 · signature 64 over label ‖ record ‖ table ‖ grantee ‖ kid ‖ since. */
-enum { READER_BYTES = 32 + 8 + 32 + SUITE_SIG, READER_OVER = sizeof READER_LABEL - 1 + 16 + 8 + 32 + 16 + 8 };
+/* A reader's row: a box sealed to the reader (live key 32 · old key 32), and behind it a note under KDF(live key, "reader note"), which
+ * every holder opens: since 8 · giver's certificate hash 32 · signature 64 over label ‖ record ‖ table ‖ grantee ‖ kid ‖ old kid ‖ since.
+ * Who does not hold the key can't write a note: a row that he plants for himself gets no key when the key turns. */
+enum { READER_KEYS = 64, READER_BOX = BOX_OVERHEAD_SEALED + READER_KEYS, READER_NOTE = 8 + 32 + SUITE_SIG, NOTE_FLAG = 2,
+       READER_OVER = sizeof READER_LABEL - 1 + 16 + 8 + 32 + 16 + 16 + 8 };
 
-static void reader_over(const struct record *r, const struct protect *p, const uint8_t grantee[32], const uint8_t kid[16], int64_t since,
-                        uint8_t out[READER_OVER]) {
+static void reader_over(const struct record *r, const struct protect *p, const uint8_t grantee[32], int64_t since, uint8_t out[READER_OVER]) {
   uint8_t *q = out;
   memcpy(q, READER_LABEL, sizeof READER_LABEL - 1);
   q += sizeof READER_LABEL - 1;
   memcpy(q, r->id, 16);
   le_put64(q + 16, (uint64_t)p->id);
   memcpy(q + 24, grantee, 32);
-  memcpy(q + 56, kid, 16);
-  le_put64(q + 72, (uint64_t)since);
+  memcpy(q + 56, p->kid, 16);
+  memcpy(q + 72, p->old_kid, 16);
+  le_put64(q + 88, (uint64_t)since);
 }
 
+/* Zero for no key. */
 static void key_kid(const uint8_t key[32], uint8_t kid[16]) {
   uint8_t k[32];
+  memset(kid, 0, 16);
+  if (suite_is_zero(key, 32)) return;
   suite_kdf_text(key, "kid", k);
   suite_hash(k, 32, kid, 16);
   bytes_wipe(k, sizeof k);
 }
 
-int protect_new_key(struct protect *p, uint8_t key[32]) {
-  int e = random_bytes("table key", key, 32);
-  if (e == DMP_OK) key_kid(key, p->kid);
+int protect_new_key(struct protect *p, struct protect_keys *k) {
+  int e = random_bytes("table key", k->live, 32);
+  k->live_sub.ready = 0;
+  if (e == DMP_OK) key_kid(k->live, p->kid);
   return e;
 }
 
-static struct box_ad reader_ad(const struct record *r, int64_t row, const uint8_t *loc) {
-  return (struct box_ad){ .record = r->id, .kind = BOX_READER, .table = IN_READER, .id = row, .loc = loc };
+static struct box_ad reader_ad(const struct record *r, int64_t row, const uint8_t *loc, uint16_t flags) {
+  return (struct box_ad){ .record = r->id, .kind = BOX_READER, .table = IN_READER, .flags = flags, .id = row, .loc = loc };
 }
 
-int protect_give(struct session *s, const struct protect *p, const uint8_t key[32], const struct certificate *to) {
-  uint8_t loc[16], over[READER_OVER], sig[SUITE_SIG];
-  struct buf plain = { 0 }, box = { 0 };
-  int64_t row = 0, now = record_now();
-  reader_loc(s, p, to->principal, loc);
-  reader_over(s->r, p, to->hash, p->kid, now, over);
+static void note_key(const struct protect_keys *k, uint8_t key[32]) { suite_kdf_text(k->live, "reader note", key); }
+
+static int note_put(struct session *s, const struct protect *p, const struct protect_keys *k, const struct certificate *to, int64_t since,
+                    const struct box_ad *ad, struct buf *out) {
+  uint8_t over[READER_OVER], sig[SUITE_SIG], key[32];
+  struct buf plain = { 0 };
+  reader_over(s->r, p, to->hash, since, over);
   suite_sign(s->cred->sign_sk, over, sizeof over, sig);
-  buf_put(&plain, key, 32);
-  buf_u64(&plain, (uint64_t)now);
+  buf_u64(&plain, (uint64_t)since);
   buf_put(&plain, s->me.hash, 32);
   buf_put(&plain, sig, SUITE_SIG);
+  note_key(k, key);
+  int e = plain.bad ? DMP_E_NOMEM : box_seal(SUITE_XCHACHA, key, ad, plain.p, plain.n, PAD_NONE, NULL, out);
+  bytes_wipe(key, sizeof key);
+  buf_free(&plain);
+  return e;
+}
+
+int protect_give(struct session *s, const struct protect *p, const struct protect_keys *k, const struct certificate *to, int64_t since) {
+  uint8_t loc[16];
+  struct buf plain = { 0 }, box = { 0 };
+  int64_t row = 0;
+  reader_loc(s, p, to->principal, loc);
+  buf_put(&plain, k->live, 32);
+  buf_put(&plain, k->old, 32);
   int e = plain.bad ? DMP_E_NOMEM : protect_withdraw(s, p, to->principal);
   if (e == DMP_OK) e = record_random_id(&row);
-  struct box_ad ad = reader_ad(s->r, row, loc);
-  if (e == DMP_OK) e = box_seal_to(to->box_pk, NULL, &ad, plain.p, plain.n, PAD_NONE, &box);
+  const struct box_ad keys = reader_ad(s->r, row, loc, 0), note = reader_ad(s->r, row, loc, NOTE_FLAG);
+  if (e == DMP_OK) e = box_seal_to(to->box_pk, NULL, &keys, plain.p, plain.n, PAD_NONE, &box);
+  if (e == DMP_OK) e = note_put(s, p, k, to, since, &note, &box);
   if (e == DMP_OK) e = record_put(s->r, STMT_READER_PUT, loc, &box, row);
   buf_free(&plain);
   buf_free(&box);
@@ -267,51 +332,143 @@ int protect_withdraw(struct session *s, const struct protect *p, const uint8_t p
   return record_run(s->r, st);
 }
 
-static int reader_take(struct session *s, const struct protect *p, const uint8_t *b, size_t n, uint8_t key[32]) {
-  uint8_t over[READER_OVER], kid[16];
-  if (n != READER_BYTES) return DMP_E_TAMPERED;
-  const struct certificate *by = directory_by_hash(&s->dir, b + 40);
-  key_kid(b, kid);
-  reader_over(s->r, p, s->me.hash, kid, (int64_t)le_get64(b + 32), over);
-  if (by == NULL || suite_verify(by->sign_pk, over, sizeof over, b + 72) != DMP_OK) return DMP_E_GRANT_BAD;
-  if (memcmp(kid, p->kid, 16) != 0) return DMP_E_GRANT_STALE;
-  memcpy(key, b, 32);
-  return DMP_OK;
-}
+/* One row of dmp_reader, borrowed from its statement. */
+struct reader_row { int64_t id; const uint8_t *loc, *p; size_t n; };
 
-int protect_key(struct session *s, const struct protect *p, uint8_t key[32]) {
-  uint8_t loc[16];
+/* The note of a row proves that a holder gave the keys to a certificate of this principal. */
+static int note_take(struct session *s, const struct protect *p, const struct protect_keys *k, const struct reader_row *row,
+                     const uint8_t principal[16], int64_t *since) {
+  uint8_t key[32], over[READER_OVER];
   const uint8_t *b;
   size_t n;
-  reader_loc(s, p, s->cred->principal, loc);
-  sqlite3_stmt *st = record_stmt(s->r, STMT_READER_BY_LOC);
-  if (st == NULL) return record_sql_fault(s->r);
-  sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
-  int rc = sqlite3_step(st), e = DMP_E_NO_TABLE_KEY;
-  int64_t row = 0;
-  if (rc == SQLITE_ROW) {
-    row = sqlite3_column_int64(st, 0);
-    struct box_ad ad = reader_ad(s->r, row, loc);
-    s->boxes_opened++;
-    e = box_open_from(s->cred->box_sk, s->cred->box_pk, NULL, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &s->scratch,
-                      &b, &n);
-    if (e == DMP_OK) e = reader_take(s, p, b, n, key);
-  } else if (rc != SQLITE_DONE) {
-    e = record_sql_fault(s->r);
+  struct box_ad ad = reader_ad(s->r, row->id, row->loc, NOTE_FLAG);
+  if (row->n < READER_BOX) return DMP_E_READER_BAD;
+  note_key(k, key);
+  int e = session_open_box(s, key, &ad, row->p + READER_BOX, row->n - READER_BOX, &b, &n);
+  bytes_wipe(key, sizeof key);
+  if (e == DMP_E_NOMEM) return e;
+  const struct certificate *by = e == DMP_OK && n == READER_NOTE ? directory_by_hash(&s->dir, b + 8) : NULL;
+  if (by == NULL) return DMP_E_READER_BAD;
+  *since = (int64_t)le_get64(b);
+  for (size_t i = 0; i < s->dir.n; i++) {
+    const struct certificate *to = memcmp(s->dir.all[i].principal, principal, 16) == 0 ? directory_by_hash(&s->dir, s->dir.all[i].hash) : NULL;
+    if (to == NULL) continue;
+    reader_over(s->r, p, to->hash, *since, over);
+    if (suite_verify(by->sign_pk, over, sizeof over, b + 40) == DMP_OK) return DMP_OK;
   }
-  sqlite3_reset(st);
-  return e == DMP_OK || e == DMP_E_NO_TABLE_KEY || e == DMP_E_SQL ? e : record_fault(s->r, e, "dmp_reader", row);
+  return DMP_E_READER_BAD;
 }
 
-int protect_reads(struct session *s, const struct protect *p, const uint8_t principal[16]) {
+/* This login's own row. */
+static int reader_take(struct session *s, const struct protect *p, const struct reader_row *row, struct protect_keys *k) {
+  uint8_t kid[16], old_kid[16];
+  const uint8_t *b;
+  size_t n;
+  int64_t since;
+  struct box_ad ad = reader_ad(s->r, row->id, row->loc, 0);
+  if (row->n < READER_BOX) return DMP_E_READER_BAD;
+  s->boxes_opened++;
+  int e = box_open_from(s->cred->box_sk, s->cred->box_pk, NULL, &ad, row->p, READER_BOX, &s->scratch, &b, &n);
+  if (e != DMP_OK) return e;
+  if (n != READER_KEYS) return DMP_E_READER_BAD;
+  memcpy(k->live, b, 32);
+  memcpy(k->old, b + 32, 32);
+  k->live_sub.ready = k->old_sub.ready = 0;
+  key_kid(k->live, kid);
+  key_kid(k->old, old_kid);
+  if (memcmp(kid, p->kid, 16) != 0 || memcmp(old_kid, p->old_kid, 16) != 0) return DMP_E_READER_STALE;
+  return note_take(s, p, k, row, s->cred->principal, &since);
+}
+
+/* Calls try with each row of one principal until one is good: whoever writes the file may put others beside it. */
+struct reader_try { int (*go)(void *ctx, const struct reader_row *row); void *ctx; };
+
+static int reader_each(struct session *s, const struct protect *p, const uint8_t principal[16], const struct reader_try *t) {
   uint8_t loc[16];
   reader_loc(s, p, principal, loc);
   sqlite3_stmt *st = record_stmt(s->r, STMT_READER_BY_LOC);
-  if (st == NULL) return 0;
+  int rc = SQLITE_DONE, e = DMP_E_NOT_FOUND, first = DMP_E_NOT_FOUND;
+  int64_t bad = 0;
+  if (st == NULL) return record_sql_fault(s->r);
   sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
-  int yes = sqlite3_step(st) == SQLITE_ROW;
+  while (e != DMP_OK && e != DMP_E_NOMEM && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+    const struct reader_row row = { sqlite3_column_int64(st, 0), loc, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1) };
+    e = t->go(t->ctx, &row);
+    if (e == DMP_OK || first != DMP_E_NOT_FOUND) continue;
+    first = e;
+    bad = row.id;
+  }
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) e = first = record_sql_fault(s->r);
   sqlite3_reset(st);
-  return yes;
+  if (e == DMP_OK || e == DMP_E_NOMEM || first == DMP_E_NOT_FOUND || first == DMP_E_SQL) return e == DMP_OK || e == DMP_E_NOMEM ? e : first;
+  return record_fault(s->r, first, "dmp_reader", bad);
+}
+
+struct key_try { struct session *s; const struct protect *p; struct protect_keys *k; };
+
+static int key_row(void *ctx, const struct reader_row *row) {
+  struct key_try *t = ctx;
+  return reader_take(t->s, t->p, row, t->k);
+}
+
+int protect_key(struct session *s, const struct protect *p, struct protect_keys *k) {
+  struct key_try t = { s, p, k };
+  int e = reader_each(s, p, s->cred->principal, &(struct reader_try){ key_row, &t });
+  if (e != DMP_OK) bytes_wipe(k, sizeof *k);
+  if (e != DMP_E_NOT_FOUND) return e;
+  for (size_t i = 0; i < s->dir.n; i++)
+    if (protect_reads(s, p, s->dir.all[i].principal)) return DMP_E_NO_TABLE_KEY;
+  return DMP_E_KEY_LOST;
+}
+
+static int any_row(void *ctx, const struct reader_row *row) {
+  (void)ctx;
+  (void)row;
+  return DMP_OK;
+}
+
+int protect_reads(struct session *s, const struct protect *p, const uint8_t principal[16]) {
+  return reader_each(s, p, principal, &(struct reader_try){ any_row, NULL }) == DMP_OK;
+}
+
+struct note_try { struct session *s; const struct protect *p; const struct protect_keys *k; struct protect_reader *out; };
+
+static int note_row(void *ctx, const struct reader_row *row) {
+  struct note_try *t = ctx;
+  return note_take(t->s, t->p, t->k, row, t->out->principal, &t->out->since);
+}
+
+int protect_reader(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
+                   struct protect_reader *out) {
+  struct note_try t = { s, p, k, out };
+  memcpy(out->principal, principal, 16);
+  return reader_each(s, p, principal, &(struct reader_try){ note_row, &t });
+}
+
+int protect_readers(struct session *s, const struct protect *p, const struct protect_keys *k, struct protect_reader **out, size_t *n) {
+  int e = DMP_OK;
+  *n = 0;
+  *out = calloc(s->dir.n + 1, sizeof **out);
+  if (*out == NULL) return DMP_E_NOMEM;
+  for (size_t i = 0; i < s->dir.n; i++) {
+    const uint8_t *principal = s->dir.all[i].principal;
+    const struct certificate *who = session_who(s, principal);
+    if (who == NULL || memcmp(who->hash, s->dir.all[i].hash, 32) != 0) continue;   /* each principal once, by the certificate that counts */
+    e = protect_reader(s, p, k, principal, &(*out)[*n]);
+    if (e == DMP_OK) ++*n;
+    if (e == DMP_E_NOMEM || e == DMP_E_SQL) break;
+  }
+  return e == DMP_E_NOMEM || e == DMP_E_SQL ? e : DMP_OK;
+}
+
+int protect_regive(struct session *s, const struct protect *p, const struct protect_keys *k, const struct protect_reader *to, size_t n) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < s->dir.n; i++) e = protect_withdraw(s, p, s->dir.all[i].principal);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) {
+    const struct certificate *who = session_who(s, to[i].principal);
+    e = who ? protect_give(s, p, k, who, to[i].since) : DMP_E_NO_PRINCIPAL;
+  }
+  return e;
 }
 
 int protect_drop(struct session *s, const struct protect *p) {
@@ -343,7 +500,7 @@ static struct box_ad row_ad(const struct session *s, const struct protect_sub *s
   return (struct box_ad){ .record = s->r->id, .kind = BOX_PROTECTED, .table = IN_PRACTICE, .id = rowid, .loc = sub->loc };
 }
 
-void protect_nonces_drop(struct protect_sub *sub) { sub->drawn = sub->left = 0; }
+void protect_nonces_drop(struct protect_keys *k) { k->live_sub.drawn = k->live_sub.left = 0; }
 
 /* Asking the system costs as much as sealing a short row, so each time twice as many are asked for; a lone row asks for its own. */
 static int nonce_next(struct protect_sub *sub, size_t bytes, const uint8_t **nonce) {
@@ -357,19 +514,25 @@ static int nonce_next(struct protect_sub *sub, size_t bytes, const uint8_t **non
   return DMP_OK;
 }
 
-int protect_seal(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
-                 const struct buf *row, struct buf *box) {
+int protect_seal(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const struct buf *row, struct buf *box) {
   const uint8_t *nonce;
-  sub_ready(p, key, sub, rowid);
-  struct box_ad ad = row_ad(s, sub, rowid);
+  sub_ready(p, k->live, &k->live_sub, rowid);
+  struct box_ad ad = row_ad(s, &k->live_sub, rowid);
   buf_reset(box);
-  int e = row->bad ? DMP_E_NOMEM : nonce_next(sub, suite_nonce_bytes(s->r->suite), &nonce);
-  return e == DMP_OK ? box_seal_with(s->r->suite, &sub->key, &ad, row->p, row->n, PAD_PADME, nonce, box) : e;
+  int e = row->bad ? DMP_E_NOMEM : nonce_next(&k->live_sub, suite_nonce_bytes(s->r->suite), &nonce);
+  return e == DMP_OK ? box_seal_with(s->r->suite, &k->live_sub.key, &ad, row->p, row->n, PAD_PADME, nonce, box) : e;
 }
 
-int protect_open(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
-                 const void *box, size_t n, struct buf *scratch, const uint8_t **row, size_t *len) {
+static int open_under(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
+                      const void *box, size_t n, struct buf *scratch, const uint8_t **row, size_t *len) {
   sub_ready(p, key, sub, rowid);
   struct box_ad ad = row_ad(s, sub, rowid);
   return box_open_with(&sub->key, &ad, box, n, scratch, row, len);
+}
+
+int protect_open(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const void *box, size_t n,
+                 struct buf *scratch, const uint8_t **row, size_t *len) {
+  int e = open_under(s, p, k->live, &k->live_sub, rowid, box, n, scratch, row, len);
+  if (e != DMP_E_TAMPERED || suite_is_zero(p->old_kid, 16) || rowid <= p->turned) return e;
+  return open_under(s, p, k->old, &k->old_sub, rowid, box, n, scratch, row, len);
 }

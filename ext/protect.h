@@ -1,8 +1,9 @@
 /* protect.h: protected tables of a practice: what is sealed, under which key, and who holds it.
- * Owns: descriptions (rows of dmp_sealed), readers (rows of dmp_reader), the table's key, sealing and opening one row.
+ * Owns: descriptions (rows of dmp_sealed), readers (rows of dmp_reader), the table's keys, which of them serves a row.
  * Never: SQL of the table itself (protected.c), turning a table into a protected one (convert.c).
  * A description stands in clear (the shadow's schema says the same) and is signed. A row's sealed columns are one box under
- * KDF(K, table id ‖ rowid >> 16), associated data kind BOX_PROTECTED, id = rowid, loc = locator of the key. */
+ * KDF(K, table id ‖ rowid >> 16), associated data kind BOX_PROTECTED, id = rowid, loc = locator of the key.
+ * A key that turns: rows up to `turned` lie under the new one, rows above it under the old one or, written since, the new one. */
 #ifndef PROTECT_H
 #define PROTECT_H
 #include "session.h"
@@ -32,37 +33,54 @@ struct protect {
   char *ddl;                                          /* owned: CREATE TABLE as it was: what unprotecting restores */
   uint8_t watched[32];                                /* hash of the views and triggers that name the table, or a view that does */
   uint8_t signer[32];                                 /* hash of the certificate that signed */
+  uint8_t digest[32];                                 /* of the bytes it was read from */
+  int proven;                                         /* the signature of those bytes was checked */
 };
 void protect_free(struct protect *p);
 const char *protect_rowid(const struct protect *p);   /* the shadow's column that is its rowid */
-/* Reads the description of a table; DMP_E_NOT_FOUND. verified: its signature is checked (needs a session). */
+/* Reads the description of a table, unproven; DMP_E_NOT_FOUND. */
 int  protect_get(struct record *r, const char *table, struct protect *out);
+/* Reads again what may change under a table that stays: its keys' ids, how far one has turned; checks the signature of what is new. */
+int  protect_again(struct session *s, struct protect *p);
 int  protect_verify(struct session *s, const char *table);
 /* Every protected table's name: calls each; nonzero stops. */
 int  protect_each(struct record *r, int (*each)(void *ctx, const struct protect *p), void *ctx);
 int  protect_put(struct session *s, struct protect *p);                 /* signs and writes: INSERT when p->id is 0 */
 int  protect_drop(struct session *s, const struct protect *p);          /* with its readers */
 
-/* The table's key for this login. DMP_E_NO_TABLE_KEY: this login is no reader. */
-int  protect_key(struct session *s, const struct protect *p, uint8_t key[32]);
-int  protect_new_key(struct protect *p, uint8_t key[32]);               /* draws; sets p->kid */
-int  protect_give(struct session *s, const struct protect *p, const uint8_t key[32], const struct certificate *to);
-int  protect_withdraw(struct session *s, const struct protect *p, const uint8_t principal[16]);
-int  protect_reads(struct session *s, const struct protect *p, const uint8_t principal[16]);   /* 1: holds the key */
-
-/* One row. sub: the caller's cache of the subkey of a block of 65,536 rows, and the nonces that were drawn ahead. */
-enum { PROTECT_NONCES = 64 };
+/* What a login holds of a table; lives in locked memory. The subkeys are those of the block of 65,536 rows last met. */
+enum { PROTECT_NONCES = 32 };
 struct protect_sub {
   int64_t block;
   int ready;
   uint8_t loc[16];
   struct suite_key key;
-  size_t drawn, left;
+  size_t drawn, left;                                 /* nonces drawn ahead */
   uint8_t nonce[PROTECT_NONCES * SUITE_NONCE_XCHACHA];
 };
-void protect_nonces_drop(struct protect_sub *sub);    /* at the begin of each transaction: nothing is drawn ahead of what writes it */
-int  protect_seal(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
-                  const struct buf *row, struct buf *box);
-int  protect_open(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
-                  const void *box, size_t n, struct buf *scratch, const uint8_t **row, size_t *len);
+struct protect_keys { uint8_t live[32], old[32] /* while the key turns; else zero */; struct protect_sub live_sub, old_sub; };
+
+/* The table's keys for this login. DMP_E_NO_TABLE_KEY: this login is no reader; DMP_E_KEY_LOST: nobody is. */
+int  protect_key(struct session *s, const struct protect *p, struct protect_keys *k);
+int  protect_new_key(struct protect *p, struct protect_keys *k);        /* draws the live one; sets p->kid */
+
+/* A reader whose row was given by a holder, as any holder can prove. */
+struct protect_reader { uint8_t principal[16]; int64_t since; };
+/* Seals the keys to somebody, in the place of what he had. */
+int  protect_give(struct session *s, const struct protect *p, const struct protect_keys *k, const struct certificate *to, int64_t since);
+int  protect_withdraw(struct session *s, const struct protect *p, const uint8_t principal[16]);
+int  protect_reads(struct session *s, const struct protect *p, const uint8_t principal[16]);   /* 1: has a row, whoever wrote it */
+/* The row of somebody, proven. DMP_E_NOT_FOUND, or what is wrong with it. */
+int  protect_reader(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
+                    struct protect_reader *out);
+/* All readers that prove, at most one per principal; malloc'ed. */
+int  protect_readers(struct session *s, const struct protect *p, const struct protect_keys *k, struct protect_reader **out, size_t *n);
+/* Drops every reader's row of the table, and gives the keys to these. */
+int  protect_regive(struct session *s, const struct protect *p, const struct protect_keys *k, const struct protect_reader *to, size_t n);
+
+/* One row: sealed under the live key, opened by the one that its place in a rotation asks for. */
+int  protect_seal(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const struct buf *row, struct buf *box);
+void protect_nonces_drop(struct protect_keys *k);     /* at the begin of each transaction: nothing is drawn ahead of what writes it */
+int  protect_open(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const void *box, size_t n,
+                  struct buf *scratch, const uint8_t **row, size_t *len);
 #endif

@@ -167,7 +167,10 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
   struct unlocked *u = t->u;
   *held = 0;
   int e = session_use(t->r, s);
-  if (e == DMP_E_NO_SESSION) return DMP_OK;
+  if (e == DMP_E_NO_SESSION) {
+    u->state = 0;
+    return DMP_OK;
+  }
   if (e == DMP_OK && t->r->watched_check != t->r->schema_checks) {
     e = watch_check(*s);                            /* a view or trigger planted since the table was protected */
     if (e == DMP_OK) t->r->watched_check = t->r->schema_checks;
@@ -178,17 +181,17 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     session_stale(*s);
   }
   if (u->state == 0 || u->generation != (*s)->generation || memcmp(u->login, (*s)->login_id, 16) != 0) {
-    struct protect now;
-    e = protect_get(t->r, t->d.table, &now);          /* the key may have turned */
-    int same = e == DMP_OK && u->state == 1 && memcmp(u->login, (*s)->login_id, 16) == 0 && memcmp(t->d.kid, now.kid, 16) == 0;
-    if (e == DMP_OK) memcpy(t->d.kid, now.kid, 16);
-    protect_free(&now);
-    if (!same) u->sub.ready = 0;
-    if (e == DMP_OK && !same) e = protect_key(*s, &t->d, u->key);
-    u->state = e == DMP_OK ? 1 : 2;
+    uint8_t kid[16], old_kid[16];
+    memcpy(kid, t->d.kid, 16);
+    memcpy(old_kid, t->d.old_kid, 16);
+    e = protect_again(*s, &t->d);                     /* the key may have turned, or be turning */
+    int same = e == DMP_OK && u->state == 1 && memcmp(u->login, (*s)->login_id, 16) == 0 && memcmp(t->d.kid, kid, 16) == 0 &&
+               memcmp(t->d.old_kid, old_kid, 16) == 0;
+    if (e == DMP_OK && !same) e = protect_key(*s, &t->d, &u->keys);
+    u->state = e == DMP_OK ? 1 : e == DMP_E_KEY_LOST ? 3 : 2;
     u->generation = (*s)->generation;
     memcpy(u->login, (*s)->login_id, 16);
-    if (e == DMP_E_NO_TABLE_KEY) e = DMP_OK;
+    if (e == DMP_E_NO_TABLE_KEY || e == DMP_E_KEY_LOST) e = DMP_OK;
     if (e != DMP_OK) u->state = 0;
   }
   *held = u->state == 1;
@@ -199,6 +202,7 @@ int ptab_key_kept(const struct ptab *t, const struct session *s) {
   const struct unlocked *u = t->u;                    /* in a forked child its memory reads as zeros, and nothing is kept */
   return s && u->state == 1 && !t->c->unsettled && u->generation == s->generation && memcmp(u->login, s->login_id, 16) == 0;
 }
+int ptab_keyless(struct ptab *t) { return ptab_error(t, t->u->state == 3 ? DMP_E_KEY_LOST : DMP_E_NO_TABLE_KEY); }
 
 /* DROP TABLE: by a reader; the shadow and the description go with it. */
 static int ptab_destroy(sqlite3_vtab *base) {
@@ -206,8 +210,8 @@ static int ptab_destroy(sqlite3_vtab *base) {
   struct session *s;
   if (t->r->converting) return ptab_disconnect(base);
   int keyed, e = ptab_key(t, &s, &keyed);
-  if (e == DMP_OK && !keyed) e = DMP_E_NO_TABLE_KEY;
   if (e != DMP_OK) return ptab_error(t, e);
+  if (!keyed) return ptab_keyless(t);
   ptab_finalize(t);
   char *sql = sqlite3_mprintf("DROP TABLE %s", t->shadow);
   int rc = sql ? sqlite3_exec(t->c->db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
@@ -223,7 +227,8 @@ static int ptab_rename(sqlite3_vtab *base, const char *name) {
   struct ptab *t = (struct ptab *)base;
   struct session *s;
   int e = session_use(t->r, &s);                      /* not ptab_key: the views that were signed name the table as it was */
-  if (e == DMP_OK) e = protect_key(s, &t->d, t->u->key);
+  if (e == DMP_OK) e = protect_again(s, &t->d);
+  if (e == DMP_OK) e = protect_key(s, &t->d, &t->u->keys);
   if (e == DMP_OK) ptab_finalize(t);
   if (e == DMP_OK) e = convert_rename(s, &t->d, name);
   return ptab_error(t, e);
@@ -240,7 +245,7 @@ static int ptab_forget(sqlite3_vtab *base) {
 static int ptab_begin(sqlite3_vtab *base) {
   ((struct ptab *)base)->begun = 1;
   ((struct ptab *)base)->checked = 0;
-  protect_nonces_drop(&((struct ptab *)base)->u->sub);
+  protect_nonces_drop(&((struct ptab *)base)->u->keys);
   return ptab_forget(base);
 }
 

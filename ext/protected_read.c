@@ -108,7 +108,7 @@ int cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc,
   c->eof = 1;
   int e = cursor_key(t, c);
   if (e != DMP_OK) return ptab_error(t, e);
-  if (t->d.without_key == PROTECT_HIDE && !c->keyed) return SQLITE_OK;
+  if (t->d.without_key == PROTECT_HIDE && !c->keyed) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;
   char *text = num & MARKED ? plan_text(str, argc, argv) : NULL;
   int rc = text || !(num & MARKED) ? pool_take(t, c, text ? text : str, num) : SQLITE_NOMEM;
   if (rc == SQLITE_OK) rc = plan_bind(c->st, num, str, argc, argv);
@@ -141,7 +141,7 @@ int cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out) {
 int row_values(struct ptab *t, struct session *s, int64_t rowid, const void *box, size_t n, struct buf *scratch, struct value *v) {
   const uint8_t *row;
   size_t len, count, used;
-  int e = protect_open(s, &t->d, t->u->key, &t->u->sub, rowid, box, n, scratch, &row, &len);
+  int e = protect_open(s, &t->d, &t->u->keys, rowid, box, n, scratch, &row, &len);
   if (e == DMP_OK) e = row_get(row, len, v, (size_t)t->sealed, &count, &used);
   if (e == DMP_OK && (count != (size_t)t->sealed || used != len)) e = DMP_E_ROW_FORMAT;
   s->boxes_opened++;
@@ -153,9 +153,12 @@ static int cursor_open_row(struct pcursor *c) {
   struct session *s = t->r->session;
   if (c->opened) return DMP_OK;
   if (s == NULL || memcmp(t->u->login, s->login_id, 16) != 0 || t->u->state != 1) return DMP_E_NO_SESSION;   /* ended between two rows */
+  int held = 1, e = t->u->generation == s->generation ? DMP_OK : ptab_key(t, &s, &held);   /* the key may have turned since */
+  if (e == DMP_OK && !held) e = DMP_E_NO_TABLE_KEY;
+  if (e != DMP_OK) return e;
   sqlite3_value *box = sqlite3_column_value(c->st, 1);
   const void *p = sqlite3_value_blob(box);
-  int e = row_values(t, s, row_number(c), p, (size_t)sqlite3_value_bytes(box), &c->plain, c->v);
+  e = row_values(t, s, row_number(c), p, (size_t)sqlite3_value_bytes(box), &c->plain, c->v);
   c->opened = e == DMP_OK;
   return e;
 }
@@ -178,7 +181,7 @@ int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
   struct ptab *t = (struct ptab *)base->pVtab;
   if (sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
   if (!(t->d.c[i].flags & PCOL_SEALED)) return plain_result(t, c, ctx, i);
-  if (!c->keyed) return SQLITE_OK;                    /* without the key: NULL */
+  if (!c->keyed) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;   /* without the key: NULL, unless nobody has it */
   int e = cursor_open_row(c);
   if (e != DMP_OK) return ptab_error(t, e);
   affinity_result(ctx, &c->v[t->place[i]]);

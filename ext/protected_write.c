@@ -196,7 +196,7 @@ static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv,
   const struct pcol *missing = NULL;
   int rc = insert_rowid(t, argv, &id);
   if (rc == SQLITE_OK) rc = insert_row(t, argv, row, &missing);
-  if (rc == SQLITE_OK) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, id, row, box));
+  if (rc == SQLITE_OK) rc = ptab_error(t, protect_seal(s, &t->d, &t->u->keys, id, row, box));
   buf_reset(row);
   replace = replace && !missing;                      /* which would put the box's own default */
   sqlite3_stmt **st = replace ? &t->w->replace : &t->w->insert;
@@ -328,9 +328,9 @@ static int write_change(struct ptab *t, struct session *s, int keyed, sqlite3_va
   uint8_t mask[PROTECT_COLUMNS + 1] = { 0 }, *does = &mask[t->d.columns];
   int64_t from = sqlite3_value_int64(argv[0]), to = from;
   int rc = change_mask(t, argv, mask, &to);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL && !keyed) rc = ptab_error(t, DMP_E_NO_TABLE_KEY);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL && !keyed) rc = ptab_keyless(t);
   if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, row, &missing);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = ptab_error(t, protect_seal(s, &t->d, t->u->key, &t->u->sub, to, row, box));
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = ptab_error(t, protect_seal(s, &t->d, &t->u->keys, to, row, box));
   buf_reset(row);
   if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !missing) *does |= CHANGE_REPLACE;
   if (rc == SQLITE_OK) rc = update_prepare(t, mask);
@@ -374,10 +374,10 @@ static int write_any(struct ptab *t, int argc, sqlite3_value **argv, sqlite3_int
   sqlite3_int64 last = sqlite3_last_insert_rowid(t->c->db);
   int e = write_session(t, &s, &keyed);
   if (e != DMP_OK) return ptab_error(t, e);
-  if (t->d.without_key == PROTECT_HIDE && !keyed) return ptab_error(t, DMP_E_NO_TABLE_KEY);
+  if (t->d.without_key == PROTECT_HIDE && !keyed) return ptab_keyless(t);
   if (argc == 1) rc = write_erase(t, sqlite3_value_int64(argv[0]));
   else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) rc = write_change(t, s, keyed, argv);
-  else rc = keyed ? write_insert(t, s, argv, rowid) : ptab_error(t, DMP_E_NO_TABLE_KEY);
+  else rc = keyed ? write_insert(t, s, argv, rowid) : ptab_keyless(t);
   sqlite3_set_last_insert_rowid(t->c->db, last);
   if (t->without_rowid) *rowid = last;                /* SQLite makes it last_insert_rowid(), which such a table leaves alone */
   return whatever_or(t, rc);

@@ -14,7 +14,7 @@ enum { POOL = 8, INDEXES = 16, INDEX_COLUMNS = 8 };
 enum { NEEDS_BOX = 1, ONE_ROW = 2, MARKED = 4, USED = 3, LAST_USED = 27 };
 
 /* What a session's key of the table costs once: in locked memory. */
-struct unlocked { uint8_t login[16]; unsigned generation; int state; /* 0 not asked, 1 held, 2 not held */ uint8_t key[32]; struct protect_sub sub; };
+struct unlocked { uint8_t login[16]; unsigned generation; int state; /* 0 not asked, 1 held, 2 not held, 3 nobody holds it */ struct protect_keys keys; };
 
 /* An index of the shadow; rows[k]: how many rows agree in its first k columns, by the statistics. */
 struct pindex { int n, col[INDEX_COLUMNS]; double rows[INDEX_COLUMNS + 1]; };
@@ -73,6 +73,7 @@ int  ptab_fail(struct ptab *t, int rc, const char *message);
 int  ptab_shadow_error(struct ptab *t);                                 /* an error of the shadow in the table's own name */
 int  ptab_key(struct ptab *t, struct session **s, int *held);           /* *held: 1 the login has the key, 0 not */
 int  ptab_key_kept(const struct ptab *t, const struct session *s);       /* 1: the key that ptab_key found is still this login's */
+int  ptab_keyless(struct ptab *t);                                      /* the sentence for a login without the key */
 int  ptab_is_rowid(const struct ptab *t, int col);
 
 void plan_statistics(struct ptab *t);

@@ -43,6 +43,7 @@
   X(STATE_PUT,       "INSERT INTO %s.dmp_state(id,loc,box) VALUES(?1,?2,?3)") \
   X(STATE_SET,       "UPDATE %s.dmp_state SET loc=?2,box=?3 WHERE id=?1") \
   X(SEALED_ALL,      "SELECT id,body FROM %s.dmp_sealed ORDER BY id") \
+  X(SEALED_BY_ID,    "SELECT body FROM %s.dmp_sealed WHERE id=?1") \
   X(SEALED_PUT,      "INSERT INTO %s.dmp_sealed(id,body) VALUES(?1,?2)") \
   X(SEALED_SET,      "UPDATE %s.dmp_sealed SET body=?2 WHERE id=?1") \
   X(SEALED_DROP,     "DELETE FROM %s.dmp_sealed WHERE id=?1") \

@@ -143,15 +143,28 @@ int steps_statistics(struct conversion *c, const char *from, const char *to) {
   return e == DMP_OK ? conversion_run(c, sqlite3_mprintf("ANALYZE %s.sqlite_schema", q)) : e;   /* reads them again */
 }
 
+/* The key for who protects, and for those whom the option `readers` names. */
+static int give_first(struct conversion *c) {
+  uint8_t field[16];
+  int64_t now = record_now();
+  int e = protect_give(c->s, &c->d, &c->keys[1], &c->s->me, now);
+  for (size_t i = 0; e == DMP_OK && i < c->readers_n; i++) {
+    id_field(field, c->readers[i]);
+    const struct certificate *who = session_who(c->s, field);
+    e = who ? protect_give(c->s, &c->d, &c->keys[1], who, now) : conversion_named(c, DMP_E_NO_PRINCIPAL, "readers=%lld", (long long)c->readers[i]);
+  }
+  return e;
+}
+
 int steps_protect(struct conversion *c) {
   const char *q = c->r->quoted, *t = c->d.table;
   char *list = sealed_list(c), *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t);
   int e = list && shadow ? DMP_OK : DMP_E_NOMEM;
   c->d.scrub_due = 1;
-  if (e == DMP_OK) e = protect_new_key(&c->d, c->key);
+  if (e == DMP_OK) e = protect_new_key(&c->d, &c->keys[1]);
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w\" RENAME TO \"%w" PROTECT_SUFFIX "\"", q, t, t));
   if (e == DMP_OK) e = protect_put(c->s, &c->d);
-  if (e == DMP_OK) e = protect_give(c->s, &c->d, c->key, &c->s->me);
+  if (e == DMP_OK) e = give_first(c);
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("CREATE VIRTUAL TABLE %s.\"%w\" USING " PROTECTED_MODULE, q, t));
   if (e == DMP_OK && c->rebuild) e = rebuild_shadow(c);
   if (e == DMP_OK) e = steps_statistics(c, t, shadow);  /* after the table that had them under its name is gone */
@@ -186,7 +199,8 @@ static int sequence_put(struct conversion *c) {
 }
 
 int steps_unprotect(struct conversion *c) {
-  const char *q = c->r->quoted, *t = c->d.table, *body = ddl_body(c->d.ddl), *alias = c->rebuild ? rowid_alias(&c->d) : NULL;
+  const char *q = c->r->quoted, *t = c->d.table, *body = ddl_body(c->d.ddl);
+  const char *alias = strcmp(protect_rowid(&c->d), PROTECT_ID) == 0 ? rowid_alias(&c->d) : NULL;
   sqlite3_str *values = sqlite3_str_new(NULL);
   char fresh[PROTECT_NAME];
   int k = 0, e = body ? DMP_OK : DMP_E_PROTECT_BAD;
@@ -215,16 +229,4 @@ int steps_unprotect(struct conversion *c) {
   sqlite3_free(names);
   sqlite3_free(list);
   return e;
-}
-
-int steps_rotate(struct conversion *c) {
-  memcpy(c->key + 32, c->key, 32);
-  int e = protect_new_key(&c->d, c->key);
-  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_turn(\"%w\",\"" PROTECT_BOX "\")",
-                                              c->r->quoted, c->d.table, protect_rowid(&c->d)));
-  for (size_t i = 0; e == DMP_OK && i < c->s->dir.n; i++) {
-    const struct certificate *who = directory_by_hash(&c->s->dir, c->s->dir.all[i].hash);
-    if (who && protect_reads(c->s, &c->d, who->principal)) e = protect_give(c->s, &c->d, c->key, who);
-  }
-  return e == DMP_OK ? protect_put(c->s, &c->d) : e;
 }

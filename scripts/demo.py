@@ -1,6 +1,6 @@
 """The story that scripts/demo tells: demo.py BUILD FOLDER. Told in French, to whoever runs it.
 Owns: one temporary folder and the mounts in it, until it ends, however it ends. Never: a PIN in an argument or on disk."""
-import importlib.machinery, importlib.util, os, secrets, shutil, signal, sqlite3, subprocess, sys, tempfile, time
+import importlib.machinery, importlib.util, os, re, secrets, shutil, signal, sqlite3, subprocess, sys, tempfile, time
 
 BUILD, FOLDER = (os.path.abspath(a) for a in sys.argv[1:3])
 WIDTH = max(96, min(200, shutil.get_terminal_size((150, 40)).columns))
@@ -15,7 +15,9 @@ def command_line():
     return module
 
 
-RPPS = {'médecin': '81000000018', 'pharmacienne': '81000000026'}
+PRACTICE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'tests', 'fixtures', 'practice')
+RPPS = {'médecin': '81000000018', 'pharmacienne': '81000000026', 'remplaçante': '81000000034'}
+CLINICAL = ['hypertension', 'metformine', 'dépression', 'urticaire', 'pneumocoque', 'Cher confrère', 'Glycémie']
 DMP = command_line()
 several = DMP.several
 
@@ -331,6 +333,117 @@ class Story:
         return len(mounted)
 
 
+class Cabinet(Story):
+    """The database of a practice's own program, which becomes a protected one without a change of the program."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.record = os.path.join(folder, 'cabinet.db')
+
+    def script(self, name):
+        with open(os.path.join(PRACTICE, name), encoding='utf-8') as f:
+            return f.read()
+
+    def program(self, db):
+        """The 60 statements of the program, in order: what each shows, or its refusal, and how many rows it changed."""
+        got = []
+        for sql in re.findall(r'^-- \d\d .*\n((?:(?!-- \d\d).*\n)*)', self.script('queries.sql'), re.M):
+            try:
+                cursor = db.execute(sql)
+                got.append((cursor.fetchall(), [d[0] for d in cursor.description or []], cursor.rowcount))
+            except sqlite3.Error as error:
+                got.append(str(error))
+        return got
+
+    def read_by_thief(self):
+        """How often each word stands in the files, and some of what `strings` would print of them."""
+        data = b''
+        for folder, _, names in os.walk(self.folder):
+            for name in sorted(names):
+                with open(os.path.join(folder, name), 'rb') as f:
+                    data += f.read()
+        texts = [t.decode('utf-8', 'ignore') for t in re.findall(rb'(?:[\x20-\x7e]|[\xc2-\xc3\xe2][\x80-\xbf]{1,2}){12,}', data)]
+        return {w: data.count(w.encode()) for w in CLINICAL}, [t for t in texts if 'Suivi pour' in t or 'Cher confrère' in t], len(data)
+
+    def before(self):
+        step('Le logiciel d’un cabinet a déjà sa base SQLite, en clair')
+        os.makedirs(os.path.join(self.folder, 'cles'), 0o700)
+        db = sqlite3.connect(self.record, isolation_level=None)
+        db.executescript(self.script('schema.sql') + self.script('data.sql'))
+        db.execute('PRAGMA foreign_keys=ON')
+        tables = [t for t, in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")]
+        rows = sum(db.execute('SELECT count(*) FROM ' + t).fetchone()[0] for t in tables)
+        aside = sqlite3.connect(':memory:', isolation_level=None)
+        db.backup(aside)
+        db.close()
+        aside.execute('PRAGMA foreign_keys=ON')
+        self.answers = self.program(aside)
+        aside.close()
+        self.words, texts, size = self.read_by_thief()
+        say('cabinet.db : %s, %d lignes, %d octets. Qui copie le fichier y lit (strings) :' % (several(len(tables), 'table'), rows, size))
+        for text in texts[len(texts) // 2:][:3]:
+            say('  ' + cut(text, WIDTH - 8))
+
+    def protect(self):
+        step('Ses colonnes médicales sont scellées')
+        self.authority = self.person('autorité', self.key('autorite'))
+        fingerprint = self.authority.one('SELECT dmp_create(?, ?)', self.authority.key, self.authority.pin)
+        self.authority.login()
+        self.doctor = self.enrol('médecin', 'Dr Camille MARTIN', '10', 1, fingerprint)
+        self.locum = self.enrol('remplaçante', 'Dr Lina ROUSSEL', '10', 0, fingerprint)
+        began = time.monotonic()
+        sealed = [line.split('\t') for line in self.script('sealed.tsv').splitlines()]
+        for table, columns in sealed:
+            self.doctor.one('SELECT dmp_protect(?, ?)', table, columns)
+            if table in ('patients', 'consultation', 'courrier'):
+                say("SELECT dmp_protect('%s', '%s');" % (table, columns))
+        self.doctor.one('SELECT dmp_scrub()')
+        say('… %s en tout, puis SELECT dmp_scrub(); : %.1f s.' % (several(len(sealed), 'table'), time.monotonic() - began))
+        words, texts, size = self.read_by_thief()
+        say('Les mêmes mots, cherchés (grep) dans tous les fichiers avant et après :')
+        side_by_side([('MOT', CLINICAL), ('AVANT', [several(self.words[w], 'fois', 'fois') for w in CLINICAL]),
+                      ('APRÈS', [several(words[w], 'fois', 'fois') for w in CLINICAL])])
+        if texts or any(words.values()) or not all(self.words.values()):
+            raise Stop('La recherche devait tout trouver avant et rien après.')
+
+    def unchanged(self):
+        step('Le logiciel du cabinet ne change pas')
+        self.doctor.db.execute('PRAGMA foreign_keys=ON')
+        self.doctor.db.execute('BEGIN')                # what the program writes is undone: the story needs the rows
+        answers = self.program(self.doctor.db)
+        self.doctor.db.execute('ROLLBACK')
+        same = sum(a == b for a, b in zip(answers, self.answers))
+        rows = sum(len(a[0]) for a in answers if not isinstance(a, str))
+        say('Ses %d instructions SQL (recherches, vues, déclencheurs, effacements en cascade, refus) : %d donnent la même chose qu’avant, %s.' % (
+            len(answers), same, several(rows, 'ligne')))
+        if same != len(answers) or same != 60:
+            raise Stop('Une instruction a changé de réponse.')
+
+    def keys(self):
+        step('La clé d’une table se donne et se reprend')
+        sql = 'SELECT jour, motif, conclusion FROM consultation WHERE patient_id = 42 ORDER BY jour DESC LIMIT 3'
+        say(sql)
+        self.compare(sql)
+        try:
+            self.locum.db.execute("UPDATE consultation SET conclusion = 'guéri' WHERE id = 77")
+            raise Stop('Qui n’a pas la clé a écrit.')
+        except sqlite3.Error as error:
+            say('La remplaçante veut écrire une conclusion : %s' % DMP.in_french(str(error)))
+        self.doctor.db.execute("INSERT INTO protected_reader VALUES('consultation', ?)", (self.locum.id,))
+        say('Le médecin lui donne la clé de cette table : INSERT INTO protected_reader …')
+        self.compare(sql)
+        self.doctor.db.execute("DELETE FROM protected_reader WHERE \"table\" = 'consultation' AND principal = ?", (self.locum.id,))
+        say('Le remplacement est fini : DELETE FROM protected_reader … ; la clé est changée, toutes les lignes sont scellées de nouveau.')
+        self.compare(sql)
+
+    def compare(self, sql):
+        columns = []
+        for who in (self.doctor, self.locum):
+            rows = who.db.execute(sql).fetchall()
+            columns.append((who.label.upper(), [' | '.join('NULL' if v is None else str(v) for v in row) for row in rows]))
+        side_by_side(columns)
+
+
 def can(text, charset):
     try:
         return bool(text.encode(charset))
@@ -342,7 +455,7 @@ def interrupted(*_):
     raise KeyboardInterrupt
 
 
-def tell(story):
+def tell(story, cabinet):
     """0 when the story was told to its end."""
     try:
         story.open_practice()
@@ -354,6 +467,10 @@ def tell(story):
         story.scan()
         story.log()
         story.flip()
+        cabinet.before()
+        cabinet.protect()
+        cabinet.unchanged()
+        cabinet.keys()
         return 0
     except Stop as stop:
         print('\nArrêt : %s' % stop)
@@ -373,13 +490,13 @@ def main():
     signal.signal(signal.SIGHUP, interrupted)
     folder = tempfile.mkdtemp(prefix='dmp-demo-')
     os.environ['TMPDIR'] = os.environ['SQLITE_TMPDIR'] = folder       # what SQLite would write aside is scanned too
-    story, count = Story(folder), 0
+    story, cabinet, count = Story(folder), Cabinet(os.path.join(folder, 'cabinet')), 0
     try:
-        code = tell(story)
+        code = tell(story, cabinet)
     finally:                                           # nothing here depends on anybody reading, nor can be interrupted
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
-        count = story.close()
+        count = story.close() + cabinet.close()
         shutil.rmtree(folder, ignore_errors=True)
     left = os.path.exists(folder)
     step('Tout est démonté et effacé')

@@ -335,6 +335,121 @@ class CommandLine(unittest.TestCase):
         self.assertFalse(os.path.exists(self.home + '/.sqlite_history'))
         self.assertTrue(os.path.exists('/dev/null') and not os.path.isfile('/dev/null'))
 
+    def session(self, key, pin, record=None):
+        """A connection as a program makes it. key: the beginning of a credential's name in the configuration."""
+        db = sqlite3.connect(record or self.record, isolation_level=None)
+        self.addCleanup(db.close)
+        db.enable_load_extension(True)
+        db.load_extension(os.path.join(BUILD, 'dmp'))
+        db.execute('PRAGMA temp_store = MEMORY')
+        path, = [p for p in glob.glob(self.home + '/.config/dmp/cles/*') if os.path.basename(p).startswith(key)]
+        db.execute('SELECT dmp_login(?, ?)', (path, pin)).fetchone()
+        return db
+
+    def written(self):
+        found = b''
+        for path in glob.glob(self.record + '*'):
+            if os.path.isfile(path):
+                with open(path, 'rb') as f:
+                    found += f.read()
+        return found
+
+    def test_17b_a_table_of_the_practice_is_protected_and_its_old_text_is_gone_from_the_file(self):
+        raw = sqlite3.connect(self.record)
+        raw.executescript("CREATE TABLE visite(id INTEGER PRIMARY KEY, jour TEXT, motif TEXT, note TEXT); CREATE INDEX par_motif ON visite(motif);"
+                          "INSERT INTO visite VALUES(1, '2026-01-05', 'toux', 'bronchite asthmatiforme'); CREATE TABLE tarif(code TEXT, prix INTEGER);")
+        raw.close()
+        self.assertIn('aucune table n’est protégée', self.quiet(['unprotect'], DOCTOR, code=1))
+        self.assertTrue(b'bronchite asthmatiforme' in self.written(), 'proves nothing')
+        said = self.quiet(['protect', 'visite', 'motif,note'], DOCTOR, code=1)
+        self.assertRegex(said, r'dmp-E081 : une colonne à sceller sert à .* \(colonne motif : index par_motif\)')
+        self.assertIn('dmp-E079 : une colonne', self.quiet(['protect', 'visite', 'poids'], DOCTOR, code=1))
+        self.assertIn('dmp-E078 : seule une table', self.quiet(['protect', 'personne', 'nom'], DOCTOR, code=1))
+        self.talk(['protect', '--no-scrub'], ('Code de la clé', DOCTOR), ('1  tarif', None), ('2  visite', None), ('Table, numéro', '2'),
+                  ('Colonnes à sceller', ' note , jour'), ('Protégée : visite (jour, note)', None), ('encore dans le fichier', None))
+        self.assertIn('À faire : l’ancien texte', self.quiet(['readers'], DOCTOR))
+        reader = sqlite3.connect(self.record, isolation_level=None)
+        reader.execute('BEGIN')
+        reader.execute('SELECT count(*) FROM tarif').fetchone()
+        self.assertRegex(self.quiet(['scrub'], DOCTOR, code=1), r'encore dans le fichier, qu’un autre programme lit.*%s scrub' % re.escape(TYPED))
+        self.assertIn('À faire', self.quiet(['readers'], DOCTOR))
+        reader.close()
+        self.assertIn('L’ancien texte est effacé', self.quiet(['scrub'], DOCTOR))
+        self.assertFalse(b'bronchite asthmatiforme' in self.written())
+        self.assertEqual(self.quiet(['readers'], DOCTOR), 'visite (jour, note) : Dr Hélène RIVOIRE\n')
+        with sqlite3.connect(self.record) as raw:
+            self.assertRaises(sqlite3.Error, raw.execute, 'SELECT note FROM visite')
+        raw.close()
+
+    def test_17c_the_key_of_a_table_is_given_and_taken(self):
+        note = 'SELECT note FROM visite'
+        self.assertEqual(self.session('cle-', COLLEAGUE).execute(note).fetchall(), [(None,)])
+        self.assertIn('dmp-E077 : vous n’avez pas la clé de cette table', self.quiet(['-P', 'pharmacie', 'readers', 'visite', '--add', 'Nadia'], COLLEAGUE, code=1))
+        self.assertIn('Nadia KACI lit et écrit visite', self.quiet(['readers', 'visite', '--add', 'Nadia'], DOCTOR))
+        self.assertIn('a déjà la clé', self.quiet(['readers', 'visite', '--add', 'Nadia'], DOCTOR, code=1))
+        self.assertIn('Dr Hélène RIVOIRE, Nadia KACI', self.quiet(['readers', 'visite'], DOCTOR))
+        self.assertEqual(self.session('cle-', COLLEAGUE).execute(note).fetchall(), [('bronchite asthmatiforme',)])
+        self.talk(['readers', '--remove'], ('Code de la clé', DOCTOR), ('Table : visite', None), ('Lecteur, numéro', '2'), ('ne lit plus visite', None))
+        self.assertEqual(self.session('cle-', COLLEAGUE).execute(note).fetchall(), [(None,)])
+        self.assertIn('plus personne ne lirait', self.quiet(['readers', 'visite', '--remove', 'Hélène'], DOCTOR, code=1))
+        self.assertEqual(self.session('medecin-', DOCTOR).execute(note).fetchall(), [('bronchite asthmatiforme',)])
+
+    def test_17d_views_are_signed_again_and_the_table_is_given_back(self):
+        with sqlite3.connect(self.record) as raw:
+            raw.execute('CREATE VIEW notes AS SELECT note FROM visite')
+        raw.close()
+        self.assertRaises(sqlite3.Error, self.session('medecin-', DOCTOR).execute, 'SELECT note FROM visite')
+        self.assertIn('signée de nouveau', self.quiet(['protect', 'visite'], DOCTOR))
+        self.assertEqual(self.session('medecin-', DOCTOR).execute('SELECT note FROM notes').fetchall(), [('bronchite asthmatiforme',)])
+        self.talk(['unprotect', 'visite'], ('Code de la clé', DOCTOR), ('Continuer ?', 'n'), ('Rien n’est changé', None), code=1)
+        self.assertIn('pas protégée', self.quiet(['unprotect', 'tarif'], DOCTOR, code=1))
+        self.talk(['unprotect', 'visite'], ('Code de la clé', DOCTOR), ('Continuer ?', 'o'), ('en clair', None))
+        with sqlite3.connect(self.record) as raw:
+            self.assertEqual(raw.execute('SELECT * FROM visite').fetchall(), [(1, '2026-01-05', 'toux', 'bronchite asthmatiforme')])
+            raw.executescript('DROP VIEW notes; DROP TABLE visite; DROP TABLE tarif')
+        raw.close()
+
+    def test_17e_a_practice_opens_in_the_database_that_its_program_has_already(self):
+        base = self.dir + '/logiciel.db'
+        with sqlite3.connect(base) as raw:
+            raw.executescript("CREATE TABLE visite(id INTEGER PRIMARY KEY, note TEXT); INSERT INTO visite VALUES(1, 'otite')")
+        raw.close()
+        self.assertIn('contient déjà un dossier', self.quiet(['-P', 'base', 'init', '--base', self.record], DOCTOR, code=1))
+        self.assertIn('n’existe pas', self.quiet(['-P', 'base', 'init', '--base', base + 'x'], DOCTOR, code=1))
+        self.assertIn('Sauvegardez-la', self.talk(['-P', 'base', 'init', '--base', base], ('sauvegarde', ''), code=1))
+        self.assertEqual(glob.glob(base + '-*'), [])
+        seen = self.talk(['-P', 'base', 'init', '--base', base], ('sauvegarde', 'o'), ('premier médecin', 'Dr Ana LUZ'), ('RPPS', '81000000018'),
+                         ('Nouveau code', AUTHORITY), ('encore', AUTHORITY), ('Nouveau code', DOCTOR), ('encore', DOCTOR))
+        self.assertIn('Dossier : ' + base, seen)
+        self.assertIn('L’ancien texte est effacé', self.quiet(['-P', 'base', 'protect', 'visite', 'note'], DOCTOR))
+        self.assertIn('visite (note) : Dr Ana LUZ', self.quiet(['-P', 'base', 'readers'], DOCTOR))
+        with open(base, 'rb') as f:
+            self.assertFalse(b'otite' in f.read())
+        for path in re.findall(r'^Clé d\S* (?:médecin|l’autorité) : (\S+)', seen, re.M):
+            os.unlink(path)
+
+    def test_17f_an_unlocked_key_is_not_asked_for_until_it_is_locked(self):
+        self.addCleanup(lambda: subprocess.run([CLI, 'lock'], env=self.env, capture_output=True))
+        self.assertIn('de 1 à 1440 minutes', self.talk(['unlock', '0'], code=2))
+        said = self.quiet(['unlock', '1'], 'pas-le-bon-code', code=1)
+        if 'dmp-E084' in said:
+            self.assertIn('trousseau du noyau', said)
+            self.skipTest('the kernel\'s keyring is refused here')
+        self.assertIn('dmp-E011 : code faux', said)
+        self.talk(['list'], ('Code de la clé', DOCTOR), ('2 documents', None))
+        self.talk(['unlock', '1'], ('Code de la clé', DOCTOR), ('déverrouillée pour 1 minute. ', None), (TYPED + ' lock', None))
+        self.assertNotIn('Code de la clé', self.talk(['list'], ('2 documents', None)))
+        if os.path.exists('/dev/fuse'):
+            self.assertNotIn('Code de la clé', self.talk(['mount'], ('Monté sur', None)))
+            self.assertIn('Démonté', self.talk(['umount']))
+        t = self.at('sql')                              # the shell's session too, without a code
+        t.expect('Session ouverte : Dr Hélène RIVOIRE')
+        t.send('.quit')
+        self.assertEqual(t.end(), 0)
+        self.assertEqual(self.talk(['lock']).strip(), 'Clé verrouillée.')
+        self.assertIn('n’était pas déverrouillée', self.talk(['lock']))
+        self.talk(['list'], ('Code de la clé', DOCTOR), ('2 documents', None))
+
     def test_18_a_wrong_pin_is_told_in_french(self):
         os.mkdir(self.dir + '/x')
         for command in (['list'], ['sql'], ['verify'], ['mount', self.dir + '/x']):
@@ -460,9 +575,11 @@ class Words(unittest.TestCase):
 
     def test_every_error_and_every_sentence_of_the_import_has_its_french(self):
         with open(os.path.join(ROOT, 'include', 'dmp.h'), encoding='utf-8') as f:
-            errors = re.findall(r'X\( ?(\d+), \w+, +\w+, *"(.*)"\)', f.read())
-        self.assertGreaterEqual(len(errors), 75)
-        said = ['dmp-E%03d: %s' % (int(n), text) for n, text in errors if int(n) <= 75]
+            header = f.read()
+        errors = re.findall(r'X\( *(\d+), *\w+, *\w+, *"(.*)"\)', header)
+        self.assertEqual(len(errors), len(re.findall(r'^ *X\( *\d+,', header, re.M)))
+        self.assertGreaterEqual(len(errors), 86)
+        said = ['dmp-E%03d: %s' % (int(n), text) for n, text in errors]
         for header in ('import_parts.h', 'parse.h'):
             with open(os.path.join(ROOT, 'ext', header), encoding='utf-8') as f:
                 text = re.sub(r'" \\\n *"', '', f.read())
@@ -473,6 +590,14 @@ class Words(unittest.TestCase):
     def test_the_column_of_a_fault_is_named(self):
         self.assertIn('(date de naissance)', self.dmp.in_french('dmp-E051: a required column is missing (column birth_date)'))
         self.assertEqual(self.dmp.in_french('something new'), 'something new')
+
+    def test_what_keeps_a_table_from_being_protected_is_named_in_french(self):
+        for code, english, french in ((81, 'column motif: index i', 'colonne motif : index i'), (81, 'column n: generated', 'colonne n, calculée'),
+                                      (81, 'a trigger: no such column: new.c', 'un déclencheur : no such column: new.c'),
+                                      (86, 'ON CONFLICT in table t', 'ON CONFLICT dans la table t'),
+                                      (86, 'REFERENCES t without a column in table u', 'REFERENCES t sans colonne, dans la table u')):
+            said = self.dmp.in_french('dmp-E%03d: something of the file: remove that first (%s)' % (code, english))
+            self.assertEqual(said, 'dmp-E%03d : %s (%s)' % (code, self.dmp.FRENCH[code], french))
 
     def test_dates_are_taken_in_french_and_iso_and_impossible_ones_refused(self):
         for text, iso in (('31/01/1970', '1970-01-31'), ('1.2.1970', '1970-02-01'), ('1970-01-31', '1970-01-31'),
@@ -516,7 +641,9 @@ class Scripts(unittest.TestCase):
         """Reads to a line, then closes the pipe; the exit code."""
         demo = subprocess.Popen([sys.executable, '-u', ROOT + '/scripts/demo.py', BUILD, ROOT + '/tests/fixtures/cda'],
                                 env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.heard = ''
         for line in demo.stdout:
+            self.heard += line
             if last_line in line:
                 break
         demo.stdout.close()
@@ -532,6 +659,8 @@ class Scripts(unittest.TestCase):
 
     def test_a_demonstration_heard_to_its_end_leaves_nothing_either(self):
         self.assertEqual(self.demo('no such line'), 0)
+        self.assertIn(': 60 donnent la même chose qu’avant', self.heard)
+        self.assertRegex(self.heard, r'metformine +│ 695 fois +│ 0 fois')
         self.assertEqual((mounts_below(self.dir), os.listdir(self.dir)), ([], []))
 
     def check(self, *arguments, root=ROOT):

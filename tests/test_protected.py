@@ -269,7 +269,22 @@ class Protected(Case):
         self.c.execute('BEGIN')
         self.refused(83, self.c, 'SELECT dmp_scrub()')
         self.c.execute('COMMIT')
-        self.c.execute('SELECT dmp_scrub()')
+        for journal in ('WAL', 'DELETE'):
+            self.c.execute('SELECT dmp_scrub()')
+            self.p.authority.close()
+            self.c.execute('PRAGMA journal_mode=' + journal)
+            self.c.execute("SELECT dmp_unprotect('consultation')")
+            self.protect()
+            reader = self.p.raw()
+            reader.execute('BEGIN')
+            reader.execute('SELECT count(*) FROM dmp_record').fetchone()
+            self.refused(83, self.c, 'SELECT dmp_scrub()')
+            self.assertEqual(one(self.c, 'SELECT max(scrub_due) FROM dmp_protected'), 1, journal)
+            reader.close()
+            self.c.execute('SELECT dmp_scrub()')
+            self.assertEqual(one(self.c, 'SELECT max(scrub_due) FROM dmp_protected'), 0, journal)
+            for f in self.p.files():
+                self.assertFalse(b'canari' in open(f, 'rb').read(), '%s, %s' % (f, journal))
 
     # ---- crashes and full disks ----
 
