@@ -274,4 +274,7 @@ static sqlite3_module MODULE = {
   .xSavepoint = ptab_savepoint, .xRelease = ptab_savepoint, .xRollbackTo = ptab_rollback_to, .xShadowName = ptab_shadow_name,
 };
 
-int protected_register(struct connection *c) { return sqlite3_create_module(c->db, PROTECTED_MODULE, &MODULE, c); }
+int protected_register(struct connection *c) {
+  int rc = scan_register(c);
+  return rc == SQLITE_OK ? sqlite3_create_module(c->db, PROTECTED_MODULE, &MODULE, c) : rc;
+}

@@ -199,6 +199,13 @@ static int columns_used(const struct ptab *t, sqlite3_uint64 used) {
   return num;
 }
 
+enum { SCAN_COLUMNS = 100 };                          /* a function takes 127 arguments */
+
+/* Nothing but the whole table, as it lies? */
+static int whole_table(const struct ptab *t, const sqlite3_index_info *info, int terms) {
+  return terms == 0 && t->d.columns <= SCAN_COLUMNS && (!info->orderByConsumed || (info->nOrderBy == 1 && ptab_is_rowid(t, info->aOrderBy[0].iColumn)));
+}
+
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   struct ptab *t = (struct ptab *)base;
   int args = 0, terms = 0;
@@ -223,6 +230,7 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   sqlite3_str_appendall(s, box ? " /* sealed columns opened row by row */" : " /* plain columns only */");
   info->idxStr = sqlite3_str_finish(s);
   info->needToFreeIdxStr = 1;
+  if (whole_table(t, info, terms)) info->idxNum |= WHOLE_TABLE;
   if (q.one) {
     info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
     info->idxNum |= ONE_ROW;

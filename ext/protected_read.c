@@ -15,6 +15,7 @@ int cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
 void reading_free(struct reading *q) {
   if (q == NULL) return;
   sqlite3_finalize(q->st);
+  scan_free(q->scan);
   sqlite3_free(q->tail);
   free(q);
 }
@@ -33,8 +34,10 @@ static void pool_give(struct ptab *t, struct pcursor *c) {
 /* The shadow reads no column that the query does not: another index may cover it, and long rows stay on their pages. */
 static char *select_sql(const struct ptab *t, struct reading *q) {
   sqlite3_str *s = sqlite3_str_new(NULL);
+  int ahead = q->num & WHOLE_TABLE;
   short n = 2;
-  sqlite3_str_appendf(s, q->num & NEEDS_BOX ? "SELECT \"%w\",\"" PROTECT_BOX "\"" : "SELECT \"%w\",NULL", t->key);
+  sqlite3_str_appendf(s, ahead ? "SELECT 1 FROM %s NOT INDEXED WHERE dmp_row_scan(?1,\"%w\"" : "SELECT \"%w\"", ahead ? t->shadow : t->key, t->key);
+  sqlite3_str_appendall(s, q->num & NEEDS_BOX ? ",\"" PROTECT_BOX "\"" : ",NULL");
   for (uint32_t i = 0; i < t->d.columns; i++) {
     q->at[i] = t->d.c[i].flags & PCOL_ROWID ? 0 : -1;
     if (t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID)) continue;
@@ -42,7 +45,9 @@ static char *select_sql(const struct ptab *t, struct reading *q) {
     q->at[i] = n++;
     sqlite3_str_appendf(s, ",\"%w\"", t->d.c[i].name);
   }
-  sqlite3_str_appendf(s, " FROM %s%s", t->shadow, q->tail);
+  if (ahead) sqlite3_str_appendf(s, ")%s", q->tail);
+  else sqlite3_str_appendf(s, " FROM %s%s", t->shadow, q->tail);
+  q->columns = n - 1;
   return sqlite3_str_finish(s);
 }
 
@@ -54,6 +59,7 @@ static int reading_new(struct ptab *t, const char *tail, int num, struct reading
   char *sql = q->tail ? select_sql(t, q) : NULL;
   int rc = sql ? sqlite3_prepare_v3(t->c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->st, NULL) : SQLITE_NOMEM;
   sqlite3_free(sql);
+  if (rc == SQLITE_OK && num & WHOLE_TABLE) rc = scan_new(q->columns, &q->scan);
   if (rc == SQLITE_OK) *out = q;
   else reading_free(q);
   return rc == SQLITE_OK || rc == SQLITE_NOMEM ? rc : ptab_shadow_error(t);
@@ -88,7 +94,7 @@ int cursor_close(sqlite3_vtab_cursor *base) {
 
 static int cursor_step(struct pcursor *c) {
   struct ptab *t = (struct ptab *)c->base.pVtab;
-  int rc = sqlite3_step(c->st);
+  int rc = c->q->scan ? scan_next(c->q->scan, c->st) : sqlite3_step(c->st);
   c->opened = c->numbered = 0;
   c->eof = rc != SQLITE_ROW;
   return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : ptab_shadow_error(t);
@@ -102,6 +108,12 @@ static int cursor_key(struct ptab *t, struct pcursor *c) {
   return ptab_key(t, &s, &c->keyed);
 }
 
+/* Not while this connection writes: what is read ahead may be rolled back. A table that somebody writes after the reading began is
+ * read as it was or as it is, as SQLite says of its own. */
+static int reads_ahead(const struct ptab *t, int num) {
+  return num & WHOLE_TABLE && sqlite3_txn_state(t->c->db, t->r->schema) != SQLITE_TXN_WRITE;
+}
+
 int cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sqlite3_value **argv) {
   struct pcursor *c = (struct pcursor *)base;
   struct ptab *t = (struct ptab *)base->pVtab;
@@ -109,8 +121,10 @@ int cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc,
   int e = cursor_key(t, c);
   if (e != DMP_OK) return ptab_error(t, e);
   if (t->d.without_key == PROTECT_HIDE && !c->keyed) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;
+  if (!reads_ahead(t, num)) num &= ~WHOLE_TABLE;
   char *text = num & MARKED ? plan_text(str, argc, argv) : NULL;
   int rc = text || !(num & MARKED) ? pool_take(t, c, text ? text : str, num) : SQLITE_NOMEM;
+  if (rc == SQLITE_OK && c->q->scan) rc = scan_start(c->q->scan, c->st);
   if (rc == SQLITE_OK) rc = plan_bind(c->st, num, str, argc, argv);
   sqlite3_free(text);
   return rc == SQLITE_OK ? cursor_step(c) : rc;
@@ -127,7 +141,7 @@ int cursor_next(sqlite3_vtab_cursor *base) {
 int cursor_eof(sqlite3_vtab_cursor *base) { return ((struct pcursor *)base)->eof; }
 
 static int64_t row_number(struct pcursor *c) {
-  if (!c->numbered) c->rowid = sqlite3_column_int64(c->st, 0);
+  if (!c->numbered) c->rowid = c->q->scan ? scan_rowid(c->q->scan) : sqlite3_column_int64(c->st, 0);
   c->numbered = 1;
   return c->rowid;
 }
@@ -156,9 +170,16 @@ static int cursor_open_row(struct pcursor *c) {
   int held = 1, e = t->u->generation == s->generation ? DMP_OK : ptab_key(t, &s, &held);   /* the key may have turned since */
   if (e == DMP_OK && !held) e = DMP_E_NO_TABLE_KEY;
   if (e != DMP_OK) return e;
-  sqlite3_value *box = sqlite3_column_value(c->st, 1);
-  const void *p = sqlite3_value_blob(box);
-  e = row_values(t, s, row_number(c), p, (size_t)sqlite3_value_bytes(box), &c->plain, c->v);
+  int n;
+  const void *box;
+  if (c->q->scan) {
+    box = scan_blob(c->q->scan, 0, &n);
+  } else {
+    sqlite3_value *v = sqlite3_column_value(c->st, 1);
+    box = sqlite3_value_blob(v);
+    n = sqlite3_value_bytes(v);
+  }
+  e = row_values(t, s, row_number(c), box, (size_t)n, &c->plain, c->v);
   c->opened = e == DMP_OK;
   return e;
 }
@@ -170,6 +191,10 @@ static int plain_result(struct ptab *t, struct pcursor *c, sqlite3_context *ctx,
     return SQLITE_OK;
   }
   if (at < 0) return ptab_fail(t, SQLITE_INTERNAL, "a column is read that the plan left out");
+  if (c->q->scan) {
+    scan_result(c->q->scan, at - 1, ctx);
+    return SQLITE_OK;
+  }
   sqlite3_value *v = sqlite3_column_value(c->st, at);
   if (sqlite3_value_type(v) == SQLITE_INTEGER) sqlite3_result_int64(ctx, sqlite3_value_int64(v));
   else sqlite3_result_value(ctx, v);

@@ -1,6 +1,6 @@
 /* ptab.h: what the files of the protected table's module share.
  * protected.c connects, finds the key, follows transactions; protected_plan.c turns constraints into the shadow's WHERE;
- * protected_read.c owns cursors; protected_write.c owns xUpdate.
+ * protected_read.c owns cursors, protected_scan.c the rows that a cursor reads ahead; protected_write.c owns xUpdate.
  * Never: makes or unmakes a protected table (convert.h). */
 #ifndef PTAB_H
 #define PTAB_H
@@ -10,8 +10,9 @@
 
 enum { POOL = 8, INDEXES = 16, INDEX_COLUMNS = 8 };
 /* idxNum, set by xBestIndex and read by xFilter: the box is read; a rowid is given, so that there is one row at most; idxStr has marks
- * (see plan_text); and above USED which plain columns are read, in their order, all from LAST_USED on by one bit. */
-enum { NEEDS_BOX = 1, ONE_ROW = 2, MARKED = 4, USED = 3, LAST_USED = 27 };
+ * (see plan_text); all rows are read, in no order or that of their rowids; and above USED which plain columns are read, in their
+ * order, all from LAST_USED on by one bit. */
+enum { NEEDS_BOX = 1, ONE_ROW = 2, MARKED = 4, WHOLE_TABLE = 8, USED = 4, LAST_USED = 26 };
 
 /* What a session's key of the table costs once: in locked memory. */
 struct unlocked { uint8_t login[16]; unsigned generation; int state; /* 0 not asked, 1 held, 2 not held, 3 nobody holds it */ struct protect_keys keys; };
@@ -22,8 +23,9 @@ struct pindex { int n, col[INDEX_COLUMNS]; double rows[INDEX_COLUMNS + 1]; };
 /* A statement that reads the shadow: its rowid, its box or NULL, and the plain columns that are used. */
 struct reading {
   sqlite3_stmt *st;                                   /* owned */
+  struct scan *scan;                                  /* owned; NULL when each row is a step */
   char *tail;                                         /* owned: WHERE and ORDER BY */
-  int num;                                            /* idxNum */
+  int num, columns;                                   /* idxNum; columns after the rowid */
   short at[PROTECT_COLUMNS];                          /* where a plain column stands in the SELECT; -1: not there */
 };
 
@@ -81,6 +83,17 @@ int  plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 char *plan_text(const char *str, int argc, sqlite3_value **argv);       /* of a MARKED idxStr; sqlite3_malloc'ed */
 int  plan_bind(sqlite3_stmt *st, int num, const char *str, int argc, sqlite3_value **argv);
 void reading_free(struct reading *q);                                   /* NULL is harmless */
+
+/* Rows read ahead. */
+struct scan;
+int  scan_register(struct connection *c);
+int  scan_new(int columns, struct scan **out);
+void scan_free(struct scan *s);                                         /* NULL is harmless */
+int  scan_start(struct scan *s, sqlite3_stmt *st);                      /* before the first scan_next of each run */
+int  scan_next(struct scan *s, sqlite3_stmt *st);
+sqlite3_int64 scan_rowid(const struct scan *s);
+const void *scan_blob(const struct scan *s, int column, int *n);        /* columns: as they stand after the rowid */
+void scan_result(const struct scan *s, int column, sqlite3_context *ctx);
 
 int  cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
 int  cursor_close(sqlite3_vtab_cursor *base);
