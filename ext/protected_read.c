@@ -35,9 +35,9 @@ static void pool_give(struct ptab *t, struct pcursor *c) {
 static char *select_sql(const struct ptab *t, struct reading *q) {
   sqlite3_str *s = sqlite3_str_new(NULL);
   int ahead = q->num & WHOLE_TABLE;
-  short n = 2;
-  sqlite3_str_appendf(s, ahead ? "SELECT 1 FROM %s NOT INDEXED WHERE dmp_row_scan(?1,\"%w\"" : "SELECT \"%w\"", ahead ? t->shadow : t->key, t->key);
-  sqlite3_str_appendall(s, q->num & NEEDS_BOX ? ",\"" PROTECT_BOX "\"" : ",NULL");
+  short n = ahead && !(q->num & NEEDS_BOX) ? 1 : 2;
+  sqlite3_str_appendf(s, ahead ? "SELECT 1 FROM %s NOT INDEXED WHERE dmp_row_scan(\"%w\"" : "SELECT \"%w\"", ahead ? t->shadow : t->key, t->key);
+  sqlite3_str_appendall(s, q->num & NEEDS_BOX ? ",\"" PROTECT_BOX "\"" : ahead ? "" : ",NULL");
   for (uint32_t i = 0; i < t->d.columns; i++) {
     q->at[i] = t->d.c[i].flags & PCOL_ROWID ? 0 : -1;
     if (t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID)) continue;
@@ -94,7 +94,7 @@ int cursor_close(sqlite3_vtab_cursor *base) {
 
 static int cursor_step(struct pcursor *c) {
   struct ptab *t = (struct ptab *)c->base.pVtab;
-  int rc = c->q->scan ? scan_next(c->q->scan, c->st) : sqlite3_step(c->st);
+  int rc = c->q->scan ? scan_next(t->c, c->q->scan, c->st) : sqlite3_step(c->st);
   c->opened = c->numbered = 0;
   c->eof = rc != SQLITE_ROW;
   return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : ptab_shadow_error(t);
@@ -124,7 +124,7 @@ int cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc,
   if (!reads_ahead(t, num)) num &= ~WHOLE_TABLE;
   char *text = num & MARKED ? plan_text(str, argc, argv) : NULL;
   int rc = text || !(num & MARKED) ? pool_take(t, c, text ? text : str, num) : SQLITE_NOMEM;
-  if (rc == SQLITE_OK && c->q->scan) rc = scan_start(c->q->scan, c->st);
+  if (rc == SQLITE_OK && c->q->scan) scan_start(c->q->scan);
   if (rc == SQLITE_OK) rc = plan_bind(c->st, num, str, argc, argv);
   sqlite3_free(text);
   return rc == SQLITE_OK ? cursor_step(c) : rc;
@@ -162,7 +162,7 @@ int row_values(struct ptab *t, struct session *s, int64_t rowid, const void *box
   return e == DMP_OK ? e : record_fault(t->r, e, t->d.table, rowid);
 }
 
-static int cursor_open_row(struct pcursor *c) {
+__attribute__((noinline)) static int cursor_open_row(struct pcursor *c) {
   struct ptab *t = (struct ptab *)c->base.pVtab;
   struct session *s = t->r->session;
   if (c->opened) return DMP_OK;

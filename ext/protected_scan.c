@@ -6,7 +6,6 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
-#define SCAN_POINTER "dmp-scan"
 enum { BATCH = 64, BATCH_BYTES = 1 << 16 };
 
 /* A column's value; text and blobs lie in the batch's bytes. */
@@ -40,10 +39,7 @@ void scan_free(struct scan *s) {
   free(s);
 }
 
-int scan_start(struct scan *s, sqlite3_stmt *st) {
-  s->n = s->at = s->most = s->done = 0;
-  return sqlite3_bind_pointer(st, 1, s, SCAN_POINTER, NULL);
-}
+void scan_start(struct scan *s) { s->n = s->at = s->most = s->done = 0; }
 
 static void cell_take(struct scan *s, struct cell *x, sqlite3_value *v) {
   *x = (struct cell){ .type = (uint8_t)sqlite3_value_type(v) };
@@ -57,21 +53,21 @@ static void cell_take(struct scan *s, struct cell *x, sqlite3_value *v) {
   buf_put(&s->bytes, p, (size_t)x->n);
 }
 
-/* dmp_row_scan(scan, rowid, box or plain column, …) */
+/* dmp_row_scan(rowid, box or plain column, …): works only inside scan_next. */
 static void row_scan(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
-  struct scan *s = argc > 1 ? sqlite3_value_pointer(argv[0], SCAN_POINTER) : NULL;
-  if (s == NULL || s->n == BATCH || argc - 2 > s->columns) {
+  struct scan *s = ((struct connection *)sqlite3_user_data(ctx))->scan;
+  if (s == NULL || s->n == BATCH || argc - 1 != s->columns) {
     sqlite3_result_error_code(ctx, SQLITE_AUTH);
     return;
   }
-  s->rowid[s->n] = sqlite3_value_int64(argv[1]);
-  for (int i = 2; i < argc; i++) cell_take(s, &s->cell[s->n * s->columns + i - 2], argv[i]);
+  s->rowid[s->n] = sqlite3_value_int64(argv[0]);
+  for (int i = 1; i < argc; i++) cell_take(s, &s->cell[s->n * s->columns + i - 1], argv[i]);
   if (s->bytes.bad) sqlite3_result_error_nomem(ctx);
   else sqlite3_result_int(ctx, ++s->n == s->most || s->bytes.n >= BATCH_BYTES);
 }
 
 /* The next row; SQLITE_ROW, SQLITE_DONE or an error of the shadow. */
-int scan_next(struct scan *s, sqlite3_stmt *st) {
+int scan_next(struct connection *c, struct scan *s, sqlite3_stmt *st) {
   if (s->at + 1 < s->n) {
     s->at++;
     return SQLITE_ROW;
@@ -80,7 +76,9 @@ int scan_next(struct scan *s, sqlite3_stmt *st) {
   s->n = s->at = 0;
   s->bytes.n = 0;
   s->most = s->most == 0 ? 1 : s->most < BATCH ? 2 * s->most : BATCH;
+  c->scan = s;
   int rc = sqlite3_step(st);
+  c->scan = NULL;
   s->done = rc != SQLITE_ROW;
   return rc == SQLITE_DONE && s->n > 0 ? SQLITE_ROW : rc;
 }
@@ -106,5 +104,5 @@ void scan_result(const struct scan *s, int column, sqlite3_context *ctx) {
 }
 
 int scan_register(struct connection *c) {
-  return sqlite3_create_function_v2(c->db, "dmp_row_scan", -1, SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL, row_scan, NULL, NULL, NULL);
+  return sqlite3_create_function_v2(c->db, "dmp_row_scan", -1, SQLITE_UTF8 | SQLITE_DIRECTONLY, c, row_scan, NULL, NULL, NULL);
 }

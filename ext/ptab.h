@@ -85,12 +85,11 @@ int  plan_bind(sqlite3_stmt *st, int num, const char *str, int argc, sqlite3_val
 void reading_free(struct reading *q);                                   /* NULL is harmless */
 
 /* Rows read ahead. */
-struct scan;
 int  scan_register(struct connection *c);
 int  scan_new(int columns, struct scan **out);
 void scan_free(struct scan *s);                                         /* NULL is harmless */
-int  scan_start(struct scan *s, sqlite3_stmt *st);                      /* before the first scan_next of each run */
-int  scan_next(struct scan *s, sqlite3_stmt *st);
+void scan_start(struct scan *s);                                        /* before the first scan_next of each run */
+int  scan_next(struct connection *c, struct scan *s, sqlite3_stmt *st);
 sqlite3_int64 scan_rowid(const struct scan *s);
 const void *scan_blob(const struct scan *s, int column, int *n);        /* columns: as they stand after the rowid */
 void scan_result(const struct scan *s, int column, sqlite3_context *ctx);
