@@ -1,5 +1,6 @@
 /* change.c: changes of keys (see change.h). */
 #include "change.h"
+#include "compartment.h"
 #include "memory.h"
 #include "random.h"
 #include <stdlib.h>
@@ -151,6 +152,7 @@ static int turn_key(struct change *c, struct keyset_class *kc, uint8_t which) {
     from[i] = *patient_leaf(p, kc->cls, first + i);
     leaf_derive(key, p->anchor, first + i, &to[i]);
     e = object_rewrap(c->s, p, &from[i], &to[i]);
+    if (e == DMP_OK) e = compartment_turn(c->s, p, kc->cls, &from[i], &to[i]);
   }
   if (e == DMP_OK) {
     keyset_kid(key, which == WHICH_P ? kc->kid_p : kc->kid_m);

@@ -12,6 +12,7 @@ struct connection {
   struct conversion *conversion;                      /* a table being protected or unprotected at this moment; NULL */
   struct scan *scan;                                  /* the rows of a protected table being read ahead at this moment; NULL */
   int unsettled;                                      /* a table's key was made in a transaction that may still be rolled back */
+  int levels;                                         /* writes to protected tables inside one another, through triggers */
 };
 int  connection_new(sqlite3 *db, struct connection **out);
 void connection_free(struct connection *c);

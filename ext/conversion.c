@@ -1,6 +1,7 @@
 /* conversion.c: a table of the practice as it is before it is protected: what must be known of it, and what stands in the way. */
 #include "conversion.h"
 #include "protect_ddl.h"
+#include "protected.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -42,14 +43,25 @@ static int is_shadow(struct conversion *c) {
   return e == DMP_OK;
 }
 
+/* Why a name is none of an ordinary table. */
+static int no_table(struct conversion *c, const char *table, const char *type, const char *ddl) {
+  const char *why = type == NULL ? "there is no table" : strcmp(type, "view") == 0 ? "this is a view:" : strcmp(type, "table") != 0 ? "this is no table:" :
+                    ddl && strncmp(ddl, "CREATE VIRTUAL TABLE ", 21) == 0 ? "this is a virtual table:" : "this is a table of the record or of SQLite:";
+  return conversion_named(c, DMP_E_NOT_TABLE, "%s %s", why, table);
+}
+
 /* An ordinary table, with its CREATE TABLE and its own spelling. */
 int conversion_table(struct conversion *c, const char *table) {
   sqlite3_stmt *st = NULL;
-  char *sql = sqlite3_mprintf("SELECT name,sql FROM %s.sqlite_schema WHERE type='table' AND name=%Q COLLATE NOCASE", c->r->quoted, table);
-  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_E_NOT_TABLE : record_sql_fault(c->r);
-  if (e == DMP_E_NOT_TABLE && sqlite3_step(st) == SQLITE_ROW) {
-    const char *name = (const char *)sqlite3_column_text(st, 0), *ddl = (const char *)sqlite3_column_text(st, 1);
-    if (ddl && sqlite3_strnicmp(ddl, "CREATE TABLE", 12) == 0 && sqlite3_strnicmp(name, "dmp", 3) != 0 && sqlite3_strnicmp(name, "sqlite_", 7) != 0) {
+  char *sql = sqlite3_mprintf("SELECT name,sql,type FROM %s.sqlite_schema WHERE type<>'trigger' AND name=%Q COLLATE NOCASE", c->r->quoted, table);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  if (e == DMP_OK) {
+    int there = sqlite3_step(st) == SQLITE_ROW;
+    const char *name = (const char *)sqlite3_column_text(st, 0), *ddl = (const char *)sqlite3_column_text(st, 1), *type = (const char *)sqlite3_column_text(st, 2);
+    if (!there || !name || !type || !ddl || strcmp(type, "table") != 0 || sqlite3_strnicmp(ddl, "CREATE TABLE", 12) != 0 || sqlite3_strnicmp(name, "dmp", 3) == 0 ||
+        sqlite3_strnicmp(name, "sqlite_", 7) == 0) {
+      e = no_table(c, table, type, ddl);
+    } else {
       e = conversion_copy(c->d.table, sizeof c->d.table - 8, name);
       c->d.ddl = strdup(ddl);
       if (e == DMP_OK && c->d.ddl == NULL) e = DMP_E_NOMEM;
@@ -57,7 +69,7 @@ int conversion_table(struct conversion *c, const char *table) {
   }
   sqlite3_finalize(st);
   sqlite3_free(sql);
-  if (e == DMP_OK && is_shadow(c)) return DMP_E_NOT_TABLE;
+  if (e == DMP_OK && is_shadow(c)) return conversion_named(c, DMP_E_NOT_TABLE, "this holds the rows of a protected table: %s", table);
   if (e == DMP_OK && strpbrk(c->d.table, "\"'`")) return conversion_named(c, DMP_E_TABLE_RULE, "a quotation mark in the name of the table");
   if (e == DMP_OK && ddl_count(c->d.ddl, "CONFLICT")) return conversion_named(c, DMP_E_TABLE_RULE, "ON CONFLICT in table %s", c->d.table);
   return e;
@@ -160,6 +172,27 @@ int conversion_indexes(struct conversion *c) {
     for (uint32_t i = 0; i < c->d.columns; i++)
       if (c->d.c[i].flags & PCOL_SEALED && sqlite3_stricmp(c->d.c[i].name, (const char *)sqlite3_column_text(st, 0)) == 0)
         e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: index %s", c->d.c[i].name, (const char *)sqlite3_column_text(st, 1));
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+/* The shadow has no sealed column that a trigger could wait for. What it would do to the table again: see protected_trigger.c. */
+static int check_trigger(struct conversion *c, const char *name, const char *sql, int recursive) {
+  for (uint32_t i = 0; i < c->d.columns; i++)
+    if (c->d.c[i].flags & PCOL_SEALED && trigger_of(sql, c->d.c[i].name) > 0)
+      return conversion_named(c, DMP_E_COLUMN_USED, "column %s: UPDATE OF of trigger %s", c->d.c[i].name, name);
+  if (recursive || !trigger_repeats(sql, c->d.table)) return DMP_OK;
+  return conversion_named(c, DMP_E_TABLE_RULE, "trigger %s changes the table again; UPDATE OF the columns that it leaves alone is no such change", name);
+}
+
+int conversion_triggers(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  int recursive = trigger_recursive(c->r->db);
+  char *sql = sqlite3_mprintf("SELECT name,sql FROM %s.sqlite_schema WHERE type='trigger' AND tbl_name=%Q COLLATE NOCASE", c->r->quoted, c->d.table);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW)
+    e = check_trigger(c, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1), recursive);
   sqlite3_finalize(st);
   sqlite3_free(sql);
   return e;

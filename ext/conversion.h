@@ -33,6 +33,7 @@ int  conversion_copy(char *to, size_t room, const char *from);
 int  conversion_table(struct conversion *c, const char *table);         /* an ordinary table, its CREATE TABLE, its own spelling */
 int  conversion_columns(struct conversion *c, const char *columns);
 int  conversion_indexes(struct conversion *c);                          /* a sealed column in an index would stand there in clear */
+int  conversion_triggers(struct conversion *c);
 int  conversion_children(struct conversion *c);
 
 int  steps_protect(struct conversion *c);

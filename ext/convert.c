@@ -57,7 +57,7 @@ static void row_turn(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   }
   if (argc == 2 || sqlite3_value_int(argv[2]) == 0) steps_progress(c, 1);
   if (e != DMP_OK) {
-    c->e = record_fault(c->r, e, c->d.table, rowid);
+    c->e = conversion_named(c, e, "%s row %lld", c->d.table, (long long)rowid);   /* copied: the conversion ends before it is said */
     sqlite3_result_error_code(ctx, SQLITE_ABORT);
   }
   buf_free(&scratch);
@@ -114,12 +114,12 @@ static int transaction_open(struct conversion *c, int own) {
 
 static int transaction_close(struct conversion *c, int own, int e) {
   sqlite3 *db = c->r->db;
-  struct fault f = c->r->fault;
   if (e == DMP_OK && sqlite3_exec(db, own ? "COMMIT" : "RELEASE dmp_convert", NULL, NULL, NULL) != SQLITE_OK) {
     e = record_sql_fault(c->r);
-    f = c->r->fault;
     conversion_named(c, e, "%s", sqlite3_errmsg(db));
   }
+  struct fault f = c->r->fault;
+  /* what has to be taken back is no transaction that would have to be committed: another one may be in its way */
   if (e != DMP_OK) sqlite3_exec(db, own ? "ROLLBACK" : "ROLLBACK TO dmp_convert; RELEASE dmp_convert", NULL, NULL, NULL);
   c->r->fault = f;
   return e;
@@ -129,8 +129,7 @@ static int transaction_close(struct conversion *c, int own, int e) {
 static int load(struct conversion *c) {
   int e = session_use(c->r, &c->s);
   protect_free(&c->d);
-  if (e == DMP_OK && (e = protect_get(c->r, c->table, &c->d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;
-  if (e == DMP_OK) e = protect_again(c->s, &c->d);
+  if (e == DMP_OK && (e = protect_proven(c->s, c->table, &c->d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;   /* what is signed again was signed */
   if (e == DMP_OK) e = protect_key(c->s, &c->d, c->keys);
   return e;
 }
@@ -248,6 +247,7 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
   if (e == DMP_OK) e = conversion_table(&c, table);
   if (e == DMP_OK) e = conversion_columns(&c, columns);
   if (e == DMP_OK) e = conversion_indexes(&c);
+  if (e == DMP_OK) e = conversion_triggers(&c);
   if (e == DMP_OK && c.rebuild) e = conversion_children(&c);
   if (e == DMP_OK) e = whole(&c, steps_protect);
   end(&c);
@@ -325,19 +325,21 @@ static int scrub_file(struct record *r) {
   if (rc == SQLITE_OK) rc = sqlite3_exec(db, "PRAGMA temp_store=MEMORY; VACUUM", NULL, NULL, NULL);
   /* not the PRAGMA, which tells in a row that a reader kept the old pages */
   if (rc == SQLITE_OK) rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  int busy = rc == SQLITE_BUSY || rc == SQLITE_LOCKED;
   if (rc != SQLITE_OK) r->fault.sql_rc = rc;
+  if (rc != SQLITE_OK && !busy) sqlite3_snprintf(sizeof r->detail, r->detail, "%s", sqlite3_errmsg(db));
   sqlite3_close(db);
-  return rc == SQLITE_OK ? DMP_OK : rc == SQLITE_BUSY || rc == SQLITE_LOCKED ? DMP_E_TABLE_BUSY : DMP_E_SQL;
+  return rc == SQLITE_OK ? DMP_OK : busy ? DMP_E_TABLE_BUSY : DMP_E_SQL;
 }
 
 int convert_scrub(struct session *s) {
   struct due d = { .s = s };
   if (!sqlite3_get_autocommit(s->r->db)) return DMP_E_TABLE_BUSY;
-  int e = protect_each(s->r, due_note, &d);
+  int e = protect_each_proven(s, due_note, &d);
   if (e == DMP_OK) e = scrub_file(s->r);
   if (e == DMP_OK && sqlite3_exec(s->r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) e = DMP_E_TABLE_BUSY;
   else if (e == DMP_OK) {
-    e = protect_each(s->r, due_done, &d);
+    e = protect_each_proven(s, due_done, &d);
     if (sqlite3_exec(s->r->db, e == DMP_OK ? "COMMIT" : "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK && e == DMP_OK) {
       e = DMP_E_TABLE_BUSY;
       sqlite3_exec(s->r->db, "ROLLBACK", NULL, NULL, NULL);

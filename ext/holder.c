@@ -1,6 +1,7 @@
 /* holder.c: consents, withdrawals, treating doctors, what is owed (see holder.h). */
 #include "holder.h"
 #include "access.h"
+#include "compartment.h"
 #include "random.h"
 #include "syntax.h"
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static int diverted_back(struct session *s, struct patient *p, uint16_t cls) {
   }
   free(d.it);
   free(d.masked);
-  return e;
+  return e == DMP_OK ? compartment_settle(s, p, cls) : e;
 }
 
 /* The change is written; what waited for keys that turned in it moves back. */

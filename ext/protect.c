@@ -21,6 +21,12 @@ const char *protect_rowid(const struct protect *p) {
   return PROTECT_ID;
 }
 
+const char *protect_patient(const struct protect *p) {
+  for (uint32_t i = 0; i < p->columns; i++)
+    if (p->c[i].flags & PCOL_PATIENT) return p->c[i].name;
+  return NULL;
+}
+
 /* ---- descriptions ---- */
 
 static void put_text(struct buf *b, const char *s) {
@@ -49,6 +55,7 @@ static void protect_write(const struct protect *p, struct buf *b) {
   buf_put(b, p->old_kid, 16);
   buf_u64(b, (uint64_t)p->turned);
   buf_u16(b, p->class_id);
+  put_text(b, p->system);
   buf_u16(b, (uint16_t)p->columns);
   for (uint32_t i = 0; i < p->columns; i++) {
     put_text(b, p->c[i].name);
@@ -73,6 +80,7 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   const uint8_t *kid = rd_bytes(&r, 16), *old_kid = rd_bytes(&r, 16);
   p->turned = (int64_t)rd_u64(&r);
   p->class_id = rd_u16(&r);
+  take_text_field(&r, p->system, sizeof p->system);
   p->columns = rd_u16(&r);
   if (r.bad || p->columns == 0 || p->columns > PROTECT_COLUMNS) return DMP_E_PROTECT_BAD;
   memcpy(p->kid, kid, 16);
@@ -109,7 +117,7 @@ static int protect_signed(const struct record *r, const uint8_t *p, size_t n, st
 }
 
 /* The signature of a description that was read from these bytes. */
-static int protect_proven(struct session *s, struct protect *p, const uint8_t *bytes, size_t n) {
+static int signature_check(struct session *s, struct protect *p, const uint8_t *bytes, size_t n) {
   struct buf over = { 0 };
   const struct certificate *by = directory_by_hash(&s->dir, p->signer);
   int e = by ? protect_signed(s->r, bytes, n - SUITE_SIG, &over) : DMP_E_PROTECT_BAD;
@@ -142,16 +150,16 @@ int protect_put(struct session *s, struct protect *p) {
   return e;
 }
 
-/* Calls each with every description; bytes and length ride along for the signature. */
-struct walk { int (*each)(void *ctx, const struct protect *p); void *ctx; struct session *verify; };
+/* Calls each with every description, or with that of one table. verify: whose directory knows the signers; NULL: not verified. */
+struct walk { int (*each)(void *ctx, const struct protect *p); void *ctx; struct session *verify; const char *only; };
 
 static int walk_row(struct record *r, const struct walk *w, int64_t id, const uint8_t *bytes, size_t n) {
   struct protect p = { 0 };
-  int e = protect_parse(bytes, n, &p);
+  int e = protect_parse(bytes, n, &p), wanted = e == DMP_OK && (w->only == NULL || sqlite3_stricmp(p.table, w->only) == 0);
   p.id = id;
-  if (e == DMP_OK && w->verify) e = protect_proven(w->verify, &p, bytes, n);
+  if (wanted && w->verify) e = signature_check(w->verify, &p, bytes, n);
   if (e != DMP_OK) record_fault(r, e, "dmp_sealed", id);
-  if (e == DMP_OK) e = w->each(w->ctx, &p);
+  if (e == DMP_OK && wanted) e = w->each(w->ctx, &p);
   protect_free(&p);
   return e;
 }
@@ -168,17 +176,20 @@ static int protect_walk(struct record *r, const struct walk *w) {
 }
 
 int protect_each(struct record *r, int (*each)(void *ctx, const struct protect *p), void *ctx) {
-  const struct walk w = { each, ctx, NULL };
+  const struct walk w = { .each = each, .ctx = ctx };
   return protect_walk(r, &w);
 }
 
-struct named { const char *table; struct protect *out; int found; };
+int protect_each_proven(struct session *s, int (*each)(void *ctx, const struct protect *p), void *ctx) {
+  const struct walk w = { .each = each, .ctx = ctx, .verify = s };
+  return protect_walk(s->r, &w);
+}
+
+struct named { struct protect *out; int found; };
 
 static int take_named(void *ctx, const struct protect *p) {
   struct named *q = ctx;
-  if (sqlite3_stricmp(p->table, q->table) != 0) return DMP_OK;
-  q->found = 1;
-  if (q->out == NULL) return DMP_OK;
+  if (q->found++) return DMP_E_PROTECT_BAD;           /* a second one for the same table */
   *q->out = *p;
   q->out->c = malloc(p->columns * sizeof *p->c);
   q->out->ddl = strdup(p->ddl);
@@ -187,25 +198,35 @@ static int take_named(void *ctx, const struct protect *p) {
   return DMP_OK;
 }
 
-int protect_get(struct record *r, const char *table, struct protect *out) {
-  struct named q = { table, out, 0 };
+static int get_named(struct record *r, struct session *verify, const char *table, struct protect *out) {
+  struct named q = { out, 0 };
+  const struct walk w = { take_named, &q, verify, table };
   memset(out, 0, sizeof *out);
-  int e = protect_each(r, take_named, &q);
+  int e = protect_walk(r, &w);
   return e == DMP_OK && !q.found ? DMP_E_NOT_FOUND : e;
 }
 
-/* What is new was signed by somebody of the directory, and describes the same columns. */
+int protect_get(struct record *r, const char *table, struct protect *out) { return get_named(r, NULL, table, out); }
+
+int protect_proven(struct session *s, const char *table, struct protect *out) { return get_named(s->r, s, table, out); }
+
+/* Whether two descriptions mean the same table, columns and rules; keys, turns, scrubs and signatures may differ. */
+static int same_table(const struct protect *a, const struct protect *b) {
+  return a->without_key == b->without_key && a->autoincrement == b->autoincrement && a->checked == b->checked && a->class_id == b->class_id &&
+         a->columns == b->columns && memcmp(a->c, b->c, a->columns * sizeof *a->c) == 0 && strcmp(a->ddl, b->ddl) == 0 && sqlite3_stricmp(a->table, b->table) == 0;
+}
+
+/* What is new was signed by somebody of the directory, and describes the same table. */
 static int again_take(struct session *s, struct protect *p, const uint8_t *bytes, size_t n) {
   struct protect now = { 0 };
   int e = protect_parse(bytes, n, &now);
-  if (e == DMP_OK) e = protect_proven(s, &now, bytes, n);
-  if (e == DMP_OK && (now.columns != p->columns || memcmp(now.c, p->c, p->columns * sizeof *p->c) != 0)) e = DMP_E_PROTECT_BAD;
+  if (e == DMP_OK) e = signature_check(s, &now, bytes, n);
+  if (e == DMP_OK && !same_table(&now, p)) e = DMP_E_PROTECT_BAD;
   if (e == DMP_OK) {
     memcpy(p->kid, now.kid, 16);
     memcpy(p->old_kid, now.old_kid, 16);
     p->turned = now.turned;
     p->scrub_due = now.scrub_due;
-    p->without_key = now.without_key;
     memcpy(p->watched, now.watched, 32);
     memcpy(p->signer, now.signer, 32);
     memcpy(p->digest, now.digest, 32);
@@ -229,13 +250,6 @@ int protect_again(struct session *s, struct protect *p) {
   }
   sqlite3_reset(st);
   return e;
-}
-
-int protect_verify(struct session *s, const char *table) {
-  struct named q = { table, NULL, 0 };
-  const struct walk w = { take_named, &q, s };
-  int e = protect_walk(s->r, &w);
-  return e == DMP_OK && !q.found ? DMP_E_NOT_FOUND : e;
 }
 
 /* ---- readers ---- */

@@ -28,6 +28,7 @@ struct protect {
   uint8_t old_kid[16];                                /* zero, or of the key that rows above `turned` may still lie under */
   int64_t turned;                                     /* rows up to this rowid lie under the live key, while the key turns */
   uint16_t class_id;                                  /* of the compartments, where a column is PCOL_PATIENT; else 0 */
+  char system[PROTECT_NAME];                          /* of the local identifiers that this column holds; "": the record's patient ids */
   uint32_t columns;
   struct pcol *c;                                     /* owned */
   char *ddl;                                          /* owned: CREATE TABLE as it was: what unprotecting restores */
@@ -38,13 +39,16 @@ struct protect {
 };
 void protect_free(struct protect *p);
 const char *protect_rowid(const struct protect *p);   /* the shadow's column that is its rowid */
-/* Reads the description of a table, unproven; DMP_E_NOT_FOUND. */
+const char *protect_patient(const struct protect *p); /* the column that names the patient; NULL: rows lie under the table's key */
+/* Reads the description of a table; DMP_E_NOT_FOUND. Without its signature: what the host says, before there is a session. */
 int  protect_get(struct record *r, const char *table, struct protect *out);
-/* Reads again what may change under a table that stays: its keys' ids, how far one has turned; checks the signature of what is new. */
+int  protect_proven(struct session *s, const char *table, struct protect *out);   /* its signature verifies */
+/* Reads again what may change under a table that stays: its keys' ids, how far one has turned. The signature of what was not proven
+ * yet is checked, and that it means the same columns and rules. */
 int  protect_again(struct session *s, struct protect *p);
-int  protect_verify(struct session *s, const char *table);
-/* Every protected table's name: calls each; nonzero stops. */
+/* Calls each with every protected table's description; nonzero stops. */
 int  protect_each(struct record *r, int (*each)(void *ctx, const struct protect *p), void *ctx);
+int  protect_each_proven(struct session *s, int (*each)(void *ctx, const struct protect *p), void *ctx);
 int  protect_put(struct session *s, struct protect *p);                 /* signs and writes: INSERT when p->id is 0 */
 int  protect_drop(struct session *s, const struct protect *p);          /* with its readers */
 

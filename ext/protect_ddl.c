@@ -62,6 +62,12 @@ static const char *skip(const char *p) {
   return p;
 }
 
+const char *ddl_next(const char *p, size_t *n) {
+  p = skip(p);
+  *n = *p ? token(p) : 0;
+  return p;
+}
+
 char *ddl_shadow_body(const char *sql, const char *key) {
   const char *p = ddl_body(sql), *end = p ? body_end(p) : NULL;
   sqlite3_str *s = sqlite3_str_new(NULL);

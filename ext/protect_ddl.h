@@ -2,7 +2,10 @@
  * Owns: nothing.  Never: runs SQL. */
 #ifndef PROTECT_DDL_H
 #define PROTECT_DDL_H
+#include <stddef.h>
 
+/* The token at p or after it that is neither space nor comment; n: its length, 0 at the end. */
+const char *ddl_next(const char *p, size_t *n);
 /* How often a word stands in SQL text, outside strings, quoted names and comments. */
 int ddl_count(const char *sql, const char *word);
 /* From the parenthesis that opens the columns; NULL: there is none. */

@@ -96,6 +96,7 @@ static void ptab_free(struct ptab *t) {
   memory_free(t->u);
   sqlite3_free(t->schema);
   sqlite3_free(t->shadow);
+  trigger_free(t);
   free(t->place);
   free(t);
 }
@@ -122,7 +123,7 @@ static int ptab_load(struct ptab *t, const char *schema, const char *table) {
   t->without_rowid = ddl_without_rowid(t->d.ddl);
   ptab_places(t);
   plan_statistics(t);
-  return DMP_OK;
+  return trigger_load(t);
 }
 
 static int ptab_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **err) {
@@ -184,7 +185,7 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     uint8_t kid[16], old_kid[16];
     memcpy(kid, t->d.kid, 16);
     memcpy(old_kid, t->d.old_kid, 16);
-    e = protect_again(*s, &t->d);                     /* the key may have turned, or be turning */
+    e = protect_again(*s, &t->d);                     /* was it signed; the key may have turned, or be turning */
     int same = e == DMP_OK && u->state == 1 && memcmp(u->login, (*s)->login_id, 16) == 0 && memcmp(t->d.kid, kid, 16) == 0 &&
                memcmp(t->d.old_kid, old_kid, 16) == 0;
     if (e == DMP_OK && !same) e = protect_key(*s, &t->d, &u->keys);

@@ -31,12 +31,16 @@ static void pool_give(struct ptab *t, struct pcursor *c) {
   c->q = NULL;
 }
 
+/* Rows that are read ahead in an order must come in it: sorting would be too late. */
+static int ordered(const char *tail) { return strncmp(tail, " ORDER BY", 9) == 0; }
+
 /* The shadow reads no column that the query does not: another index may cover it, and long rows stay on their pages. */
 static char *select_sql(const struct ptab *t, struct reading *q) {
   sqlite3_str *s = sqlite3_str_new(NULL);
   int ahead = q->num & WHOLE_TABLE;
   short n = ahead && !(q->num & NEEDS_BOX) ? 1 : 2;
-  sqlite3_str_appendf(s, ahead ? "SELECT 1 FROM %s NOT INDEXED WHERE dmp_row_scan(\"%w\"" : "SELECT \"%w\"", ahead ? t->shadow : t->key, t->key);
+  if (ahead) sqlite3_str_appendf(s, "SELECT 1 FROM %s%s WHERE dmp_row_scan(\"%w\"", t->shadow, ordered(q->tail) ? " NOT INDEXED" : "", t->key);
+  else sqlite3_str_appendf(s, "SELECT \"%w\"", t->key);
   sqlite3_str_appendall(s, q->num & NEEDS_BOX ? ",\"" PROTECT_BOX "\"" : ahead ? "" : ",NULL");
   for (uint32_t i = 0; i < t->d.columns; i++) {
     q->at[i] = t->d.c[i].flags & PCOL_ROWID ? 0 : -1;

@@ -6,8 +6,6 @@ SQLITE_EXTENSION_INIT3
 
 static const struct pcol INTEGER_COLUMN = { .decl = "INTEGER" };
 
-enum { DEPTH = 200 /* of writes inside writes: a trigger that never ends is told before the stack does */ };
-
 void writer_free(struct writer *w) {
   if (w == NULL) return;
   writer_free(w->deeper);
@@ -205,7 +203,10 @@ static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv,
     sqlite3_bind_int64(*st, 1, id);
     for (uint32_t i = 0; i < t->d.columns; i++)
       if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
-    rc = write_row(t, *st, box, missing);
+    struct level l;
+    rc = trigger_enter(t, TRIGGER_INSERT, NULL, &l);
+    if (rc == SQLITE_OK) rc = write_row(t, *st, box, missing);
+    trigger_leave(t, &l);
   }
   *rowid = id;
   return rc;
@@ -265,8 +266,9 @@ static int update_prepare(struct ptab *t, const uint8_t *mask) {
   if (mask[t->d.columns] & CHANGE_ROWID) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->key, (int)t->d.columns + 3);
   if (n == 0) sqlite3_str_appendf(s, "\"%w\"=\"%w\"", t->key, t->key);
   sqlite3_str_appendf(s, " WHERE \"%w\"=?1", t->key);
-  memcpy(t->w->update_mask, mask, t->d.columns + 1);
-  return ptab_prepare(t, &t->w->update, sqlite3_str_finish(s));
+  int rc = ptab_prepare(t, &t->w->update, sqlite3_str_finish(s));
+  if (rc == SQLITE_OK) memcpy(t->w->update_mask, mask, t->d.columns + 1);
+  return rc;
 }
 
 /* UPDATE … FROM gives every column as if it were set: those that stay as they are leave the mask. */
@@ -339,7 +341,10 @@ static int write_change(struct ptab *t, struct session *s, int keyed, sqlite3_va
     if (*does & CHANGE_ROWID) sqlite3_bind_int64(t->w->update, (int)t->d.columns + 3, to);
     for (uint32_t i = 0; i < t->d.columns; i++)
       if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(t->w->update, (int)i + 3, argv[2 + i]);
-    rc = write_row(t, t->w->update, *does & CHANGE_SEAL ? box : NULL, missing);
+    struct level l;
+    rc = trigger_enter(t, TRIGGER_UPDATE, mask, &l);
+    if (rc == SQLITE_OK) rc = write_row(t, t->w->update, *does & CHANGE_SEAL ? box : NULL, missing);
+    trigger_leave(t, &l);
   }
   return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
@@ -347,8 +352,12 @@ static int write_change(struct ptab *t, struct session *s, int keyed, sqlite3_va
 static int write_erase(struct ptab *t, int64_t rowid) {
   int rc = ptab_prepare(t, &t->w->erase, t->w->erase ? NULL : sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
   if (rc != SQLITE_OK) return rc;
+  struct level l;
   sqlite3_bind_int64(t->w->erase, 1, rowid);
-  return ptab_run(t, t->w->erase);
+  rc = trigger_enter(t, TRIGGER_DELETE, NULL, &l);
+  if (rc == SQLITE_OK) rc = ptab_run(t, t->w->erase);
+  trigger_leave(t, &l);
+  return rc;
 }
 
 /* A foreign key, a trigger's RAISE, a STRICT type ends the statement whatever its OR says: SQLite honours OR for codes of
@@ -385,12 +394,10 @@ static int write_any(struct ptab *t, int argc, sqlite3_value **argv, sqlite3_int
 
 int write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid) {
   struct ptab *t = (struct ptab *)base;
-  struct writer *before = t->w, *w = t->depth < DEPTH ? writer_enter(t) : NULL;
-  if (w == NULL) return t->depth < DEPTH ? SQLITE_NOMEM : ptab_fail(t, SQLITE_ERROR, "too many levels of trigger recursion");
+  struct writer *before = t->w, *w = writer_enter(t);
+  if (w == NULL) return SQLITE_NOMEM;
   t->w = w;
-  t->depth++;
   int rc = write_any(t, argc, argv, rowid);
-  t->depth--;
   t->w = before;
   return rc;
 }

@@ -1,6 +1,7 @@
 /* ptab.h: what the files of the protected table's module share.
  * protected.c connects, finds the key, follows transactions; protected_plan.c turns constraints into the shadow's WHERE;
- * protected_read.c owns cursors, protected_scan.c the rows that a cursor reads ahead; protected_write.c owns xUpdate.
+ * protected_read.c owns cursors, protected_scan.c the rows that a cursor reads ahead; protected_write.c owns xUpdate;
+ * protected_trigger.c follows triggers that write to the table itself.
  * Never: makes or unmakes a protected table (convert.h). */
 #ifndef PTAB_H
 #define PTAB_H
@@ -29,6 +30,10 @@ struct reading {
   short at[PROTECT_COLUMNS];                          /* where a plain column stands in the SELECT; -1: not there */
 };
 
+/* A trigger of the shadow; of: the columns of UPDATE OF, owned; NULL: every one. */
+enum { TRIGGER_INSERT, TRIGGER_UPDATE, TRIGGER_DELETE };
+struct ptrigger { int event; uint8_t *of; };
+
 /* What one write needs. A trigger of the shadow may write into the table while the statement that fired it runs: each depth has its
  * own. */
 struct writer {
@@ -54,7 +59,8 @@ struct ptab {
   struct reading *pool[POOL];                         /* owned: idle statements of closed cursors */
   int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
   struct writer *writers, *w;                         /* owned; borrowed: the one of the write that runs, NULL when none does */
-  int depth;                                          /* of writes inside writes */
+  struct ptrigger *trigger; int triggers;             /* owned */
+  uint64_t under_way;                                 /* which of them may be running at this moment */
   double rows;                                        /* as the statistics say */
   struct pindex index[INDEXES]; int indexes;
 };
@@ -105,5 +111,13 @@ int  cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i);
 int  row_values(struct ptab *t, struct session *s, int64_t rowid, const void *box, size_t n, struct buf *scratch, struct value *v);
 
 void writer_free(struct writer *w);                                     /* with those deeper; NULL is harmless */
+
+/* Around each statement that writes to the shadow. mask: the columns that an UPDATE sets. Leaving is harmless where entering failed. */
+struct level { int entered; uint64_t under_way; };
+int  trigger_load(struct ptab *t);
+void trigger_free(struct ptab *t);
+int  trigger_enter(struct ptab *t, int event, const uint8_t *mask, struct level *l);
+void trigger_leave(struct ptab *t, const struct level *l);
+
 int  write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
 #endif

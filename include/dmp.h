@@ -17,6 +17,7 @@ enum {
   DMP_TITLE_MAX = 65536,                  /* bytes of any one text column */
   DMP_NAME_MAX = 255,                     /* bytes of a file name made by dmp_filename() */
 };
+#define DMP_LOCAL_MAX ((int64_t)1 << 53)    /* ids of records are above: smaller numbers are a practice's own */
 #define DMP_BODY_MAX 4294967296LL         /* bytes of a document's body */
 
 /* Every error: number, name, SQLite primary code (by name, so that this header needs no sqlite3.h),
@@ -112,7 +113,9 @@ enum {
   X(90, LAST_READER,  CONSTRAINT,"the last reader of a protected table can't be taken away, nobody could open its rows: give the key to somebody first, or call dmp_unprotect()") \
   X(91, KEY_LOST,     AUTH,   "nobody holds the key of this protected table any more: put the readers' rows (dmp_reader) back from a backup of the file") \
   X(92, READER_STALE, CORRUPT,"the key of this protected table turned and the row that brings the new one is missing: the file was altered or put back") \
-  X(93, READER_BAD,   CORRUPT,"a reader's row of a protected table does not verify: it was forged or altered; a holder of the key deletes it or calls dmp_rewrap()")
+  X(93, READER_BAD,   CORRUPT,"a reader's row of a protected table does not verify: it was forged or altered; a holder of the key deletes it or calls dmp_rewrap()") \
+  X(97, TWO_SQLITES,  ERROR,  "another SQLite library of this process uses dmp already: two of them on one file lose each other's locks; open records through one only") \
+  X(98, TRIGGER_AGAIN,ERROR,  "a trigger changes its own protected table in a way that may run a trigger inside itself: give it UPDATE OF the columns that it leaves alone, or say PRAGMA recursive_triggers=ON")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };

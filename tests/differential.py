@@ -52,6 +52,19 @@ EXCEPTIONS = [
      ["UPDATE OR REPLACE t SET n=3-n, s='z' WHERE id IN (1,2)"], 'SELECT changes()', [(2,)]),
     ('update from', 'UPDATE … FROM does not tell which columns it sets: one that gets the value it had counts as not set, for UPDATE OF triggers',
      'a trigger without OF', ['UPDATE t SET n=1 FROM (SELECT 1) WHERE id=1'], 'SELECT count(*) FROM audit', [(0,)]),
+    ('again', 'a trigger that changes its own table in a way that may run it inside itself is refused, by dmp_protect or when it does so: SQLite keeps it from '
+     'running only within one statement', 'UPDATE OF the columns that it leaves alone, or PRAGMA recursive_triggers=ON',
+     ['CREATE TABLE w(id INTEGER PRIMARY KEY, s, n)', 'CREATE TRIGGER w_1 AFTER UPDATE OF n ON w BEGIN UPDATE w SET n=1; END',
+      '@protect w s', 'INSERT INTO w(s) VALUES(1)'], 'UPDATE w SET n=2', 'dmp-E098: '),
+    ('before', 'a BEFORE INSERT trigger sees the number that SQLite draws; on a plain table it sees -1', 'an AFTER trigger',
+     ['CREATE TABLE b(id INTEGER PRIMARY KEY, s)', 'CREATE TRIGGER b_1 BEFORE INSERT ON b BEGIN INSERT INTO audit VALUES(new.id); END', '@protect b s', 'INSERT INTO b(s) VALUES(1)'],
+     'SELECT x FROM audit', [(1,)]),
+    ('before kept', 'what a BEFORE trigger did for a row that OR IGNORE or OR FAIL then leaves out is taken back; on a plain table it stays', 'an AFTER trigger',
+     ['CREATE TABLE b(id INTEGER PRIMARY KEY, s NOT NULL)', 'CREATE TRIGGER b_1 BEFORE INSERT ON b BEGIN INSERT INTO audit VALUES(1); END', '@protect b s', 'INSERT OR IGNORE INTO b(id) VALUES(1)'],
+     'SELECT count(*) FROM audit', [(0,)]),
+    ('not indexed', 'NOT INDEXED does not reach the shadow: without ORDER BY rows come in the order of an index that has all that is asked for', 'ORDER BY',
+     ['CREATE TABLE q(x INTEGER, s)', 'CREATE INDEX q_x ON q(x)', 'INSERT INTO q VALUES(2,2),(1,1)', '@protect q s'],
+     'SELECT group_concat(x) FROM q NOT INDEXED', [('1,2',)]),
     ('indexed by', 'the indexes are the shadow\'s', 'leave the hint out',
      [], 'SELECT s FROM t INDEXED BY t_n WHERE n=1', 'no such index: t_n'),
     ('gaps', 'with AUTOINCREMENT, rows that OR IGNORE or OR FAIL leave out use up other numbers; none is given twice', 'expect gaps',
@@ -169,6 +182,12 @@ class Schema:
             out.append('CREATE TRIGGER t_u AFTER UPDATE OF %s ON t BEGIN INSERT INTO audit VALUES(\'u\',new.id); END' % (plain + ['p_id'])[0])
         if r.random() < .2:
             out.append('CREATE TRIGGER t_b BEFORE INSERT ON t WHEN new.p_id=3 BEGIN SELECT RAISE(ABORT,\'no three\'); END')
+        if r.random() < .2:
+            out.append('CREATE TRIGGER t_s AFTER UPDATE OF p_id ON t BEGIN UPDATE t SET %s=new.id WHERE id=new.id%s; END' % (self.sealed[0], r.choice(['', '+1'])))
+        if r.random() < .2:
+            out.append('CREATE TRIGGER t_n AFTER INSERT ON t WHEN new.id<9 BEGIN UPDATE OR IGNORE t SET %s=7 WHERE id=new.id-1; INSERT INTO audit VALUES(\'n\',new.id); END' % self.sealed[-1])
+        if r.random() < .2:
+            out.append('CREATE TRIGGER t_x AFTER DELETE ON t BEGIN UPDATE t SET %s=old.id WHERE id=old.id+1; END' % self.sealed[0])
         out.append('CREATE TRIGGER v_i INSTEAD OF INSERT ON v BEGIN INSERT INTO t(id,%s) VALUES(new.id,new.%s); END' % (self.sealed[0], self.sealed[0]))
         if r.random() < .4:
             out.append('CREATE TRIGGER s_i AFTER INSERT ON src BEGIN UPDATE t SET %s=new.b WHERE id=new.a; DELETE FROM t WHERE id=new.a+5; END' % self.sealed[0])
@@ -321,7 +340,7 @@ class Statements:
     def control(self):
         return self.r.choice(['BEGIN', 'COMMIT', 'ROLLBACK', 'SAVEPOINT a', 'SAVEPOINT b', 'ROLLBACK TO a', 'ROLLBACK TO b', 'RELEASE a', 'RELEASE b',
                               'BEGIN IMMEDIATE', 'VACUUM', 'ANALYZE', 'REINDEX', 'PRAGMA integrity_check' if self.rowid else 'ANALYZE', 'PRAGMA foreign_keys',
-                              'PRAGMA defer_foreign_keys=ON', '@rotate', '@unprotect', '@protect', '@protect', '@protect', '@scrub', '@reopen'])
+                              'PRAGMA defer_foreign_keys=ON', 'PRAGMA recursive_triggers=%d' % self.r.randint(0, 1), '@rotate', '@unprotect', '@protect', '@protect', '@protect', '@scrub', '@reopen'])
 
     def next(self):
         x = self.r.random()
@@ -473,6 +492,7 @@ class Pair:
         several = both or one(self.con[0], 'SELECT changes()') > 1
         partly = 'OR IGNORE' in sql or 'OR FAIL' in sql
         found = [name for name, so in (
+            ('again', b[0] != 'rows' and b[-1].startswith('dmp-E098: ')),
             ('immediate key', b[-1] == FOREIGN and a[-1] != FOREIGN and several),
             ('update from', 'SET' in sql and ' FROM src WHERE' in sql and (b[0] != 'rows' or any('UPDATE OF' in d for d in self.e.ddl))),
             ('order', strange and sql.startswith('UPDATE')),

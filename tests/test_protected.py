@@ -1,26 +1,17 @@
 """test_protected.py: protected tables against people without the key, a hostile host, crashes and full disks; and what stands in
 the way of protecting, by name.  The rows of the kill test: DMP_KILL_ROWS (20000)."""
 import os
-import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 
-from harness import PIN, SO, Case, Practice, error_of, main, one, open_record
+from harness import PIN, SO, error_of, main, one, open_record
+from protected_case import ProtectedCase
 
 KILL_ROWS = int(os.environ.get('DMP_KILL_ROWS', 20000))
 KILLS = 50
-SCHEMA = """
-CREATE TABLE patient_p(id INTEGER PRIMARY KEY, name TEXT);
-CREATE TABLE consultation(id INTEGER PRIMARY KEY, patient_id INTEGER REFERENCES patient_p(id) ON DELETE CASCADE, day TEXT, note TEXT, motif TEXT NOT NULL DEFAULT 'rien');
-CREATE INDEX c_day ON consultation(day);
-CREATE TABLE letter(id INTEGER PRIMARY KEY, body TEXT, n INTEGER);
-CREATE VIEW recent AS SELECT day, note FROM consultation WHERE day>='2026-01-01';
-INSERT INTO patient_p VALUES(1,'DUPONT'),(2,'MARTIN');
-INSERT INTO letter VALUES(1,'lettre un',1),(2,'lettre deux',2);
-"""
 RUN = """import sys; sys.argv = ['x', %r]; sys.path.insert(0, %r)
 from harness import open_record, one, PIN
 c = open_record(%r); one(c, 'SELECT dmp_login(?,?)', %r, PIN); print('ready', flush=True)
@@ -28,29 +19,7 @@ sys.stdin.readline(); %s
 print('done', flush=True)"""
 
 
-class Protected(Case):
-    def setUp(self):
-        self.p = Practice({'dr': ('10', 1), 'two': ('10', 0)})
-        self.c = self.p.login('dr')
-        self.c.executescript(SCHEMA)
-        for i in range(40):
-            self.c.execute('INSERT INTO consultation(patient_id,day,note,motif) VALUES(?,?,?,?)', (1 + i % 2, '2026-%02d-01' % (1 + i % 12), 'canari note %d' % i, 'canari %d' % i))
-
-    def tearDown(self):
-        self.p.drop()
-
-    def protect(self, options=None, table='consultation', columns='note,motif'):
-        self.c.execute('SELECT dmp_protect(?,?,?)', (table, columns, options))
-
-    def notes(self, con, where='1'):
-        return [r[0] for r in con.execute('SELECT note FROM consultation WHERE %s ORDER BY id' % where)]
-
-    def box(self, row, table='consultation_dmp'):
-        return one(self.p.raw(), 'SELECT _dmp FROM %s WHERE id=?' % table, row)
-
-    def set_box(self, row, box, table='consultation_dmp'):
-        self.p.raw().execute('UPDATE %s SET _dmp=? WHERE id=?' % table, (box, row))
-
+class Protected(ProtectedCase):
     # ---- who sees what ----
 
     def test_a_login_without_the_key_sees_null_and_may_not_write(self):
@@ -87,17 +56,6 @@ class Protected(Case):
         self.assertEqual(self.notes(two, 'id=1'), [None])
         self.assertNotEqual(self.box(1), old)
         self.assertEqual(self.notes(self.c, 'id=1'), ['canari note 0'])
-
-    def test_a_login_that_ends_between_two_rows_ends_the_reading(self):
-        self.protect()
-        rows = self.c.execute('SELECT note FROM consultation ORDER BY id')
-        self.assertEqual(rows.fetchone(), ('canari note 0',))
-        ended = error_of(self.c, 'SELECT dmp_logout()')
-        if ended is None:
-            with self.assertRaises(sqlite3.Error):
-                rows.fetchall()
-        else:
-            self.assertRegex(ended, '^dmp-E')
 
     # ---- what stands in the way, by name ----
 
@@ -218,51 +176,7 @@ class Protected(Case):
                 self.c.execute('ROLLBACK')
             self.p.raw().execute('DROP VIEW leak')
 
-    def test_planted_text_that_names_our_functions_is_refused(self):
-        self.protect()
-        for plant in ('CREATE TABLE trap(x CHECK(dmp_row_turn(1,x) IS NULL))', 'CREATE INDEX trap ON letter(n) WHERE dmp_logout() IS NULL',
-                      'CREATE VIEW trap AS SELECT dmp_row_turn(1,2)', "CREATE TABLE trap(x DEFAULT (dmp_logout()))"):
-            raw = self.p.raw()
-            raw.execute('PRAGMA writable_schema=ON')
-            raw.execute("INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES(?,'trap','trap',0,?)", (plant.split()[1].lower(), plant))
-            raw.execute('PRAGMA schema_version=%d' % (one(raw, 'PRAGMA schema_version') + 1))
-            self.assertIsNotNone(error_of(self.c, 'SELECT note FROM consultation WHERE id=1'), plant)
-            raw.execute("DELETE FROM sqlite_schema WHERE name='trap'")
-            raw.execute('PRAGMA schema_version=%d' % (one(raw, 'PRAGMA schema_version') + 1))
-            raw.close()
-            self.assertEqual(self.notes(self.p.login('dr'), 'id=1'), ['canari note 0'])
-
-    def test_an_altered_entry_or_description_is_refused(self):
-        self.protect()
-        raw = self.p.raw()
-        body = one(raw, 'SELECT body FROM dmp_sealed')
-        for n in list(range(0, len(body), 7)) + [len(body) - 1]:
-            raw.execute('UPDATE dmp_sealed SET body=?', (body[:n] + bytes([body[n] ^ 1]) + body[n + 1:],))
-            self.assertIsNotNone(error_of(self.p.login('dr'), 'SELECT note FROM consultation WHERE id=1'), n)
-        raw.execute('UPDATE dmp_sealed SET body=?', (body,))
-        self.assertEqual(self.notes(self.p.login('dr'), 'id=1'), ['canari note 0'])
-        raw.execute('PRAGMA writable_schema=ON')
-        raw.execute("UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE \"consultation\" USING dmp_table(letter)' WHERE name='consultation'")
-        self.assertIsNotNone(error_of(self.p.connect(), 'SELECT note FROM consultation WHERE id=1'))
-        other = self.p.connect()
-        self.assertIsNotNone(error_of(other, 'SELECT dmp_login(?,?)', (self.p.key('dr'), PIN)) or error_of(other, 'SELECT note FROM consultation WHERE id=1'))
-
-    # ---- no plaintext remains ----
-
-    def test_after_the_scrub_no_byte_of_the_plaintext_is_in_any_file(self):
-        self.p.authority.close()
-        for journal in ('WAL', 'DELETE', 'PERSIST', 'TRUNCATE'):
-            self.c.execute('PRAGMA journal_mode=' + journal)
-            self.c.execute('PRAGMA secure_delete=OFF')
-            self.c.execute('DELETE FROM consultation WHERE id%5=0')
-            self.protect()
-            self.assertEqual(one(self.c, 'SELECT max(scrub_due) FROM dmp_protected'), 1)
-            self.c.execute('SELECT dmp_scrub()')
-            self.assertEqual(one(self.c, 'SELECT max(scrub_due) FROM dmp_protected'), 0)
-            for f in self.p.files():
-                self.assertNotIn(b'canari', open(f, 'rb').read(), '%s, %s' % (f, journal))
-            self.assertIn('canari note 0', self.notes(self.c))
-            self.c.execute("SELECT dmp_unprotect('consultation')")
+    # ---- the scrub ----
 
     def test_the_scrub_waits_for_readers_and_transactions(self):
         self.protect()
@@ -342,6 +256,17 @@ class Protected(Case):
         self.p.close()
         self.killed(20, lambda on: 'DELETE FROM protected_reader WHERE principal=%d' % self.p.id['two'],
                     lambda c: c.execute("INSERT OR IGNORE INTO protected_reader VALUES('consultation',?)", (self.p.id['two'],)))
+
+    def test_a_scrub_killed_at_ten_moments_leaves_every_row_and_is_done_again(self):
+        self.fill()
+        self.protect()
+        self.p.close()
+        self.killed(10, lambda on: 'SELECT dmp_scrub()', lambda c: None)
+        c = self.p.login('dr')
+        c.execute('SELECT dmp_scrub()')
+        self.assertEqual(one(c, 'SELECT max(scrub_due) FROM dmp_protected'), 0)
+        for f in self.p.files():
+            self.assertNotIn(b'canari note', open(f, 'rb').read(), f)
 
     def test_every_conversion_is_one_commit(self):
         self.protect()
@@ -533,11 +458,11 @@ class Protected(Case):
         self.c.execute("INSERT INTO letter(body) VALUES('suivant')")
         self.assertGreater(one(self.c, "SELECT id FROM letter WHERE body='suivant'"), 2)
 
-    def test_a_trigger_that_writes_its_own_table_fires_again_as_with_recursive_triggers(self):
+    def test_with_recursive_triggers_a_trigger_writes_its_own_table_as_on_a_plain_one(self):
         plain = sqlite3.connect(':memory:', isolation_level=None)
-        plain.execute('PRAGMA recursive_triggers=ON')
         for con in (plain, self.c):
             con.executescript("""
+                PRAGMA recursive_triggers=ON;
                 CREATE TABLE own(id INTEGER PRIMARY KEY, a INTEGER, note TEXT);
                 CREATE TRIGGER own_i AFTER INSERT ON own WHEN new.a<4 BEGIN
                   INSERT INTO own(a,note) VALUES(new.a+1,'inséré'); UPDATE own SET note='changé' WHERE id=new.id; END;
@@ -550,7 +475,7 @@ class Protected(Case):
             self.assertEqual(got[0][1], got[1][1], sql)
 
     def test_a_trigger_that_never_ends_is_told_and_changes_nothing(self):
-        self.c.executescript("CREATE TRIGGER l_u AFTER UPDATE ON letter BEGIN UPDATE letter SET n=n+1 WHERE id=new.id; END")
+        self.c.executescript("PRAGMA recursive_triggers=ON; CREATE TRIGGER l_u AFTER UPDATE ON letter BEGIN UPDATE letter SET n=n+1 WHERE id=new.id; END")
         self.protect(None, 'letter', 'body')
         self.assertEqual(error_of(self.c, "UPDATE letter SET body='autre' WHERE id=1"), 'too many levels of trigger recursion')
         self.assertEqual(self.c.execute('SELECT body,n FROM letter WHERE id=1').fetchall(), [('lettre un', 1)])
