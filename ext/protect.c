@@ -55,6 +55,7 @@ static void protect_write(const struct protect *p, struct buf *b) {
   buf_put(b, p->old_kid, 16);
   buf_u64(b, (uint64_t)p->turned);
   buf_u16(b, p->class_id);
+  put_text(b, p->type);
   put_text(b, p->system);
   buf_u16(b, (uint16_t)p->columns);
   for (uint32_t i = 0; i < p->columns; i++) {
@@ -80,6 +81,7 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   const uint8_t *kid = rd_bytes(&r, 16), *old_kid = rd_bytes(&r, 16);
   p->turned = (int64_t)rd_u64(&r);
   p->class_id = rd_u16(&r);
+  take_text_field(&r, p->type, sizeof p->type);
   take_text_field(&r, p->system, sizeof p->system);
   p->columns = rd_u16(&r);
   if (r.bad || p->columns == 0 || p->columns > PROTECT_COLUMNS) return DMP_E_PROTECT_BAD;
@@ -213,7 +215,8 @@ int protect_proven(struct session *s, const char *table, struct protect *out) { 
 /* Whether two descriptions mean the same table, columns and rules; keys, turns, scrubs and signatures may differ. */
 static int same_table(const struct protect *a, const struct protect *b) {
   return a->without_key == b->without_key && a->autoincrement == b->autoincrement && a->checked == b->checked && a->class_id == b->class_id &&
-         a->columns == b->columns && memcmp(a->c, b->c, a->columns * sizeof *a->c) == 0 && strcmp(a->ddl, b->ddl) == 0 && sqlite3_stricmp(a->table, b->table) == 0;
+         strcmp(a->system, b->system) == 0 && a->columns == b->columns && memcmp(a->c, b->c, a->columns * sizeof *a->c) == 0 &&
+         strcmp(a->ddl, b->ddl) == 0 && sqlite3_stricmp(a->table, b->table) == 0;
 }
 
 /* What is new was signed by somebody of the directory, and describes the same table. */
@@ -459,6 +462,24 @@ int protect_reader(struct session *s, const struct protect *p, const struct prot
   return reader_each(s, p, principal, &(struct reader_try){ note_row, &t });
 }
 
+struct check_try { struct note_try note; void (*bad)(void *ctx, int64_t row, int e); void *ctx; };
+
+static int check_row(void *ctx, const struct reader_row *row) {
+  struct check_try *t = ctx;
+  int e = note_row(&t->note, row);
+  if (e != DMP_OK && e != DMP_E_NOMEM) t->bad(t->ctx, row->id, e);
+  return e == DMP_OK ? DMP_E_NOT_FOUND : e;           /* and the next one */
+}
+
+int protect_reader_check(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
+                         void (*bad)(void *ctx, int64_t row, int e), void *ctx) {
+  struct protect_reader r;
+  struct check_try t = { { s, p, k, &r }, bad, ctx };
+  memcpy(r.principal, principal, 16);
+  int e = reader_each(s, p, principal, &(struct reader_try){ check_row, &t });
+  return e == DMP_E_NOMEM || e == DMP_E_SQL ? e : DMP_OK;
+}
+
 int protect_readers(struct session *s, const struct protect *p, const struct protect_keys *k, struct protect_reader **out, size_t *n) {
   int e = DMP_OK;
   *n = 0;
@@ -549,4 +570,60 @@ int protect_open(struct session *s, const struct protect *p, struct protect_keys
   int e = open_under(s, p, k->live, &k->live_sub, rowid, box, n, scratch, row, len);
   if (e != DMP_E_TAMPERED || suite_is_zero(p->old_kid, 16) || rowid <= p->turned) return e;
   return open_under(s, p, k->old, &k->old_sub, rowid, box, n, scratch, row, len);
+}
+
+/* ---- keyed indexes ---- */
+
+/* A text as its collation compares it: RTRIM leaves blanks at the end out; NOCASE takes A to Z for a to z, and of what stands
+ * behind a NUL only the length counts. */
+static void index_text(const struct pcol *c, const uint8_t *p, size_t n, struct buf *b) {
+  size_t stop = n;
+  if (sqlite3_stricmp(c->coll, "RTRIM") == 0)
+    while (n > 0 && p[n - 1] == ' ') n--;
+  if (sqlite3_stricmp(c->coll, "NOCASE") != 0) {
+    buf_put(b, p, n);
+    return;
+  }
+  buf_u32(b, (uint32_t)n);
+  const uint8_t *nul = memchr(p, 0, n);
+  if (nul) stop = (size_t)(nul - p);
+  for (size_t i = 0; i < stop; i++) buf_u8(b, p[i] >= 'A' && p[i] <= 'Z' ? (uint8_t)(p[i] | 0x20) : p[i]);
+}
+
+/* Equal values give equal bytes: 1 and 1.0 are one number, and so are 0 and -0.0. */
+static void index_value(const struct pcol *c, const struct value *x, struct buf *b) {
+  struct value v = *x;
+  if (v.type == VALUE_REAL && v.u.r >= -0x1p63 && v.u.r < 0x1p63 && (double)(int64_t)v.u.r == v.u.r) v = value_int((int64_t)v.u.r);
+  buf_u8(b, v.type);
+  switch (v.type) {
+    case VALUE_INT: buf_u64(b, (uint64_t)v.u.i); break;
+    case VALUE_REAL: buf_put(b, &v.u.r, sizeof v.u.r); break;
+    case VALUE_TEXT: index_text(c, v.u.p, v.n, b); break;
+    default: buf_put(b, v.u.p, v.n);
+  }
+}
+
+static void ix_ready(const struct protect *p, const uint8_t key[32], uint32_t column, struct protect_ix *ix) {
+  uint8_t label[8 + 5 + 4], sub[32];
+  if (ix->ready) return;
+  le_put64(label, (uint64_t)p->id);
+  memcpy(label + 8, "index", 5);
+  le_put32(label + 13, column);
+  suite_kdf(key, label, sizeof label, sub);
+  suite_prf_key(sub, ix->key);
+  bytes_wipe(sub, sizeof sub);
+  ix->ready = 1;
+}
+
+int protect_index(const struct protect *p, const uint8_t key[32], struct protect_ix *ix, uint32_t column, const struct value *x, uint8_t out[SUITE_PRF]) {
+  struct protect_ix own = { 0 };
+  struct buf b = { 0 };
+  if (ix == NULL) ix = &own;
+  ix_ready(p, key, column, ix);
+  index_value(&p->c[column], x, &b);
+  if (!b.bad) suite_prf_with(ix->key, b.p, b.n, out);
+  int e = b.bad ? DMP_E_NOMEM : DMP_OK;
+  bytes_wipe(&own, sizeof own);
+  buf_free(&b);
+  return e;
 }

@@ -17,6 +17,8 @@ enum { PCOL_SEALED = 1, PCOL_NOTNULL = 2, PCOL_ROWID = 4 /* INTEGER PRIMARY KEY:
 #define PROTECT_SUFFIX "_dmp"                         /* the shadow's name: table + suffix */
 #define PROTECT_BOX "_dmp"                            /* the shadow's column that holds the box */
 
+#define PROTECT_MASKED "dmp_masked"                    /* hidden column of a table whose rows lie in compartments: 1 in a masked leaf */
+#define PROTECT_INDEX "_dmpx_"                        /* the shadow's column with the keyed values of a sealed one: this + its name */
 #define PROTECT_ID "_dmpid"                           /* the shadow's primary key where the table has no INTEGER PRIMARY KEY */
 
 struct pcol { char name[PROTECT_NAME], decl[PROTECT_NAME], coll[32], dflt[PROTECT_TEXT]; uint8_t flags; };
@@ -28,10 +30,11 @@ struct protect {
   uint8_t old_kid[16];                                /* zero, or of the key that rows above `turned` may still lie under */
   int64_t turned;                                     /* rows up to this rowid lie under the live key, while the key turns */
   uint16_t class_id;                                  /* of the compartments, where a column is PCOL_PATIENT; else 0 */
+  char type[32];                                      /* the type code whose class that is */
   char system[PROTECT_NAME];                          /* of the local identifiers that this column holds; "": the record's patient ids */
   uint32_t columns;
   struct pcol *c;                                     /* owned */
-  char *ddl;                                          /* owned: CREATE TABLE as it was: what unprotecting restores */
+  char *ddl;                                          /* owned: CREATE TABLE as it was, then indexes that gave way: ;U or ;I, "name", (…) */
   uint8_t watched[32];                                /* hash of the views and triggers that name the table, or a view that does */
   uint8_t signer[32];                                 /* hash of the certificate that signed */
   uint8_t digest[32];                                 /* of the bytes it was read from */
@@ -77,6 +80,9 @@ int  protect_reads(struct session *s, const struct protect *p, const uint8_t pri
 /* The row of somebody, proven. DMP_E_NOT_FOUND, or what is wrong with it. */
 int  protect_reader(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
                     struct protect_reader *out);
+/* Calls bad for each row of somebody that does not prove. DMP_E_NOMEM and DMP_E_SQL only. */
+int  protect_reader_check(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
+                          void (*bad)(void *ctx, int64_t row, int e), void *ctx);
 /* All readers that prove, at most one per principal; malloc'ed. */
 int  protect_readers(struct session *s, const struct protect *p, const struct protect_keys *k, struct protect_reader **out, size_t *n);
 /* Drops every reader's row of the table, and gives the keys to these. */
@@ -87,4 +93,8 @@ int  protect_seal(struct session *s, const struct protect *p, struct protect_key
 void protect_nonces_drop(struct protect_keys *k);     /* at the begin of each transaction: nothing is drawn ahead of what writes it */
 int  protect_open(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const void *box, size_t n,
                   struct buf *scratch, const uint8_t **row, size_t *len);
+/* What stands in the keyed index of a column for a value that is not NULL: PRF(KDF(key, table id ‖ "index" ‖ column), value), the
+ * same for all values that are equal under the column's collation. ix: the caller's cache of the column's key, or NULL. */
+struct protect_ix { int ready; uint8_t key[SUITE_PRF]; };
+int  protect_index(const struct protect *p, const uint8_t key[32], struct protect_ix *ix, uint32_t column, const struct value *x, uint8_t out[SUITE_PRF]);
 #endif

@@ -4,6 +4,8 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
+enum { OPENED = 1, CLOSED = 2 /* not for this login */ };   /* of a cursor's row */
+
 int cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
   struct ptab *t = (struct ptab *)base;
   struct pcursor *c = calloc(1, sizeof *c + (size_t)t->sealed * sizeof *c->v);
@@ -96,11 +98,18 @@ int cursor_close(sqlite3_vtab_cursor *base) {
   return SQLITE_OK;
 }
 
+static int cursor_open_row(struct pcursor *c);
+
+/* A row of a patient that is not for this login is no row where the table hides them. */
 static int cursor_step(struct pcursor *c) {
   struct ptab *t = (struct ptab *)c->base.pVtab;
-  int rc = c->q->scan ? scan_next(t->c, c->q->scan, c->st) : sqlite3_step(c->st);
-  c->opened = c->numbered = 0;
-  c->eof = rc != SQLITE_ROW;
+  int rc, e = DMP_OK;
+  do {
+    rc = c->q->scan ? scan_next(t->c, c->q->scan, c->st) : sqlite3_step(c->st);
+    c->opened = c->numbered = 0;
+    c->eof = rc != SQLITE_ROW;
+  } while (rc == SQLITE_ROW && t->rowkeys && t->d.without_key == PROTECT_HIDE && (e = cursor_open_row(c)) == DMP_OK && c->opened == CLOSED);
+  if (e != DMP_OK) return ptab_error(t, e);
   return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : ptab_shadow_error(t);
 }
 
@@ -109,7 +118,9 @@ static int cursor_key(struct ptab *t, struct pcursor *c) {
   struct session *s = t->r->session;
   if (c->asked && c->keyed && ptab_key_kept(t, s)) return DMP_OK;
   c->asked = 1;
-  return ptab_key(t, &s, &c->keyed);
+  int e = ptab_key(t, &s, &c->keyed);
+  c->may = e == DMP_OK && ptab_may(t, c->keyed);
+  return e;
 }
 
 /* Not while this connection writes: what is read ahead may be rolled back. A table that somebody writes after the reading began is
@@ -124,12 +135,12 @@ int cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc,
   c->eof = 1;
   int e = cursor_key(t, c);
   if (e != DMP_OK) return ptab_error(t, e);
-  if (t->d.without_key == PROTECT_HIDE && !c->keyed) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;
+  if (t->d.without_key == PROTECT_HIDE && !c->may) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;
   if (!reads_ahead(t, num)) num &= ~WHOLE_TABLE;
-  char *text = num & MARKED ? plan_text(str, argc, argv) : NULL;
+  char *text = num & MARKED ? plan_text(t, str, c->keyed, argc, argv) : NULL;
   int rc = text || !(num & MARKED) ? pool_take(t, c, text ? text : str, num) : SQLITE_NOMEM;
   if (rc == SQLITE_OK && c->q->scan) scan_start(c->q->scan);
-  if (rc == SQLITE_OK) rc = plan_bind(c->st, num, str, argc, argv);
+  if (rc == SQLITE_OK) rc = plan_bind(t, c->st, num, str, c->keyed, argc, argv);
   sqlite3_free(text);
   return rc == SQLITE_OK ? cursor_step(c) : rc;
 }
@@ -155,25 +166,36 @@ int cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out) {
   return SQLITE_OK;
 }
 
-/* Values of one box; NULL for a row that was never sealed is a fault: every row has one. */
-int row_values(struct ptab *t, struct session *s, int64_t rowid, const void *box, size_t n, struct buf *scratch, struct value *v) {
+int row_values(struct ptab *t, struct session *s, int64_t rowid, const struct value *who, const void *box, size_t n, struct buf *scratch,
+               struct value *v, struct rowplace *place) {
   const uint8_t *row;
   size_t len, count, used;
-  int e = protect_open(s, &t->d, &t->u->keys, rowid, box, n, scratch, &row, &len);
+  struct protect_keys *k = t->u->state == 1 ? &t->u->keys : NULL;
+  int e = compartment_row_open(s, &t->d, k, t->rowkeys, who, rowid, box, n, scratch, &row, &len, place);
+  s->boxes_opened++;
+  if (e == DMP_E_NO_TABLE_KEY) return e;
   if (e == DMP_OK) e = row_get(row, len, v, (size_t)t->sealed, &count, &used);
   if (e == DMP_OK && (count != (size_t)t->sealed || used != len)) e = DMP_E_ROW_FORMAT;
-  s->boxes_opened++;
   return e == DMP_OK ? e : record_fault(t->r, e, t->d.table, rowid);
+}
+
+/* The patient's column of the row at hand. */
+static struct value cursor_who(struct ptab *t, struct pcursor *c) {
+  if (t->who < 0) return (struct value){ 0 };
+  if (c->q->at[t->who] == 0) return value_int(row_number(c));
+  if (c->q->scan) return scan_value(c->q->scan, c->q->at[t->who] - 1);
+  return affinity_stored(sqlite3_column_value(c->st, c->q->at[t->who]), &t->d.c[t->who]);
 }
 
 __attribute__((noinline)) static int cursor_open_row(struct pcursor *c) {
   struct ptab *t = (struct ptab *)c->base.pVtab;
   struct session *s = t->r->session;
   if (c->opened) return DMP_OK;
-  if (s == NULL || memcmp(t->u->login, s->login_id, 16) != 0 || t->u->state != 1) return DMP_E_NO_SESSION;   /* ended between two rows */
+  if (s == NULL || memcmp(t->u->login, s->login_id, 16) != 0 || (t->u->state != 1 && !t->rowkeys)) return DMP_E_NO_SESSION;   /* ended between two rows */
   int held = 1, e = t->u->generation == s->generation ? DMP_OK : ptab_key(t, &s, &held);   /* the key may have turned since */
-  if (e == DMP_OK && !held) e = DMP_E_NO_TABLE_KEY;
+  if (e == DMP_OK && !held && !t->rowkeys) e = DMP_E_NO_TABLE_KEY;
   if (e != DMP_OK) return e;
+  const struct value who = cursor_who(t, c);
   int n;
   const void *box;
   if (c->q->scan) {
@@ -183,9 +205,9 @@ __attribute__((noinline)) static int cursor_open_row(struct pcursor *c) {
     box = sqlite3_value_blob(v);
     n = sqlite3_value_bytes(v);
   }
-  e = row_values(t, s, row_number(c), box, (size_t)n, &c->plain, c->v);
-  c->opened = e == DMP_OK;
-  return e;
+  e = row_values(t, s, row_number(c), &who, box, (size_t)n, &c->plain, c->v, &c->place);
+  c->opened = e == DMP_OK ? OPENED : e == DMP_E_NO_TABLE_KEY && t->rowkeys ? CLOSED : 0;
+  return c->opened ? DMP_OK : e;
 }
 
 static int plain_result(struct ptab *t, struct pcursor *c, sqlite3_context *ctx, int i) {
@@ -209,10 +231,13 @@ int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int i) {
   struct pcursor *c = (struct pcursor *)base;
   struct ptab *t = (struct ptab *)base->pVtab;
   if (sqlite3_vtab_nochange(ctx)) return SQLITE_OK;
-  if (!(t->d.c[i].flags & PCOL_SEALED)) return plain_result(t, c, ctx, i);
-  if (!c->keyed) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;   /* without the key: NULL, unless nobody has it */
+  int hidden = i == (int)t->d.columns;                /* PROTECT_MASKED */
+  if (!hidden && !(t->d.c[i].flags & PCOL_SEALED)) return plain_result(t, c, ctx, i);
+  if (!c->may) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;   /* without the key: NULL, unless nobody has it */
   int e = cursor_open_row(c);
   if (e != DMP_OK) return ptab_error(t, e);
-  affinity_result(ctx, &c->v[t->place[i]]);
+  if (c->opened == CLOSED) return SQLITE_OK;
+  if (hidden && c->place.patient) sqlite3_result_int(ctx, c->place.leaf >= 2);
+  if (!hidden) affinity_result(ctx, &c->v[t->place[i]]);
   return SQLITE_OK;
 }

@@ -91,6 +91,19 @@ const void *scan_blob(const struct scan *s, int column, int *n) {
   return *n ? s->bytes.p + x->u.at : NULL;
 }
 
+/* A plain column's value, as it is stored: a text in the file's encoding. */
+struct value scan_value(const struct scan *s, int column) {
+  const struct cell *x = &s->cell[s->at * s->columns + column];
+  const void *p = x->n > 0 ? (const void *)(s->bytes.p + x->u.at) : "";
+  switch (x->type) {
+    case SQLITE_INTEGER: return value_int(x->u.i);
+    case SQLITE_FLOAT: return (struct value){ .type = VALUE_REAL, .u.r = x->u.r };
+    case SQLITE_TEXT: return value_bytes(VALUE_TEXT, p, (size_t)x->n);
+    case SQLITE_BLOB: return value_bytes(VALUE_BLOB, p, (size_t)x->n);
+    default: return (struct value){ 0 };
+  }
+}
+
 void scan_result(const struct scan *s, int column, sqlite3_context *ctx) {
   const struct cell *x = &s->cell[s->at * s->columns + column];
   const char *p = x->n > 0 ? (const char *)s->bytes.p + x->u.at : "";

@@ -19,16 +19,6 @@ void trigger_free(struct ptab *t) {
 
 static int is_word(const char *p, size_t n, const char *word) { return n == strlen(word) && sqlite3_strnicmp(p, word, (int)n) == 0; }
 
-/* Is the token at p this name, quoted or not? */
-static int is_name(const char *p, size_t n, const char *name) {
-  char quote = *p == '[' ? ']' : *p;
-  if (quote != '"' && quote != '\'' && quote != '`' && quote != ']') return is_word(p, n, name);
-  size_t i = 1, k = 0;
-  for (; i + 1 < n && name[k] && sqlite3_strnicmp(&p[i], &name[k], 1) == 0; i++, k++)
-    if (p[i] == quote) i++;
-  return i + 1 >= n && name[k] == 0;
-}
-
 /* CREATE TRIGGER name [BEFORE | AFTER] DELETE | INSERT | UPDATE [OF column, …] ON …: which of them, -1: none; behind it. */
 static int read_event(const char **sql, size_t *n) {
   static const char *const WORD[] = { "INSERT", "UPDATE", "DELETE" };
@@ -46,7 +36,7 @@ int trigger_of(const char *sql, const char *column) {
   size_t n;
   int found = 0;
   if (read_event(&sql, &n) != TRIGGER_UPDATE || !is_word(sql, n, "OF")) return -1;
-  for (sql = ddl_next(sql + n, &n); *sql && !is_word(sql, n, "ON"); sql = ddl_next(sql + n, &n)) found |= is_name(sql, n, column);
+  for (sql = ddl_next(sql + n, &n); *sql && !is_word(sql, n, "ON"); sql = ddl_next(sql + n, &n)) found |= ddl_is_name(sql, n, column);
   return found;
 }
 
@@ -81,7 +71,7 @@ int trigger_repeats(const char *sql, const char *table) {
   while (*sql && !is_word(sql, n, "BEGIN")) sql = ddl_next(sql + n, &n);
   for (; *sql; sql = ddl_next(sql + n, &n)) {
     while ((write = read_write(&sql, &n)) >= 0)
-      if (write == event && is_name(sql, n, table)) return 1;
+      if (write == event && ddl_is_name(sql, n, table)) return 1;
     if (*sql == 0) break;
   }
   return 0;

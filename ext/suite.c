@@ -46,11 +46,11 @@ static crypto_aead_aes256gcm_state *schedule(struct suite_key *k) {
   return st;
 }
 
-enum { AES_FRAME = 512 };                             /* more than libsodium's AES-GCM uses of the stack */
+enum { AES_STACK = 512 };                             /* more than libsodium's AES-GCM takes; it leaves round keys there, and the first two are the key */
 
-/* libsodium's AES-GCM leaves round keys where it spilled them, and the first two are the key. They are not left to chance. */
+/* sodium_stackzero() in a third of its time: each row opened passes here. */
 __attribute__((noinline)) static void stack_clear(void) {
-  uint8_t below[AES_FRAME];
+  uint8_t below[AES_STACK];
   bytes_wipe(below, sizeof below);
 }
 

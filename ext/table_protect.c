@@ -13,6 +13,13 @@ static const struct column PROTECTED[] = {
   [T_ROWS] = { "rows", "INTEGER", COL_LATE }, [T_ROWS_DONE] = { "rows_done", "INTEGER", COL_LATE },   /* counted only when asked for */
 };
 
+static struct value whose(struct rows *out, const struct protect *p) {
+  char text[64];
+  if (protect_patient(p) == NULL) return value_text("shared");
+  sqlite3_snprintf(sizeof text, text, "patient (%s)", p->type);
+  return rows_text(out, text);
+}
+
 static int put_protected(void *ctx, const struct protect *p) {
   struct rows *out = ctx;
   for (uint32_t i = 0; i < p->columns; i++) {
@@ -21,8 +28,9 @@ static int put_protected(void *ctx, const struct protect *p) {
     if (row == NULL) return DMP_E_NOMEM;
     row[T_TABLE] = rows_text(out, p->table);
     row[T_COLUMN] = rows_text(out, p->c[i].name);
-    row[T_KEY] = value_text("shared");
-    row[T_LEAKS] = value_text("the padded size of the row's sealed columns together; when it changed");
+    row[T_KEY] = whose(out, p);
+    row[T_LEAKS] = value_text(p->c[i].flags & PCOL_INDEXED ? "the padded size of the row's sealed columns together; when it changed; which rows have the same value, which have none"
+                                                           : "the padded size of the row's sealed columns together; when it changed");
     row[T_SCRUB_DUE] = value_int(p->scrub_due);
   }
   return DMP_OK;

@@ -3,6 +3,7 @@ An episode is a schema, a preparation and a list of statements; it is data, so t
 A statement is SQL, or a word for the protected side alone: '@protect', '@unprotect', '@rotate', '@scrub', '@sign', '@reopen'."""
 import os
 import random
+import re
 import shutil
 import sqlite3
 
@@ -100,7 +101,9 @@ SHAPES = ['rowid'] * 6 + ['STRICT'] * 2 + ['unique', 'desc', 'int', 'text', 'pai
 class Column:
     def __init__(self, name, **k):
         self.name, self.decl, self.sealed, self.default, self.notnull, self.generated, self.text = name, '', False, None, False, False, ''
+        self.unique = self.indexed = False              # a sealed one that index= must name, may name
         self.__dict__.update(k)
+
 
 
 class Schema:
@@ -114,6 +117,8 @@ class Schema:
             self.columns[0].sealed, self.columns[0].text = True, self.definition(self.columns[0], plain=False)
         self.names = [c.name for c in self.columns]
         self.sealed = [c.name for c in self.columns if c.sealed]
+        self.indexes = [self.index(c) for c in self.columns if c.sealed and not c.unique and rng.random() < .25]
+        self.unique, self.indexed = ([c.name for c in self.columns if getattr(c, k)] for k in ('unique', 'indexed'))
         self.ddl = self.tables() + self.others()
 
     def column(self, i):
@@ -134,11 +139,18 @@ class Schema:
             text += ' NOT NULL'
         if r.random() < .35:
             text += ' COLLATE ' + r.choice(['NOCASE', 'RTRIM', 'BINARY'])
-        if plain and r.random() < .2:
+        if r.random() < .2:
             text += ' UNIQUE'
+            c.unique = c.indexed = not plain
         if plain and r.random() < .2:
             text += ' CHECK(%s)' % r.choice(["%s IS NOT 42", "%s<>'abc'", 'length(%s)<100', 'typeof(%s)<>\'blob\'']) % c.name
         return text
+
+    def index(self, c):
+        """An index that a keyed one takes the place of; none: only the keyed one."""
+        unique, c.indexed = self.rng.random() < .3, True
+        c.unique = unique
+        return 'CREATE UNIQUE INDEX t_%s ON t(%s)' % (c.name, c.name) if unique else self.rng.choice([None, 'CREATE INDEX t_%s ON t(%s DESC)' % (c.name, c.name)])
 
     def tables(self):
         r = self.rng
@@ -165,7 +177,7 @@ class Schema:
                 'CREATE TABLE src(a INTEGER, b, c TEXT)', 'CREATE TABLE audit(what, id)']
 
     def others(self):
-        r, out = self.rng, []
+        r, out = self.rng, [i for i in self.indexes if i]
         plain = [c.name for c in self.columns if not c.sealed]
         for name in plain:
             if r.random() < .4:
@@ -295,6 +307,10 @@ class Statements:
             rows.append('(' + ','.join(row + [self.given(c) for c in cols]) + ')')
         return '%s INTO t(%s) VALUES%s' % (self.verb(), ','.join(named + [c.name for c in cols]), ','.join(rows))
 
+    def distinct(self, n):
+        values = {'INT': '%d', 'INTEGER': '%d', 'REAL': '%d.5', 'TEXT': "'d%d'", 'BLOB': "x'%04d'"}
+        return 'INSERT OR IGNORE INTO t(id,%s) VALUES(%s)' % (','.join(self.s.names), ','.join([str(n)] + [values.get(c.decl, '%d') % n for c in self.s.columns]))
+
     def insert_select(self):
         r = self.r
         cols = [c for c in self.s.columns if c.default in (None, 'NULL')]
@@ -355,14 +371,16 @@ class Episode:
         schema = Schema(rng, shapes)
         make = Statements(rng, schema)
         self.seed, self.shape, self.ddl, self.sealed = seed, schema.shape, schema.ddl, ','.join(schema.sealed)
-        self.options = rng.choice([None, 'without_key=hide'])
+        self.options, self.unique, self.indexed = rng.choice([[], ['without_key=hide']]), schema.unique, schema.indexed
         self.journal = rng.choice(['WAL', 'DELETE'])
         self.fill = ["INSERT INTO p VALUES(1,'un'),(2,'deux'),(3,'trois'),(4,NULL)", "INSERT INTO src VALUES(1,'x','y'),(3,2,3),(6,NULL,'z')"]
         self.fill += [make.insert() for _ in range(rng.randint(0, 12))]
+        if len(self.indexed) > len(self.unique):        # which needs different values
+            self.fill += [make.distinct(n) for n in range(101, 131)]
         self.statements = [make.next() for _ in range(statements)]
 
     def text(self, statements):
-        lines = ['-- seed %s, sealed %s, options %s, journal %s' % (self.seed, self.sealed, self.options, self.journal)]
+        lines = ['-- seed %s, sealed %s, options %s, index %s, journal %s' % (self.seed, self.sealed, self.options, self.indexed, self.journal)]
         return '\n'.join(lines + [s + ';' for s in self.ddl + self.fill] + ['-- protect'] + [s + ';' for s in statements])
 
 
@@ -413,7 +431,7 @@ class Early(Exception):
 
 class Pair:
     """A plain database and a protected one, side by side."""
-    ran = 0                                             # statements compared in all
+    ran = few = 0                                       # statements compared in all; conversions that found too few values
 
     def __init__(self, template, episode):
         self.t, self.e = template, episode
@@ -441,13 +459,24 @@ class Pair:
                 c.close()
         self.con = [None, None]
 
+    def protect(self):
+        """index= names all that may have one; where values are too few, those that must; a plain index then keeps the table plain."""
+        for index in (self.e.indexed, self.e.unique):
+            options = self.e.options + ['index=' + '|'.join(index)] * bool(index)
+            try:
+                return self.con[1].execute('SELECT dmp_protect(?,?,?)', ('t', self.e.sealed, ','.join(options) or None)).fetchall()
+            except sqlite3.Error as e:
+                if not ('dmp-E087' in str(e) or index != self.e.indexed and re.search(r'dmp-E081.*index t_', str(e))):
+                    raise
+                Pair.few += 1
+
     def word(self, w):
         """'@protect' and so on, outside transactions or inside alike; an answer other than the expected one is returned."""
         c, busy = self.con[1], self.con[0].in_transaction
         if w.count(' ') == 2:
             c.execute('SELECT dmp_protect(?,?)', w.split()[1:])
             return None
-        sql, args = {'@protect': ('SELECT dmp_protect(?,?,?)', ('t', self.e.sealed, self.e.options)), '@unprotect': ('SELECT dmp_unprotect(?)', ('t',)),
+        sql, args = {'@unprotect': ('SELECT dmp_unprotect(?)', ('t',)),
                      '@rotate': ('SELECT dmp_rotate(?)', ('t',)), '@scrub': ('SELECT dmp_scrub()', ())}.get(w, (None, None))
         is_on = one(c, "SELECT count(*) FROM dmp_protected")
         if w == '@reopen':
@@ -458,7 +487,7 @@ class Pair:
         if (w == '@protect') == bool(is_on) and w != '@scrub' or (w == '@scrub' and busy):
             return None
         try:
-            c.execute(sql, args).fetchall()
+            self.protect() if w == '@protect' else c.execute(sql, args).fetchall()
             if w == '@scrub':
                 self.con[0].execute('VACUUM')
                 self.rowid_known = False
@@ -498,7 +527,7 @@ class Pair:
             ('order', strange and sql.startswith('UPDATE')),
             ('gaps', partly and 'AUTOINCREMENT' in self.e.ddl[1]),
             ('half', 'cannot store' in b[-1] or partly and b[-1] == 'datatype mismatch'),
-            ('which', both and self.e.shape != 'rowid' and a[-1] != b[-1]),
+            ('which', both and (self.e.shape != 'rowid' or self.e.unique) and a[-1] != b[-1]),
             ('replaced', sql.startswith('UPDATE OR REPLACE') and 'id=' in sql)) if so]
         return found[0] if found else None
 

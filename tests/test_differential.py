@@ -29,7 +29,7 @@ def exceptions_hold(template, differential):
         e.ddl = ["CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER UNIQUE CHECK(n>0), s TEXT, d TEXT DEFAULT 'rien', self REFERENCES t(id))", 'CREATE INDEX t_n ON t(n)',
                  'CREATE TABLE ch(x REFERENCES t(id))', 'CREATE TABLE audit(x)',
                  'CREATE TRIGGER t_u AFTER UPDATE OF n ON t BEGIN INSERT INTO audit VALUES(new.id); END']
-        e.sealed, e.options, e.fill = 's,d', None, ["INSERT INTO t(id,n,s) VALUES(1,1,'un'),(2,2,'deux')"]
+        e.sealed, e.options, e.unique, e.indexed, e.fill = 's,d', [], [], [], ["INSERT INTO t(id,n,s) VALUES(1,1,'un'),(2,2,'deux')"]
         pair = differential.Pair(template, e)
         for s in e.fill + ['@protect'] + before:
             if isinstance(s, tuple):
@@ -69,8 +69,8 @@ def main():
             print('FAILED  %s\n%s\n' % (what[1] if what else got[1], e.text(kept)), flush=True)
             if failed >= a.failures:
                 break
-        print('%d statements compared in %d episodes; ended early at an exception: %s'
-              % (differential.Pair.ran, i + 1, ', '.join('%s %d' % x for x in sorted(differential.ENDED.items())) or 'none'))
+        print('%d statements compared in %d episodes; ended early at an exception: %s; refused for too few values: %d'
+              % (differential.Pair.ran, i + 1, ', '.join('%s %d' % x for x in sorted(differential.ENDED.items())) or 'none', differential.Pair.few))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print('%d passed, %d failed, 0 skipped' % (passed, failed))

@@ -181,7 +181,7 @@ class PatientRows(Case):
     def test_without_a_log_no_row_is_released(self):
         nurse = self.p.login('nurse')
         log = self.p.path + '-log'
-        held = sqlite3.connect(os.path.join(log, os.listdir(log)[0]), isolation_level=None)
+        held = sqlite3.connect(os.path.join(log, 'access.db'), isolation_level=None)
         held.execute('BEGIN EXCLUSIVE')
         try:
             self.assertIn('dmp-E', self.fails(nurse, 'SELECT note FROM consultation WHERE id=1'))
@@ -248,6 +248,17 @@ class PatientRows(Case):
     def test_what_is_sealed_says_whose_keys(self):
         got = dict(self.doctor.execute('SELECT "column",key FROM dmp_protected'))
         self.assertEqual(got, {'note': 'patient (11488-4)', 'motif': 'patient (11488-4)'})
+
+    def test_verifying_names_a_row_that_opens_for_nobody_and_passes_over_those_of_others(self):
+        rows = "SELECT * FROM dmp_verify() WHERE kind='fault'"
+        for who in ('doctor', 'nurse', 'alice'):
+            con = self.p.login(who)
+            self.assertEqual(con.execute(rows).fetchall(), [], who)
+            con.close()
+        self.p.raw().execute('UPDATE consultation_dmp SET _dmp=(SELECT _dmp FROM consultation_dmp WHERE id=4) WHERE id=1')
+        got = self.p.login('alice').execute(rows).fetchall()
+        self.assertEqual(len(got), 1, got)
+        self.assertIn('consultation', str(got))
 
     def test_killed_before_commit_a_withdrawal_did_not_happen(self):
         pid = os.fork()
