@@ -120,6 +120,7 @@ static int cursor_key(struct ptab *t, struct pcursor *c) {
   c->asked = 1;
   int e = ptab_key(t, &s, &c->keyed);
   c->may = e == DMP_OK && ptab_may(t, c->keyed);
+  c->generation = c->may ? t->u->generation : 0;
   return e;
 }
 
@@ -192,8 +193,8 @@ static int read_again(struct ptab *t, struct session *s, struct pcursor *c, cons
   sqlite3_stmt *st = NULL;
   char *sql = sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=?1", t->shadow, t->key);
   int e = sql && sqlite3_prepare_v2(t->c->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_E_TAMPERED : record_sql_fault(t->r);
-  sqlite3_bind_int64(st, 1, row_number(c));
-  if (e == DMP_E_TAMPERED && sqlite3_step(st) == SQLITE_ROW)
+  if (st) sqlite3_bind_int64(st, 1, row_number(c));
+  if (st && sqlite3_step(st) == SQLITE_ROW)
     e = row_values(t, s, row_number(c), who, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), &c->plain, c->v, &c->place);
   sqlite3_finalize(st);
   sqlite3_free(sql);
@@ -219,7 +220,7 @@ __attribute__((noinline)) static int cursor_open_row(struct pcursor *c) {
     n = sqlite3_value_bytes(v);
   }
   e = row_values(t, s, row_number(c), &who, box, (size_t)n, &c->plain, c->v, &c->place);
-  if (e == DMP_E_TAMPERED && c->q->scan) e = read_again(t, s, c, &who);
+  if (c->q->scan && (e == DMP_E_TAMPERED || (e == DMP_E_NO_TABLE_KEY && c->generation != s->generation))) e = read_again(t, s, c, &who);
   c->opened = e == DMP_OK ? OPENED : e == DMP_E_NO_TABLE_KEY && t->rowkeys ? CLOSED : 0;
   return c->opened ? DMP_OK : e;
 }
