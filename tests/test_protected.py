@@ -522,6 +522,26 @@ class Protected(ProtectedCase):
         next(reading)                                # Python had asked for this one
         self.assertNotIn('jamais', ''.join(day for day, _ in reading))
 
+    def test_rows_read_ahead_outlive_a_withdrawal_that_turns_their_key(self):
+        self.c.executemany('INSERT INTO letter(body) VALUES(?)', [('suite %d' % i,) for i in range(200)])
+        want = self.c.execute('SELECT id, body FROM letter').fetchall()
+        self.protect(None, 'letter', 'body')
+        for end in ('COMMIT', 'ROLLBACK'):
+            self.c.execute('INSERT INTO protected_reader("table",principal) VALUES(?,?)', ('letter', self.p.id['two']))
+            reading = self.c.execute('SELECT id, body FROM letter')
+            rows = [next(reading) for _ in range(40)]
+            self.c.execute('BEGIN')
+            self.c.execute('DELETE FROM protected_reader WHERE "table"=? AND principal=?', ('letter', self.p.id['two']))
+            rows += [next(reading) for _ in range(60)]
+            self.c.execute(end)
+            self.assertEqual(rows + reading.fetchall(), want)
+        reading = self.c.execute('SELECT id, body FROM letter')
+        rows = [next(reading) for _ in range(40)]
+        self.c.execute('DELETE FROM protected_reader WHERE "table"=? AND principal=?', ('letter', self.p.id['two']))
+        self.c.execute('DELETE FROM letter WHERE id=45')
+        with self.assertRaises(sqlite3.DatabaseError) as e: reading.fetchall()
+        self.assertIn('dmp-E083', str(e.exception))
+
     def test_no_nonce_serves_twice(self):
         self.protect(None, 'letter', 'body')
         seen, insert = [], "INSERT INTO letter(body) VALUES('encore')"

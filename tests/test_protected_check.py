@@ -3,7 +3,7 @@ moment; and which CHECKs can't be kept."""
 import os
 import sqlite3
 
-from harness import Case, Practice, error_of, main, one
+from harness import PIN, Case, Practice, error_of, main, one, open_record
 
 TABLE = """(id INTEGER PRIMARY KEY, s TEXT DEFAULT 'rien' CONSTRAINT "pas trop long" CHECK(length(s)<20), n INTEGER NOT NULL DEFAULT 3 CHECK(typeof(n)='integer'), day TEXT CHECK(day>'2'),
            u TEXT CHECK("U"<>'x' /* s */ AND 's'<>day), g AS (day||'.') , note TEXT CHECK(day IS NOT '2030'), free TEXT,
@@ -107,6 +107,22 @@ class Check(Case):
         self.protect('s,n')
         for row in ({'s': '{"a":1}'}, {'s': '{"a":0}'}, {'s': 'pas du json'}, {'n': -2**63}, {'n': 5}):
             self.insert(row)
+
+    def test_a_check_sees_texts_in_the_encoding_of_the_database(self):
+        path = os.path.join(self.p.folder, 'wide.db')
+        wide, plain = open_record(path), sqlite3.connect(':memory:', isolation_level=None)
+        for c in (wide, plain):
+            c.execute("PRAGMA encoding='UTF-16le'")
+            c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, s TEXT CHECK(s<'é') CHECK(hex(CAST(s AS BLOB))<>'6500'))")
+        one(wide, 'SELECT dmp_create(?,?,NULL,?)', path + 'key', PIN, 'kdf=1x8')
+        one(wide, 'SELECT dmp_login(?,?)', path + 'key', PIN)
+        one(wide, "SELECT dmp_protect('t','s')")
+        told = [[error_of(c, 'INSERT INTO t(s) VALUES(?)', (text,)) for text in ('z', 'e', 'Ā', 'ê', 'ééé', '')] for c in (wide, plain)]
+        self.assertEqual(told[0].count(None), 3)
+        self.assertEqual(told[0], told[1])
+        self.assertEqual(wide.execute('SELECT s FROM t').fetchall(), plain.execute('SELECT s FROM t').fetchall())
+        wide.close()
+        plain.close()
 
     # ---- who holds no key ----
 
