@@ -188,11 +188,12 @@ static struct value cursor_who(struct ptab *t, struct pcursor *c) {
   return affinity_stored(sqlite3_column_value(c->st, c->q->at[t->who]), &t->d.c[t->who]);
 }
 
-/* A box that was read ahead lies under the key of before when this connection has turned it since: the row is asked for once more. */
+/* A box that was read ahead lies under the key of before when this connection has turned it since: the row is asked for once more. When
+ * it has gone meanwhile, what opens that box has gone too. */
 static int read_again(struct ptab *t, struct session *s, struct pcursor *c, const struct value *who) {
   sqlite3_stmt *st = NULL;
   char *sql = sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=?1", t->shadow, t->key);
-  int e = sql && sqlite3_prepare_v2(t->c->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_E_TABLE_BUSY : record_sql_fault(t->r);   /* gone meanwhile, and what opened its box with it */
+  int e = sql && sqlite3_prepare_v2(t->c->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_E_TABLE_BUSY : record_sql_fault(t->r);
   if (st) sqlite3_bind_int64(st, 1, row_number(c));
   if (st && sqlite3_step(st) == SQLITE_ROW)
     e = row_values(t, s, row_number(c), who, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), &c->plain, c->v, &c->place);
