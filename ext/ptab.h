@@ -80,6 +80,7 @@ struct pcursor {
   int eof, opened, numbered;
   int64_t rowid;                                      /* of the row, once numbered */
   int may;                                            /* some row may open for this login */
+  unsigned generation;                                /* of the session when the reading began */
   int asked, keyed;                                   /* ptab_key was asked in this run of the statement; the login holds the key */
   struct buf plain;                                   /* the opened row */
   struct rowplace place;                              /* where it lies */
