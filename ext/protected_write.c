@@ -180,7 +180,7 @@ static int notnull_error(struct ptab *t, const struct pcol *c) {
  * would refuse the value: after the triggers that come first. */
 static int write_row(struct ptab *t, sqlite3_stmt **st, const struct buf *box, const struct pcol *missing) {
   if (missing) sqlite3_bind_null(*st, 2);
-  else if (box->n) sqlite3_bind_blob64(*st, 2, box->p, box->n, SQLITE_STATIC);
+  else if (box->n && sqlite3_bind_blob64(*st, 2, box->p, box->n, SQLITE_STATIC) != SQLITE_OK) return ptab_fail(t, SQLITE_TOOBIG, "string or blob too big");
   int rc = ptab_run(t, st);
   return missing && rc == SQLITE_CONSTRAINT_NOTNULL ? notnull_error(t, missing) : rc;
 }
