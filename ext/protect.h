@@ -56,7 +56,15 @@ int  protect_put(struct session *s, struct protect *p);                 /* signs
 int  protect_drop(struct session *s, const struct protect *p);          /* with its readers */
 
 /* What a login holds of a table; lives in locked memory. The subkeys are those of the block of 65,536 rows last met. */
-struct protect_sub { int64_t block; int ready; uint8_t loc[16]; struct suite_key key; };
+enum { PROTECT_NONCES = 32 };
+struct protect_sub {
+  int64_t block;
+  int ready;
+  uint8_t loc[16];
+  struct suite_key key;
+  size_t drawn, left;                                 /* nonces drawn ahead */
+  uint8_t nonce[PROTECT_NONCES * SUITE_NONCE_XCHACHA];
+};
 struct protect_keys { uint8_t live[32], old[32] /* while the key turns; else zero */; struct protect_sub live_sub, old_sub; };
 
 /* The table's keys for this login. DMP_E_NO_TABLE_KEY: this login is no reader; DMP_E_KEY_LOST: nobody is. */
@@ -82,6 +90,7 @@ int  protect_regive(struct session *s, const struct protect *p, const struct pro
 
 /* One row: sealed under the live key, opened by the one that its place in a rotation asks for. */
 int  protect_seal(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const struct buf *row, struct buf *box);
+void protect_nonces_drop(struct protect_keys *k);     /* at the begin of each transaction: nothing is drawn ahead of what writes it */
 int  protect_open(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const void *box, size_t n,
                   struct buf *scratch, const uint8_t **row, size_t *len);
 /* What stands in the keyed index of a column for a value that is not NULL: PRF(KDF(key, table id ‖ "index" ‖ column), value), the

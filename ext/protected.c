@@ -104,6 +104,8 @@ static void ptab_free(struct ptab *t) {
   protect_free(&t->d);
   memory_free(t->u);
   rowkeys_free(t->rowkeys);
+  buf_free(&t->row);
+  buf_free(&t->box);
   buf_free(&t->scratch);
   buf_free(&t->was_text);
   sqlite3_free(t->schema);
@@ -112,6 +114,8 @@ static void ptab_free(struct ptab *t) {
   free(t->place);
   free(t->keyed);
   free(t->update_mask);
+  free(t->x);
+  free(t->keep);
   free(t);
 }
 
@@ -136,10 +140,13 @@ static int ptab_load(struct ptab *t, const char *schema, const char *table) {
   t->update_mask = calloc(t->d.columns + 1, 1);
   t->u = memory_new(sizeof *t->u + t->d.columns * sizeof *t->u->ix);
   if (t->u == NULL) return DMP_E_LOCK;
-  if (!t->schema || !t->shadow || !t->place || !t->keyed || !t->update_mask) return DMP_E_NOMEM;
+  t->keep = calloc(t->d.columns, sizeof *t->keep);
+  if (!t->schema || !t->shadow || !t->place || !t->keyed || !t->update_mask || !t->keep) return DMP_E_NOMEM;
   t->key = protect_rowid(&t->d);
   t->without_rowid = ddl_without_rowid(t->d.ddl);
   ptab_places(t);
+  t->x = calloc((size_t)t->sealed + 1, sizeof *t->x);
+  if (t->x == NULL) return DMP_E_NOMEM;
   if (t->who >= 0 && (t->rowkeys = rowkeys_new()) == NULL) return DMP_E_LOCK;
   plan_statistics(t);
   return trigger_load(t);
@@ -274,6 +281,7 @@ static int ptab_forget(sqlite3_vtab *base) {
 static int ptab_begin(sqlite3_vtab *base) {
   ((struct ptab *)base)->begun = 1;
   ((struct ptab *)base)->checked = 0;
+  protect_nonces_drop(&((struct ptab *)base)->u->keys);
   return ptab_forget(base);
 }
 
@@ -326,4 +334,7 @@ static sqlite3_module MODULE = {
   .xCommit = ptab_commit, .xRollback = ptab_rollback, .xSavepoint = ptab_savepoint, .xRelease = ptab_release, .xRollbackTo = ptab_rollback_to, .xShadowName = ptab_shadow_name,
 };
 
-int protected_register(struct connection *c) { return sqlite3_create_module(c->db, PROTECTED_MODULE, &MODULE, c); }
+int protected_register(struct connection *c) {
+  int rc = scan_register(c);
+  return rc == SQLITE_OK ? sqlite3_create_module(c->db, PROTECTED_MODULE, &MODULE, c) : rc;
+}

@@ -239,6 +239,14 @@ static void append_sentence(sqlite3_str *s, struct ptab *t, sqlite3_index_info *
   sqlite3_str_appendall(s, " */");
 }
 
+enum { SCAN_COLUMNS = 100 };                          /* a function takes 127 arguments */
+
+/* Nothing but the whole table, as it lies? A local identifier is looked for in UTF-8, and what is read ahead is as it is stored. */
+static int whole_table(const struct ptab *t, const sqlite3_index_info *info, int terms) {
+  if (t->who >= 0 && *t->d.system) return 0;
+  return terms == 0 && t->d.columns <= SCAN_COLUMNS && (!info->orderByConsumed || (info->nOrderBy == 1 && ptab_is_rowid(t, info->aOrderBy[0].iColumn)));
+}
+
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   struct ptab *t = (struct ptab *)base;
   int args = 0, terms = 0;
@@ -263,6 +271,7 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   append_sentence(s, t, info, box);
   info->idxStr = sqlite3_str_finish(s);
   info->needToFreeIdxStr = 1;
+  if (whole_table(t, info, terms)) info->idxNum |= WHOLE_TABLE;
   if (q.one) {
     info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
     info->idxNum |= ONE_ROW;

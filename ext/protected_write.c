@@ -4,20 +4,16 @@
 #include "table.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
 static const struct pcol INTEGER_COLUMN = { .decl = "INTEGER" };
 
-/* sql is not looked at when the statement is there; freed. */
+/* A statement that has run is reset. sql is not looked at when the statement is there; freed. */
 static int ptab_prepare(struct ptab *t, sqlite3_stmt **st, char *sql) {
   if (sql == NULL && *st == NULL) return SQLITE_NOMEM;
   int rc = *st ? SQLITE_OK : sqlite3_prepare_v3(t->c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
   sqlite3_free(sql);
-  if (rc != SQLITE_OK) return ptab_shadow_error(t);
-  sqlite3_reset(*st);
-  sqlite3_clear_bindings(*st);
-  return SQLITE_OK;
+  return rc == SQLITE_OK ? SQLITE_OK : ptab_shadow_error(t);
 }
 
 /* A trigger of the table may write to the table itself: while a statement runs it is nobody else's, and of two one is kept. */
@@ -77,9 +73,10 @@ static int next_rowid(struct ptab *t, int64_t *rowid) {
     : sqlite3_mprintf("SELECT coalesce(max(\"%w\"),0) FROM %s", t->key, t->shadow);   /* -1 is followed by 0 */
   int rc = ptab_prepare(t, &t->next, sql);
   if (rc != SQLITE_OK) return rc;
-  if (sqlite3_step(t->next) != SQLITE_ROW) return ptab_shadow_error(t);
-  int64_t max = sqlite3_column_int64(t->next, 0);
+  if (sqlite3_step(t->next) != SQLITE_ROW) rc = ptab_shadow_error(t);
+  int64_t max = rc == SQLITE_OK ? sqlite3_column_int64(t->next, 0) : 0;
   sqlite3_reset(t->next);
+  if (rc != SQLITE_OK) return rc;
   if (max == INT64_MAX) rc = t->d.autoincrement ? SQLITE_FULL : random_rowid(t, rowid);
   if (rc == SQLITE_FULL) return ptab_fail(t, rc, "database or disk is full");
   if (max == INT64_MAX) return rc;
@@ -139,20 +136,27 @@ static void bind_columns(struct ptab *t, sqlite3_stmt *st, sqlite3_value **argv,
     uint8_t flags = t->d.c[i].flags;
     if ((mask && !mask[i]) || flags & (PCOL_ROWID | PCOL_GENERATED)) continue;
     if (!(flags & PCOL_SEALED)) sqlite3_bind_value(st, (int)i + 3, argv[2 + i]);
-    else if (flags & PCOL_INDEXED && !t->keyed[i].null) sqlite3_bind_blob(st, (int)i + 3, t->keyed[i].v, SUITE_PRF, SQLITE_TRANSIENT);
+    else if (flags & PCOL_INDEXED) sqlite3_bind_blob(st, (int)i + 3, t->keyed[i].null ? NULL : t->keyed[i].v, SUITE_PRF, SQLITE_TRANSIENT);
+  }
+}
+
+static void keep_none(struct ptab *t) {
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (t->keep[i] == NULL) continue;
+    sqlite3_finalize(t->keep[i]);
+    t->keep[i] = NULL;
   }
 }
 
 /* The sealed values of an INSERT: defaults, affinity. *missing: the first column that is NULL and may not be. */
 static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
-  struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
-  sqlite3_stmt **keep = calloc((size_t)t->sealed + 1, sizeof *keep);
-  int rc = x && keep ? SQLITE_OK : SQLITE_NOMEM, n = 0;
+  struct value *x = t->x;
+  int rc = SQLITE_OK, n = 0;
   for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
     sqlite3_value *v = argv[2 + i];
     int null = sqlite3_value_type(v) == SQLITE_NULL, sealed = (c->flags & PCOL_SEALED) != 0;
-    if (null && *c->dflt && sealed) rc = default_value(t, c, &keep[n], &v);
+    if (null && *c->dflt && sealed) rc = default_value(t, c, &t->keep[i], &v);
     if (rc == SQLITE_OK && sealed) {
       x[n] = affinity_stored(v, c);
       null = x[n].type == VALUE_NULL;
@@ -164,9 +168,7 @@ static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, con
     if (*missing == NULL && null && (sealed || !*c->dflt) && filled(c)) *missing = c;
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
-  for (int i = 0; keep && i < t->sealed; i++) sqlite3_finalize(keep[i]);
-  free(keep);
-  free(x);
+  keep_none(t);
   return rc;
 }
 
@@ -178,10 +180,15 @@ static int notnull_error(struct ptab *t, const struct pcol *c) {
 
 /* Runs the shadow's statement. A row with a missing value goes without its box, which the shadow refuses where a plain table
  * would refuse the value: after the triggers that come first. */
-static int write_row(struct ptab *t, sqlite3_stmt **st, const struct buf *box, const struct pcol *missing) {
+static int write_row(struct ptab *t, sqlite3_stmt **st, const struct pcol *missing) {
+  struct buf box = t->box;                            /* a trigger may write another row meanwhile, which then has a box of its own */
+  int rc = SQLITE_OK;
+  t->box = (struct buf){ 0 };
   if (missing) sqlite3_bind_null(*st, 2);
-  else if (box->n && sqlite3_bind_blob64(*st, 2, box->p, box->n, SQLITE_STATIC) != SQLITE_OK) return ptab_fail(t, SQLITE_TOOBIG, "string or blob too big");
-  int rc = ptab_run(t, st);
+  else if (box.n && sqlite3_bind_blob64(*st, 2, box.p, box.n, SQLITE_STATIC) != SQLITE_OK) rc = ptab_fail(t, SQLITE_TOOBIG, "string or blob too big");
+  if (rc == SQLITE_OK) rc = ptab_run(t, st);
+  if (t->box.p) buf_free(&box);
+  else t->box = box;
   return missing && rc == SQLITE_CONSTRAINT_NOTNULL ? notnull_error(t, missing) : rc;
 }
 
@@ -209,13 +216,13 @@ static int insert_seal(struct ptab *t, struct session *s, sqlite3_value **argv, 
 }
 
 static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv, sqlite3_int64 *rowid) {
-  struct buf row = { 0 }, box = { 0 };
   int replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE;
   int64_t id = 0;
   const struct pcol *missing = NULL;
   int rc = insert_rowid(t, argv, &id);
-  if (rc == SQLITE_OK) rc = insert_row(t, argv, &row, &missing);
-  if (rc == SQLITE_OK) rc = insert_seal(t, s, argv, id, &row, &box);
+  if (rc == SQLITE_OK) rc = insert_row(t, argv, &t->row, &missing);
+  if (rc == SQLITE_OK) rc = insert_seal(t, s, argv, id, &t->row, &t->box);
+  buf_reset(&t->row);
   replace = replace && !missing;                      /* which would put the box's own default */
   sqlite3_stmt **st = replace ? &t->replace : &t->insert;
   if (rc == SQLITE_OK) rc = ptab_prepare(t, st, *st ? NULL : insert_sql(t, replace));
@@ -224,12 +231,10 @@ static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv,
     struct level l;
     bind_columns(t, *st, argv, NULL);
     rc = trigger_enter(t, TRIGGER_INSERT, NULL, &l);
-    if (rc == SQLITE_OK) rc = write_row(t, st, &box, missing);
+    if (rc == SQLITE_OK) rc = write_row(t, st, missing);
     trigger_leave(t, &l);
   }
   *rowid = id;
-  buf_free(&row);
-  buf_free(&box);
   return rc;
 }
 
@@ -269,14 +274,13 @@ static int replaced_null(struct ptab *t, const struct pcol *c, sqlite3_stmt **ke
 /* The new box of an UPDATE: unchanged sealed values come from the old one. While the key turns, the row's keyed values are put anew with
  * its box: moved to a rowid that has turned, it is not met again. */
 static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, uint8_t *mask, struct buf *row, const struct pcol **missing) {
-  struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
-  sqlite3_stmt **keep = calloc(t->d.columns, sizeof *keep);
-  int rc = x && keep ? old_values(t, s, from, x) : SQLITE_NOMEM;
+  struct value *x = t->x;
+  int rc = old_values(t, s, from, x);
   for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
     sqlite3_value *v = argv[2 + i];
     if (sqlite3_value_nochange(v)) continue;
-    rc = replaced_null(t, c, &keep[i], &v);
+    rc = replaced_null(t, c, &t->keep[i], &v);
     if (rc == SQLITE_OK && *missing == NULL && sqlite3_value_type(v) == SQLITE_NULL && filled(c)) *missing = c;
     if (rc != SQLITE_OK || !(c->flags & PCOL_SEALED)) continue;
     x[t->place[i]] = affinity_stored(v, c);
@@ -289,9 +293,8 @@ static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_v
     mask[i] = 1;
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
-  for (uint32_t i = 0; keep && i < t->d.columns; i++) sqlite3_finalize(keep[i]);
-  free(keep);
-  free(x);
+  keep_none(t);
+  buf_reset(&t->scratch);
   return rc;
 }
 
@@ -299,10 +302,7 @@ enum { CHANGE_SEAL = 1, CHANGE_REPLACE = 2, CHANGE_ROWID = 4 };
 
 /* UPDATE sets only the columns that change, so that UPDATE OF triggers and foreign keys see what a plain table shows them. */
 static int update_prepare(struct ptab *t, const uint8_t *mask) {
-  if (t->update && memcmp(mask, t->update_mask, t->d.columns + 1) == 0) {
-    sqlite3_reset(t->update);
-    return SQLITE_OK;
-  }
+  if (t->update && memcmp(mask, t->update_mask, t->d.columns + 1) == 0) return SQLITE_OK;
   sqlite3_finalize(t->update);
   t->update = NULL;
   sqlite3_str *s = sqlite3_str_new(NULL);
@@ -404,14 +404,15 @@ static int change_seal(struct ptab *t, struct session *s, sqlite3_value **argv, 
 }
 
 static int write_change(struct ptab *t, struct session *s, int may, sqlite3_value **argv) {
-  struct buf row = { 0 }, box = { 0 };
   const struct pcol *missing = NULL;
   uint8_t mask[PROTECT_COLUMNS + 1] = { 0 }, *does = &mask[t->d.columns];
   int64_t from = sqlite3_value_int64(argv[0]), to = from;
   int rc = change_mask(t, argv, mask, &to);
   if (rc == SQLITE_OK && *does & CHANGE_SEAL && !may) rc = ptab_keyless(t);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, mask, &row, &missing);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = change_seal(t, s, argv, mask, to, &row, &box);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, mask, &t->row, &missing);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = change_seal(t, s, argv, mask, to, &t->row, &t->box);
+  else buf_reset(&t->box);
+  buf_reset(&t->row);
   if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !missing) *does |= CHANGE_REPLACE;
   if (rc == SQLITE_OK) rc = update_prepare(t, mask);
   if (rc == SQLITE_OK) {
@@ -420,11 +421,9 @@ static int write_change(struct ptab *t, struct session *s, int may, sqlite3_valu
     struct level l;
     bind_columns(t, t->update, argv, mask);
     rc = trigger_enter(t, TRIGGER_UPDATE, mask, &l);
-    if (rc == SQLITE_OK) rc = write_row(t, &t->update, &box, missing);
+    if (rc == SQLITE_OK) rc = write_row(t, &t->update, missing);
     trigger_leave(t, &l);
   }
-  buf_free(&row);
-  buf_free(&box);
   return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
@@ -449,7 +448,7 @@ static int whatever_or(struct ptab *t, int rc) {
 /* The checks of ptab_key, once a transaction: nobody else changes the file while this connection writes. */
 static int write_session(struct ptab *t, struct session **s, int *held) {
   *s = t->r->session;
-  *held = t->begun && t->checked && !t->c->unsettled && *s && (*s)->pid == getpid() && t->u->state == 1 && memcmp(t->u->login, (*s)->login_id, 16) == 0;
+  *held = t->begun && t->checked && ptab_key_kept(t, *s);
   if (*held) return DMP_OK;
   int e = ptab_key(t, s, held);
   t->checked = e == DMP_OK;

@@ -1,6 +1,7 @@
 /* ptab.h: what the files of the protected table's module share.
  * protected.c connects, finds the key, follows transactions; protected_plan.c turns constraints into the shadow's WHERE;
- * protected_read.c owns cursors; protected_write.c owns xUpdate; protected_trigger.c follows triggers that write to the table itself.
+ * protected_read.c owns cursors, protected_scan.c the rows that a cursor reads ahead; protected_write.c owns xUpdate;
+ * protected_trigger.c follows triggers that write to the table itself.
  * Never: makes or unmakes a protected table (convert.h). */
 #ifndef PTAB_H
 #define PTAB_H
@@ -11,8 +12,9 @@
 
 enum { POOL = 8, INDEXES = 16, INDEX_COLUMNS = 8 };
 /* idxNum, set by xBestIndex and read by xFilter: the box is read; a rowid is given, so that there is one row at most; idxStr has marks
- * (see plan_text); and above USED which plain columns are read, in their order, all from LAST_USED on by one bit. */
-enum { NEEDS_BOX = 1, ONE_ROW = 2, MARKED = 4, USED = 3, LAST_USED = 27 };
+ * (see plan_text); all rows are read, in no order or that of their rowids; and above USED which plain columns are read, in their
+ * order, all from LAST_USED on by one bit. */
+enum { NEEDS_BOX = 1, ONE_ROW = 2, MARKED = 4, WHOLE_TABLE = 8, USED = 4, LAST_USED = 26 };
 
 /* What a session's key of the table costs once: in locked memory. */
 struct unlocked {
@@ -32,8 +34,9 @@ struct keyed { int null; uint8_t v[SUITE_PRF]; };
 /* A statement that reads the shadow: its rowid, its box or NULL, and the plain columns that are used. */
 struct reading {
   sqlite3_stmt *st;                                   /* owned */
+  struct scan *scan;                                  /* owned; NULL when each row is a step */
   char *tail;                                         /* owned: WHERE and ORDER BY */
-  int num;                                            /* idxNum */
+  int num, columns;                                   /* idxNum; columns after the rowid */
   short at[PROTECT_COLUMNS];                          /* where a plain column stands in the SELECT; -1: not there */
 };
 
@@ -55,7 +58,8 @@ struct ptab {
   struct unlocked *u;                                 /* owned, locked */
   struct rowkeys *rowkeys;                            /* owned; NULL: all rows lie under the table's key */
   int who;                                            /* the column that names the patient; -1 */
-  struct buf scratch;                                 /* of point look-ups by writes */
+  struct buf row, box, scratch;                       /* of the row that is written: as it is sealed, its box, as it was */
+  struct value *x; sqlite3_stmt **keep;               /* owned: its sealed values; whose values are borrowed, by column */
   struct value was; struct buf was_text; struct rowplace lies;   /* of the row looked up: its patient's column, where it lies */
   struct reading *pool[POOL];                         /* owned: idle statements of closed cursors */
   int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
@@ -70,8 +74,10 @@ struct pcursor {
   sqlite3_vtab_cursor base;                           /* base class, first */
   struct reading *q;                                  /* owned while open */
   sqlite3_stmt *st;                                   /* borrowed from q */
-  int eof, opened;
+  int eof, opened, numbered;
+  int64_t rowid;                                      /* of the row, once numbered */
   int may;                                            /* some row may open for this login */
+  unsigned generation;                                /* of the session when the reading began */
   int asked, keyed;                                   /* ptab_key was asked in this run of the statement; the login holds the key */
   struct buf plain;                                   /* the opened row */
   struct rowplace place;                              /* where it lies */
@@ -93,6 +99,17 @@ int  plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
 char *plan_text(const struct ptab *t, const char *str, int keyed, int argc, sqlite3_value **argv);   /* of a MARKED idxStr; sqlite3_malloc'ed */
 int  plan_bind(struct ptab *t, sqlite3_stmt *st, int num, const char *str, int keyed, int argc, sqlite3_value **argv);
 void reading_free(struct reading *q);                                   /* NULL is harmless */
+
+/* Rows read ahead. */
+int  scan_register(struct connection *c);
+int  scan_new(int columns, struct scan **out);
+void scan_free(struct scan *s);                                         /* NULL is harmless */
+void scan_start(struct scan *s);                                        /* before the first scan_next of each run */
+int  scan_next(struct connection *c, struct scan *s, sqlite3_stmt *st);
+sqlite3_int64 scan_rowid(const struct scan *s);
+const void *scan_blob(const struct scan *s, int column, int *n);        /* columns: as they stand after the rowid */
+struct value scan_value(const struct scan *s, int column);
+void scan_result(const struct scan *s, int column, sqlite3_context *ctx);
 
 int  cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
 int  cursor_close(sqlite3_vtab_cursor *base);

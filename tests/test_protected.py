@@ -458,6 +458,92 @@ class Protected(ProtectedCase):
         self.c.execute("INSERT INTO letter(body) VALUES('suivant')")
         self.assertGreater(one(self.c, "SELECT id FROM letter WHERE body='suivant'"), 2)
 
+    def test_with_recursive_triggers_a_trigger_writes_its_own_table_as_on_a_plain_one(self):
+        plain = sqlite3.connect(':memory:', isolation_level=None)
+        for con in (plain, self.c):
+            con.executescript("""
+                PRAGMA recursive_triggers=ON;
+                CREATE TABLE own(id INTEGER PRIMARY KEY, a INTEGER, note TEXT);
+                CREATE TRIGGER own_i AFTER INSERT ON own WHEN new.a<4 BEGIN
+                  INSERT INTO own(a,note) VALUES(new.a+1,'inséré'); UPDATE own SET note='changé' WHERE id=new.id; END;
+                CREATE TRIGGER own_u AFTER UPDATE OF a ON own WHEN new.a<40 BEGIN UPDATE own SET a=new.a+10,note='suite' WHERE id=new.id+1; END;
+                CREATE TRIGGER own_d AFTER DELETE ON own BEGIN DELETE FROM own WHERE id=old.id+1 AND id<7; END""")
+        self.protect(None, 'own', 'note')
+        for sql in ("INSERT INTO own(a,note) VALUES(1,'un')", "INSERT INTO own(a,note) SELECT a,note FROM own", "UPDATE own SET a=9,note='neuf' WHERE id<3",
+                    'DELETE FROM own WHERE id=3'):
+            got = [(con.execute(sql), con.execute('SELECT * FROM own ORDER BY id').fetchall()) for con in (plain, self.c)]
+            self.assertEqual(got[0][1], got[1][1], sql)
+
+    def test_a_trigger_that_never_ends_is_told_and_changes_nothing(self):
+        self.c.executescript("PRAGMA recursive_triggers=ON; CREATE TRIGGER l_u AFTER UPDATE ON letter BEGIN UPDATE letter SET n=n+1 WHERE id=new.id; END")
+        self.protect(None, 'letter', 'body')
+        self.assertEqual(error_of(self.c, "UPDATE letter SET body='autre' WHERE id=1"), 'too many levels of trigger recursion')
+        self.assertEqual(self.c.execute('SELECT body,n FROM letter WHERE id=1').fetchall(), [('lettre un', 1)])
+        self.c.execute("INSERT INTO letter VALUES(9,'encore',1)")
+        self.assertEqual(one(self.c, 'SELECT body FROM letter WHERE id=9'), 'encore')
+
+    def test_a_whole_table_reads_alike_ahead_and_row_by_row(self):
+        values = [None, 7, -2**63, 1.5, 'é' * 3, '', b'', b'\0x', 'long' * 5000, b'\xff' * 70000, '12']
+        for encoding in ('UTF-8', 'UTF-16'):
+            with self.subTest(encoding):
+                path = os.path.join(self.p.folder, encoding + '.db')
+                con = open_record(path)
+                con.execute("PRAGMA encoding='%s'" % encoding)
+                one(con, 'SELECT dmp_create(?,?,NULL,?)', os.path.join(self.p.folder, encoding + '.dmpkey'), PIN, 'kdf=1x8')
+                one(con, 'SELECT dmp_login(?,?)', os.path.join(self.p.folder, encoding + '.dmpkey'), PIN)
+                con.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, plain, sealed)')
+                con.executemany('INSERT INTO t VALUES(?,?,?)', [(i * 3 - 100, values[i % 11], values[i // 11 % 11]) for i in range(400)])
+                sqls = ['SELECT * FROM t', 'SELECT * FROM t ORDER BY id DESC', 'SELECT plain FROM t ORDER BY rowid', 'SELECT id, sealed FROM t LIMIT 70 OFFSET 3',
+                        "SELECT count(*) FROM t WHERE sealed='ééé'", 'SELECT a.id FROM t a, t b WHERE a.sealed IS b.plain AND b.id=11', 'SELECT typeof(plain), sealed FROM t']
+                was = [con.execute(sql).fetchall() for sql in sqls]
+                con.execute("SELECT dmp_protect('t','sealed')")
+                ahead = [con.execute(sql).fetchall() for sql in sqls]
+                con.execute('BEGIN IMMEDIATE')       # while this connection writes, each row is a step
+                steps = [con.execute(sql).fetchall() for sql in sqls]
+                con.execute('ROLLBACK')
+                for sql, *got in zip(sqls, was, ahead, steps):
+                    self.assertEqual(got[0], got[1], sql)
+                    self.assertEqual(got[0], got[2], sql)
+                con.close()
+
+    def test_rows_read_ahead_end_with_the_login_and_none_is_one_that_is_rolled_back(self):
+        self.protect()
+        reading = self.c.execute('SELECT id, note FROM consultation ORDER BY id')
+        self.assertEqual([next(reading)[0] for _ in range(5)], [1, 2, 3, 4, 5])
+        one(self.c, 'SELECT dmp_logout()')
+        with self.assertRaises(sqlite3.DatabaseError) as e: next(reading)
+        self.assertIn('dmp-E023', str(e.exception))
+        self.p.login('dr', self.c)
+        self.c.execute('BEGIN')
+        self.c.execute("UPDATE consultation SET note='jamais écrit', day='jamais'")
+        reading = self.c.execute('SELECT day, note FROM consultation ORDER BY id')
+        rows = [next(reading) for _ in range(10)]
+        self.c.execute('ROLLBACK')
+        self.assertEqual(set(rows), {('jamais', 'jamais écrit')})
+        next(reading)                                # Python had asked for this one
+        self.assertNotIn('jamais', ''.join(day for day, _ in reading))
+
+    def test_no_nonce_serves_twice(self):
+        self.protect(None, 'letter', 'body')
+        seen, insert = [], "INSERT INTO letter(body) VALUES('encore')"
+        boxes = lambda: [r[0] for r in self.p.raw().execute('SELECT _dmp FROM letter_dmp')]
+        for _ in range(3):                           # alone, in a transaction, in one that is rolled back, at once, and written again
+            self.c.execute(insert)
+            for end in ('COMMIT', 'ROLLBACK'):
+                self.c.execute('BEGIN')
+                for _ in range(150): self.c.execute(insert)
+                seen += [r[0] for r in self.c.execute('SELECT _dmp FROM letter_dmp')]
+                self.c.execute(end)
+            self.c.execute('INSERT INTO letter(body) SELECT body FROM letter')
+            seen += boxes()
+            self.c.execute("UPDATE letter SET body='autre'")
+            seen += boxes()
+            one(self.c, "SELECT dmp_rotate('letter')")
+            seen += boxes()
+        different = set(seen)                        # what stayed from one look to the next is one box
+        self.assertGreater(len(different), 5000)
+        self.assertEqual(len({box[2:14] for box in different}), len(different))
+
     def test_constraints_on_plain_columns_reach_the_shadow_and_explain_says_so(self):
         self.protect()
         plan = lambda sql: self.c.execute('EXPLAIN QUERY PLAN ' + sql, (None,) * sql.count('?')).fetchall()[0][3]
