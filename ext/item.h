@@ -9,6 +9,7 @@
 
 /* What an item is: the table it is a row of. Part of the signed content; append only. */
 enum item_table { ITEM_DOCUMENT = 1, ITEM_PATIENT, ITEM_IDENTITY, ITEM_CONSENT, ITEM_MASK, ITEM_GRANTEES, ITEM_LOG_SECRETS };
+static inline int item_deposited(uint16_t table) { return table == ITEM_DOCUMENT; }   /* has a depositor who keeps it; lies in a document class */
 enum { ITEM_MASKED = 1, ITEM_HIDDEN = 2, ITEM_DIVERTED = 4 };   /* flags: what the depositor meant; diverted = masked only because due */
 enum { AMEND_DELETE = 1 };
 enum via { VIA_LEAF = 1, VIA_DEPOSIT, VIA_OWN };

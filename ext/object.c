@@ -119,10 +119,9 @@ static void item_amendments(struct session *s, struct patient *p, struct item *i
 /* Which items may lie where. System classes take nothing by their public deposit keys, which everybody who was ever granted
  * knows: only who holds such a class writes in it. */
 static int item_belongs(const struct item *it) {
-  if (it->via == VIA_OWN) return it->c.table == ITEM_DOCUMENT;
-  if (it->via == VIA_DEPOSIT) return it->c.table == ITEM_DOCUMENT && it->cls >= CLASS_FIRST_DOCUMENT;
+  if (it->via == VIA_OWN) return item_deposited(it->c.table);
+  if (item_deposited(it->c.table) || it->via == VIA_DEPOSIT) return item_deposited(it->c.table) && it->cls >= CLASS_FIRST_DOCUMENT;
   switch (it->c.table) {
-    case ITEM_DOCUMENT: return it->cls >= CLASS_FIRST_DOCUMENT;
     case ITEM_PATIENT:
     case ITEM_IDENTITY: return it->cls == CLASS_IDENTITY && it->leaf < 2;
     case ITEM_CONSENT:
@@ -717,7 +716,7 @@ int object_insert(struct session *s, struct patient *p, const struct signer *who
   memcpy(c->depositor, who->cred->principal, 16);
   memcpy(c->depositor_cert, who->cert_hash, 32);
   if (body_key) memcpy(it.body_key, body_key, 32);
-  if (e == DMP_OK && c->table == ITEM_DOCUMENT) {
+  if (e == DMP_OK && item_deposited(c->table)) {
     e = record_random_id(&c->wrap_row);
     memcpy(c->wrap_loc, p->own_loc, 16);
   }

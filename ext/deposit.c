@@ -1,0 +1,56 @@
+/* deposit.c: deposited items (see deposit.h). */
+#include "deposit.h"
+#include "access.h"
+#include <string.h>
+
+const char DEPOSIT_MASKED_WARNING[] = "Attention, ce document est masqué aux professionnels de santé";
+
+int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags) {
+  struct keyset *k;
+  int e = patient_keyset(s, p, &k);
+  *where = (struct place){ rights_class_of(d->type_code), d->masked ? 2 : 0, 0 };
+  *flags = d->masked ? ITEM_MASKED : 0;
+  const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
+  if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
+  if (e == DMP_OK && c->due && !d->masked) {
+    where->leaf = 2;
+    where->sealed = 1;
+    *flags = ITEM_DIVERTED;
+  }
+  return e;
+}
+
+int deposit_put(struct session *s, struct patient *p, struct place where, struct content *c, const uint8_t body_key[32], int64_t *id) {
+  const struct signer me = { s->cred, s->me.hash };
+  int e = object_insert(s, p, &me, where, c, body_key, id);
+  return e == DMP_OK ? access_pend(s, p, LOG_DEPOSIT, p->id, *id, NULL) : e;
+}
+
+int deposit_masked(struct patient *p, const struct item *it, uint16_t cls) {
+  if (it->via != VIA_OWN) return it->leaf >= 2;
+  if (it->c.flags & ITEM_MASKED) return 1;
+  return !(it->c.flags & ITEM_DIVERTED) && patient_leaf(p, cls, 0)->held;
+}
+
+int deposit_hidden(const struct item *it) { return it->via == VIA_OWN ? (it->c.flags & ITEM_HIDDEN) != 0 : it->leaf & 1; }
+
+int deposit_find(struct session *s, int64_t id, struct patient **p, struct item *it) {
+  int e = object_find(s, id, p, it);
+  if (e == DMP_OK && (!item_deposited(it->c.table) || it->deleted)) {
+    item_close(it);
+    e = DMP_E_NOT_FOUND;
+  }
+  return e;
+}
+
+int deposit_erase(struct session *s, int64_t id) {
+  struct patient *p;
+  struct item it;
+  int e = deposit_find(s, id, &p, &it);
+  if (e != DMP_OK) return e;
+  if (memcmp(it.c.depositor, s->cred->principal, 16) != 0) e = DMP_E_DEPOSITOR;
+  if (e == DMP_OK) e = object_amend(s, p, &it, AMEND_DELETE);
+  if (e == DMP_OK) e = access_pend(s, p, LOG_DELETE, p->id, id, NULL);
+  item_close(&it);
+  return e;
+}

@@ -1,0 +1,21 @@
+/* deposit.h: what every deposited item shares, a document or a line of a section: where it goes, how it shows, who deletes it.
+ * Owns: that.  Never: the columns of a table (table_*.c), the keys of a place (object.h), what an episode hides (episode.h). */
+#ifndef DEPOSIT_H
+#define DEPOSIT_H
+#include "holder.h"
+
+/* The place of a new item of this type: masked or not; in a class that is due, masked until the keys have turned. */
+struct deposit { const char *type_code; int masked; };
+int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags);
+/* Inserts it (c: table, flags, row and body are given) and its log line. */
+int deposit_put(struct session *s, struct patient *p, struct place where, struct content *c, const uint8_t body_key[32], int64_t *id);
+
+/* Masked is where the item lies. A depositor who can't open it there knows it when he holds the class's P and it is not in it. */
+int deposit_masked(struct patient *p, const struct item *it, uint16_t cls);
+int deposit_hidden(const struct item *it);
+extern const char DEPOSIT_MASKED_WARNING[];
+
+/* Opens a deposited item for a change: unknown, hidden and deleted look the same. */
+int deposit_find(struct session *s, int64_t id, struct patient **p, struct item *it);
+int deposit_erase(struct session *s, int64_t id);     /* by its depositor */
+#endif
