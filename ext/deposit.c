@@ -1,6 +1,8 @@
 /* deposit.c: deposited items (see deposit.h). */
 #include "deposit.h"
 #include "access.h"
+#include "document.h"
+#include "section.h"
 #include <string.h>
 
 const char DEPOSIT_MASKED_WARNING[] = "Attention, ce document est masqué aux professionnels de santé";
@@ -20,10 +22,26 @@ int deposit_place(struct session *s, struct patient *p, const struct deposit *d,
   return e;
 }
 
+int deposit_confidentiality(const char **code) {
+  if (*code == NULL) *code = "N";
+  return strcmp(*code, "N") == 0 || strcmp(*code, "R") == 0 || strcmp(*code, "V") == 0 ? DMP_OK : DMP_E_CODE;
+}
+
 int deposit_put(struct session *s, struct patient *p, struct place where, struct content *c, const uint8_t body_key[32], int64_t *id) {
   const struct signer me = { s->cred, s->me.hash };
   int e = object_insert(s, p, &me, where, c, body_key, id);
   return e == DMP_OK ? access_pend(s, p, LOG_DEPOSIT, p->id, *id, NULL) : e;
+}
+
+int deposit_sound(const struct item *it) {
+  const struct section *x = section_of(it->c.table);
+  struct value v[LINE_MAX];
+  return x ? section_values(x, it, v) : it->c.table == ITEM_DOCUMENT && document_sound(it);
+}
+
+uint16_t deposit_class(const struct item *it) {
+  const struct section *x = section_of(it->c.table);
+  return x ? rights_class_of(x->type_code) : document_class(it);
 }
 
 int deposit_masked(struct patient *p, const struct item *it, uint16_t cls) {

@@ -7,9 +7,12 @@
 /* The place of a new item of this type: masked or not; in a class that is due, masked until the keys have turned. */
 struct deposit { const char *type_code; int masked; };
 int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags);
+int deposit_confidentiality(const char **code);        /* N where none is given; DMP_E_CODE */
 /* Inserts it (c: table, flags, row and body are given) and its log line. */
 int deposit_put(struct session *s, struct patient *p, struct place where, struct content *c, const uint8_t body_key[32], int64_t *id);
 
+int deposit_sound(const struct item *it);              /* its row makes sense */
+uint16_t deposit_class(const struct item *it);        /* the rights class that its type asks for */
 /* Masked is where the item lies. A depositor who can't open it there knows it when he holds the class's P and it is not in it. */
 int deposit_masked(struct patient *p, const struct item *it, uint16_t cls);
 int deposit_hidden(const struct item *it);

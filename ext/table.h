@@ -6,6 +6,7 @@
 #include "holder.h"
 #include "access.h"
 #include "connection.h"
+#include "section_data.h"
 
 enum { COL_HIDDEN = 1, COL_PUSH = 2 /* constraints reach the rows' making */, COL_LATE = 4 /* made only when read */ };
 struct column { const char *name, *decl; int flags; };
@@ -43,6 +44,8 @@ struct table {
 };
 extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_CONSENT, TABLE_DOCUMENT,
     TABLE_MASK, TABLE_ACCESS_LOG, TABLE_PROTECTED, TABLE_READER;
+#define TABLE_EXTERN(name) extern const struct table TABLE_##name;
+SECTIONS(TABLE_EXTERN)
 
 void table_result(sqlite3_context *ctx, const struct value *x);   /* copies: SQLite may keep the pointer */
 /* Registers the module on the connection; it frees c when the connection closes. */

@@ -180,9 +180,7 @@ static int check_codes(struct depositing *d) {
   if (type == NULL && strchr(d->text[S_TYPE_CODE], '^') == NULL) return about(d, D_TYPE_CODE, DMP_E_CODE);
   if (d->text[S_CLASS_CODE] == NULL) d->text[S_CLASS_CODE] = type ? type->class_code : "90";
   else if (class_code_display(d->text[S_CLASS_CODE]) == NULL) return about(d, D_CLASS_CODE, DMP_E_CODE);
-  const char *c = d->text[S_CONFIDENTIALITY];
-  if (c == NULL) d->text[S_CONFIDENTIALITY] = "N";
-  else if (strcmp(c, "N") != 0 && strcmp(c, "R") != 0 && strcmp(c, "V") != 0) return about(d, D_CONFIDENTIALITY, DMP_E_CODE);
+  if (deposit_confidentiality(&d->text[S_CONFIDENTIALITY]) != DMP_OK) return about(d, D_CONFIDENTIALITY, DMP_E_CODE);
   if (d->text[S_MIME] == NULL) d->text[S_MIME] = "application/octet-stream";
   if (d->text[S_LANGUAGE] == NULL) d->text[S_LANGUAGE] = "fr-FR";
   /* without a view of its own the original is the view */
