@@ -2,19 +2,46 @@
 #include "deposit.h"
 #include "access.h"
 #include "document.h"
+#include "episode.h"
 #include "section.h"
 #include <string.h>
 
-const char DEPOSIT_MASKED_WARNING[] = "Attention, ce document est masqué aux professionnels de santé";
+/* A late item looks to its depositor the same whether its episode is masked or nobody has looked yet. */
+const char *deposit_warning(const struct item *it) {
+  if (it->via == VIA_OWN && (it->c.flags & ITEM_LATE))
+    return "Attention, ce document n'est visible des autres professionnels que si le patient ou son médecin traitant le laisse paraître";
+  return "Attention, ce document est masqué aux professionnels de santé";
+}
+
+/* Whether an item of this episode must wait, masked, for somebody who knows. */
+static int is_late(struct session *s, struct patient *p, const struct deposit *d, int *late) {
+  struct choices c;
+  struct value v = value_text(d->episode);
+  int full, visible, e = holder_is_full(s, p, &full);
+  *late = s->me.kind == KIND_SOURCE;
+  if (e != DMP_OK || *late || d->episode == NULL) return e;
+  if (!full) {
+    e = episode_visible(s, p, d->episode, &visible);
+    *late = !visible;
+    return e;
+  }
+  e = choices_read(s, p, &c);
+  *late = e == DMP_OK && choices_episode(&c, &v) != NULL;
+  choices_free(&c);
+  return e;
+}
 
 int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags) {
   struct keyset *k;
   int e = patient_keyset(s, p, &k);
-  *where = (struct place){ rights_class_of(d->type_code), d->masked ? 2 : 0, 0 };
-  *flags = d->masked ? ITEM_MASKED : 0;
+  int late = 0;
+  if (e == DMP_OK && s->me.kind == KIND_SOURCE && p->g.kind != GRANT_ACTIVE) e = DMP_E_FEED_OFF;
+  if (e == DMP_OK && !d->masked) e = is_late(s, p, d, &late);
+  *where = (struct place){ rights_class_of(d->type_code), d->masked || late ? 2 : 0, 0 };
+  *flags = d->masked ? ITEM_MASKED : late ? ITEM_LATE : 0;
   const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
   if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
-  if (e == DMP_OK && c->due && !d->masked) {
+  if (e == DMP_OK && c->due && where->leaf == 0) {
     where->leaf = 2;
     where->sealed = 1;
     *flags = ITEM_DIVERTED;

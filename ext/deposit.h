@@ -4,8 +4,10 @@
 #define DEPOSIT_H
 #include "holder.h"
 
-/* The place of a new item of this type: masked or not; in a class that is due, masked until the keys have turned. */
-struct deposit { const char *type_code; int masked; };
+/* The place of a new item of this type: masked or not; in a class that is due, masked until the keys have turned. An item that may
+ * belong to a masked episode is masked: for a full holder, who knows, when it is; for a source always; for anybody else unless he
+ * sees an item of that episode. DMP_E_FEED_OFF: a source whom the patient did not turn on. */
+struct deposit { const char *type_code, *episode; int masked; };
 int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags);
 int deposit_confidentiality(const char **code);        /* N where none is given; DMP_E_CODE */
 /* Inserts it (c: table, flags, row and body are given) and its log line. */
@@ -16,7 +18,7 @@ uint16_t deposit_class(const struct item *it);        /* the rights class that i
 /* Masked is where the item lies. A depositor who can't open it there knows it when he holds the class's P and it is not in it. */
 int deposit_masked(struct patient *p, const struct item *it, uint16_t cls);
 int deposit_hidden(const struct item *it);
-extern const char DEPOSIT_MASKED_WARNING[];
+const char *deposit_warning(const struct item *it);   /* of one that is masked */
 
 /* Opens a deposited item for a change: unknown, hidden and deleted look the same. */
 int deposit_find(struct session *s, int64_t id, struct patient **p, struct item *it);

@@ -125,7 +125,10 @@ static int item_belongs(const struct item *it) {
     case ITEM_PATIENT:
     case ITEM_IDENTITY: return it->cls == CLASS_IDENTITY && it->leaf < 2;
     case ITEM_CONSENT:
+    case ITEM_FEED:
     case ITEM_GRANTEES: return it->cls == CLASS_CHOICES && it->leaf < 2;
+    case ITEM_EPISODE:
+    case ITEM_ASSIGNMENT:
     case ITEM_MASK: return it->cls == CLASS_CHOICES && it->leaf >= 2;
     case ITEM_LOG_SECRETS: return it->cls == CLASS_LOG && it->leaf >= 2;
     default: return 0;
@@ -716,7 +719,7 @@ int object_insert(struct session *s, struct patient *p, const struct signer *who
   memcpy(c->depositor, who->cred->principal, 16);
   memcpy(c->depositor_cert, who->cert_hash, 32);
   if (body_key) memcpy(it.body_key, body_key, 32);
-  if (e == DMP_OK && item_deposited(c->table)) {
+  if (e == DMP_OK && item_deposited(c->table) && s->me.kind != KIND_SOURCE) {   /* a source keeps nothing that it could read */
     e = record_random_id(&c->wrap_row);
     memcpy(c->wrap_loc, p->own_loc, 16);
   }
@@ -868,8 +871,9 @@ int object_rewrap(struct session *s, struct patient *p, struct leaf *from, struc
   return e;
 }
 
-int object_adopt(struct session *s, struct patient *p) {
+int object_adopt(struct session *s, struct patient *p, unsigned *masked) {
   struct raws a = { 0 };
+  *masked = 0;
   int e = raws_at(s, &a, p->deposit_loc, (struct raw){ 0 });
   for (size_t i = 0; e == DMP_OK && i < a.n; i++) {
     struct item it = { 0 };
@@ -878,9 +882,18 @@ int object_adopt(struct session *s, struct patient *p) {
       struct leaf *l = patient_leaf(p, it.cls, it.leaf);
       e = object_set_place(s, &it, l);
       if (e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, 1);
+      *masked += it.leaf >= 2;
     }
     item_close(&it);
   }
+  raws_free(&a);
+  return e;
+}
+
+int object_waiting(struct session *s, struct patient *p, int *some) {
+  struct raws a = { 0 };
+  int e = raws_at(s, &a, p->deposit_loc, (struct raw){ 0 });
+  *some = a.n > 0;
   raws_free(&a);
   return e;
 }

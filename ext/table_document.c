@@ -80,7 +80,7 @@ static int make_document(void *ctx, struct item *it) {
   row[D_DEPOSITOR] = value_int(id_from_field(it->c.depositor));
   row[D_MASKED] = value_int(masked);
   row[D_HIDDEN] = value_int(deposit_hidden(it));
-  if (masked) row[D_WARNING] = value_text(DEPOSIT_MASKED_WARNING);
+  if (masked) row[D_WARNING] = value_text(deposit_warning(it));
   row[D_AVAILABILITY] = value_text("Approved");
   object_seen(m->s, it->id, m->p->id);
   return DMP_OK;
@@ -224,7 +224,7 @@ static int find_unique(void *ctx, struct item *it) {
 }
 
 static int depositing_write(struct session *s, struct patient *p, struct depositing *d, int64_t *id) {
-  const struct deposit to = { .type_code = d->text[S_TYPE_CODE], .masked = d->masked };
+  const struct deposit to = { .type_code = d->text[S_TYPE_CODE], .episode = d->text[S_EPISODE], .masked = d->masked };
   struct content c = { .table = ITEM_DOCUMENT };
   struct place where;
   struct buf row = { 0 };

@@ -34,7 +34,7 @@ static int make_line(void *ctx, struct item *it) {
   row[L_DEPOSITOR] = value_int(id_from_field(it->c.depositor));
   row[L_MASKED] = value_int(masked);
   row[L_HIDDEN] = value_int(deposit_hidden(it));
-  if (masked) row[L_WARNING] = value_text(DEPOSIT_MASKED_WARNING);
+  if (masked) row[L_WARNING] = value_text(deposit_warning(it));
   object_seen(m->s, it->id, m->p->id);
   return DMP_OK;
 }
@@ -116,7 +116,7 @@ static int line_insert(const struct section *x, const struct column *col, struct
   int e = line_take(x, col, &l, v);
   if (e != DMP_OK && l.bad) sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "column %s", l.bad);
   if (e == DMP_OK) e = writer_begin(s, l.patient, &p);
-  const struct deposit to = { .type_code = x->type_code, .masked = l.masked };
+  const struct deposit to = { .type_code = x->type_code, .episode = (const char *)l.v[LINE_EPISODE].u.p, .masked = l.masked };
   if (e == DMP_OK) e = deposit_place(s, p, &to, &where, &c.flags);
   row_put(&row, l.v, (size_t)(LINE_OWN + x->columns));
   c.row = row.p;

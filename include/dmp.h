@@ -82,7 +82,7 @@ enum {
   X(56, DUPLICATE,    CONSTRAINT,"this item already exists") \
   X(57, CREDENTIAL,   CONSTRAINT,"a new patient needs the columns credential (a new path) and pin: the patient keeps the key") \
   X(58, REQUEST,      CONSTRAINT,"the certificate request is malformed or its signature does not verify: make it with dmp_keygen()") \
-  X(59, KIND,         CONSTRAINT,"this kind of principal can't be registered in this version: authority, professional and patient work") \
+  X(59, KIND,         CONSTRAINT,"this kind of principal can't be registered in this version: authority, professional, source and patient work") \
   X(60, LATER,        ERROR,  "the record holds something that only a later version understands: use that version") \
   X(61, TEXT,         CONSTRAINT,"a text is not valid UTF-8 or contains a NUL character") \
   X(62, MASKED,       CONSTRAINT,"this document is already masked") \
@@ -113,7 +113,12 @@ enum {
   X(90, LAST_READER,  CONSTRAINT,"the last reader of a protected table can't be taken away, nobody could open its rows: give the key to somebody first, or call dmp_unprotect()") \
   X(91, KEY_LOST,     AUTH,   "nobody holds the key of this protected table any more: put the readers' rows (dmp_reader) back from a backup of the file") \
   X(92, READER_STALE, CORRUPT,"the key of this protected table turned and the row that brings the new one is missing: the file was altered or put back") \
-  X(93, READER_BAD,   CORRUPT,"a reader's row of a protected table does not verify: it was forged or altered; a holder of the key deletes it or calls dmp_rewrap()")
+  X(93, READER_BAD,   CORRUPT,"a reader's row of a protected table does not verify: it was forged or altered; a holder of the key deletes it or calls dmp_rewrap()") \
+  X(103, EPISODE,     CONSTRAINT,"this item is masked with its episode: unmask the episode") \
+  X(104, FEED_OFF,    AUTH,   "the patient has not turned this feed on") \
+  X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \
+  X(106, NOT_SOURCE,  CONSTRAINT,"a feed names a source that the authority registered (kind source), and its state is on or off") \
+  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };
