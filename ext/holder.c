@@ -191,7 +191,7 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
 
 int holder_unsettled(struct session *s, struct patient *p, size_t *items) {
   struct choices c;
-  int some, e = object_waiting(s, p, &some);
+  int some, e = object_waiting(s, p, ITEM_LATE, &some);
   *items = 0;
   if (e == DMP_OK && some) *items = 1;
   if (e != DMP_OK || some) return e;

@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """A mask follows the episode: the report, its prescriptions, its reimbursement lines, and what comes later.
 Usage: test_episode.py [BUILD_FOLDER [TEST_NAME...]]."""
-from harness import PIN, Case, Practice, deposit, documents, main, one
+import time
+from harness import PIN, Case, Practice, documents, main, one
 
 PEOPLE = {'treating': ('10', 1), 'gynaecologist': ('10', 0), 'pharmacist': ('21', 0), 'nurse': ('60', 0)}
 WARNING = 'Attention, ce document est masqué aux professionnels de santé'
 
 
 def insert(con, table, **columns):
+    time.sleep(0.002)                                          # ids rise with the milliseconds
     con.execute('INSERT INTO %s(%s) VALUES(%s)' % (table, ','.join(columns), ','.join('?' * len(columns))), list(columns.values()))
     return one(con, 'SELECT last_insert_rowid()')
 
@@ -18,6 +20,10 @@ def prescribe(con, patient, label='Mifépristone 200 mg', **columns):
 
 def reimburse(con, patient, label='Forfait', **columns):
     return insert(con, 'reimbursement', **dict({'patient': patient, 'care_date': '2026-03-02', 'label': label}, **columns))
+
+
+def deposit(con, patient, content=b'contenu', **columns):
+    return insert(con, 'document', **dict({'patient': patient, 'content': content, 'title': 'Compte rendu', 'type_code': '11488-4', 'mime': 'text/plain'}, **columns))
 
 
 def seen(con):
@@ -49,7 +55,7 @@ class Episode(Case):
     def act(self, by=None):
         """An act, its prescription and its reimbursement, all of one episode."""
         by = by or self.t
-        return sorted([deposit(by, self.pid, title='Acte', episode='e7'), prescribe(by, self.pid, episode='e7'), reimburse(by, self.pid, episode='e7')])
+        return [deposit(by, self.pid, title='Acte', episode='e7'), prescribe(by, self.pid, episode='e7'), reimburse(by, self.pid, episode='e7')]
 
     def mask(self, episode='e7', by=None):
         (by or self.m).execute('INSERT INTO mask(patient,episode) VALUES(?,?)', (self.pid, episode))
