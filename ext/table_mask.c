@@ -135,10 +135,10 @@ static int unmask_item(struct session *s, int64_t document) {
   struct choices c = { 0 };
   int e = mask_begin(s, document, &p, &it);
   if (e != DMP_OK) return e;
-  if (it.leaf < 2) e = DMP_E_NOT_FOUND;
-  if (e == DMP_OK) e = choices_read(s, p, &c);
+  e = choices_read(s, p, &c);
   if (e == DMP_OK && episode_covers(&c, &it)) e = DMP_E_EPISODE;
-  if (e == DMP_OK) e = object_move(s, p, &it, (struct place){ it.cls, it.leaf - 2, 0 });
+  if (e == DMP_OK && it.leaf >= 2)                    /* a late item became visible as this write began */
+    e = object_move(s, p, &it, (struct place){ it.cls, it.leaf - 2, 0 });
   const struct masked_item *own = e == DMP_OK ? choices_item(&c, document) : NULL;
   if (own) e = episode_drop_choice(s, p, own->id);
   if (e == DMP_OK) e = access_pend(s, p, LOG_UNMASK, p->id, document, NULL);
