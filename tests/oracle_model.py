@@ -150,7 +150,7 @@ class Model:
         self.begin(who, patient)
         if table == 'document' and any(d.patient == patient and d.uid == uid and self.sees(who, o) for o, d in self.documents.items()):
             return REFUSED
-        d = Document(table, patient, who, uid, title, type_code, episode, masked, replaces)
+        d = Document(table, patient, who, uid if table == 'document' else None, title, type_code, episode, masked, replaces)
         if episode and not masked:
             if self.full_holder(who, patient):
                 d.late = episode in p.episodes
