@@ -174,6 +174,12 @@ static int item_open_leaf(struct session *s, struct patient *p, const struct raw
   return e == DMP_OK ? item_open_header(s, p, a, r, it) : e;
 }
 
+/* A source's item that does not lie masked could betray a mask, whatever software put it there. */
+static int is_source(struct session *s, const struct item *it) {
+  const struct certificate *c = directory_by_hash(&s->dir, it->c.depositor_cert);
+  return c && c->kind == KIND_SOURCE;
+}
+
 /* A sealed deposit: the deposit secret of each leaf held is tried. DMP_E_NOT_FOUND: none opens it, no fault. */
 static int item_open_deposit(struct session *s, struct patient *p, const struct raws *a, const struct raw *r, uint16_t first,
                              uint16_t last, struct item *it) {
@@ -194,7 +200,8 @@ static int item_open_deposit(struct session *s, struct patient *p, const struct 
       it->leaf = (uint8_t)l;
       it->via = VIA_DEPOSIT;
       int e = item_wrap_parse(b, n, it);
-      return e == DMP_OK ? item_open_header(s, p, a, r, it) : e;
+      if (e == DMP_OK) e = item_open_header(s, p, a, r, it);
+      return e == DMP_OK && l < 2 && is_source(s, it) ? DMP_E_NOT_FOUND : e;
     }
   }
   return DMP_E_NOT_FOUND;

@@ -1,10 +1,15 @@
 #!/usr/bin/python3
 """A mask follows the episode: the report, its prescriptions, its reimbursement lines, and what comes later.
 Usage: test_episode.py [BUILD_FOLDER [TEST_NAME...]]."""
+import os
+import subprocess
 import time
+import unittest
+import harness
 from harness import PIN, Case, Practice, documents, main, one
 
 PEOPLE = {'treating': ('10', 1), 'gynaecologist': ('10', 0), 'pharmacist': ('21', 0), 'nurse': ('60', 0)}
+FS = os.path.join(harness.BUILD, 'dmpfs')
 WARNING = 'Attention, ce document est masqué aux professionnels de santé'
 
 
@@ -387,6 +392,42 @@ class Episode(Case):
         self.m.execute("UPDATE episode_suggestion SET state='accepted' WHERE item=?", (a,))
         self.assertEqual(seen(self.ph), [b, far])
         self.sound()
+
+    # ---- the file door ----
+
+    @unittest.skipUnless(os.path.exists(FS) and os.path.exists('/dev/fuse') and os.geteuid() == 0, 'needs dmpfs, /dev/fuse and root')
+    def test_the_documents_of_a_masked_episode_leave_a_live_mount_and_come_back_to_it(self):
+        self.act()
+        deposit(self.t, self.pid, title='Ordonnance', type_code='57833-6', episode='e7')
+        deposit(self.t, self.pid, title='Consultation')
+        point = os.path.join(self.p.folder, 'mount')
+        os.mkdir(point)
+        pin, own = os.pipe()
+        os.write(own, PIN.encode() + b'\n')
+        os.close(own)
+        done = subprocess.run([FS, self.p.path, point, '-o', 'key=%s,pinfd=%d,ext=%s' % (self.p.key('pharmacist'), pin, harness.SO)], pass_fds=[pin], capture_output=True, text=True)
+        os.close(pin)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.addCleanup(subprocess.run, ['umount', '-l', point], capture_output=True)
+
+        def titles():
+            return {w for _, _, files in os.walk(point) for f in files for w in ('Acte', 'Ordonnance', 'Consultation') if w in f}
+
+        def becomes(want):
+            end = time.monotonic() + 3
+            while titles() != want and time.monotonic() < end:
+                time.sleep(0.05)
+            self.assertEqual(titles(), want)
+        becomes({'Acte', 'Ordonnance', 'Consultation'})
+        self.mask()
+        becomes({'Consultation'})
+        deposit(self.t, self.pid, title='Acte', episode='e7')
+        deposit(self.g, self.pid, title='Ordonnance', episode='e7')
+        time.sleep(2.2)
+        self.assertEqual(titles(), {'Consultation'})
+        self.m.execute('DELETE FROM mask')
+        becomes({'Acte', 'Ordonnance', 'Consultation'})
+        subprocess.run(['umount', point], check=True)
 
     # ---- costs ----
 
