@@ -351,6 +351,14 @@ static int check_history_met(struct check *c) {
   return e;
 }
 
+/* For who can settle it: what a write, or the patient's next login, will move. */
+static int check_unsettled(struct check *c, struct patient *p) {
+  size_t items = 0;
+  int e = c->full ? holder_unsettled(c->s, p, &items) : DMP_OK;
+  if (e == DMP_OK && items) finding(c, "dmp_object", 0, "owed", "items wait for the patient's next login, or a write of a full holder, to lie where the masks of episodes want them");
+  return e;
+}
+
 static int told(struct check *c, int e) {
   if (e == DMP_OK || e == DMP_E_NOMEM || e == DMP_E_SQL) return e;
   fault(c, e, "dmp_grant");
@@ -378,6 +386,7 @@ static int check_patient(struct check *c, int64_t id) {
   }
   if (e == DMP_OK) e = object_scan(c->s, p, &all, each_item, c);
   if (e == DMP_OK) e = check_history_met(c);
+  if (e == DMP_OK) e = check_unsettled(c, p);
   e = told(c, e);
   c->patient = 0;
   history_free(&c->history);

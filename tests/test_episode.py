@@ -225,6 +225,9 @@ class Episode(Case):
         self.assertEqual((seen(self.ph), seen(self.g)), ([first, open_], [first, open_, waits]))
         self.assertEqual(one(self.g, 'SELECT masked FROM prescription WHERE id=?', waits), 1)
         self.assertIn('visible des autres professionnels', one(self.g, 'SELECT warning FROM prescription WHERE id=?', waits))
+        for con in (self.t, self.m):
+            self.assertEqual([r[0] for r in con.execute("SELECT kind FROM dmp_verify WHERE what LIKE 'items wait%'")], ['owed'])
+        self.assertEqual(self.g.execute('SELECT * FROM dmp_verify').fetchall(), [])
         self.p.login('marie')                                  # a full holder's session finds the episode unmasked
         self.assertEqual(seen(self.ph), [first, open_, waits])
         self.assertEqual(self.g.execute('SELECT masked,warning FROM prescription WHERE id=?', (waits,)).fetchall(), [(0, None)])
