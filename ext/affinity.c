@@ -4,20 +4,20 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
-static int has(const char *decl, const char *word) {
-  size_t n = strlen(word);
-  for (; *decl; decl++)
-    if (sqlite3_strnicmp(decl, word, (int)n) == 0) return 1;
-  return 0;
-}
+#define WORD(a, b, c, d) ((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 
-/* SQLite's rules for a declared type, in their order (Datatypes In SQLite, 3.1). */
+/* SQLite's rules for a declared type, in their order (Datatypes In SQLite, 3.1). The last four letters pass through a word. */
 enum affinity affinity_of(const char *decl) {
-  if (has(decl, "INT")) return AFF_INTEGER;
-  if (has(decl, "CHAR") || has(decl, "CLOB") || has(decl, "TEXT")) return AFF_TEXT;
-  if (*decl == 0 || has(decl, "BLOB")) return AFF_BLOB;
-  if (has(decl, "REAL") || has(decl, "FLOA") || has(decl, "DOUB")) return AFF_REAL;
-  return AFF_NUMERIC;
+  enum affinity a = *decl ? AFF_NUMERIC : AFF_BLOB;
+  int text = 0, blob = 0, real = 0;
+  for (uint32_t last = 0; *decl; decl++) {
+    last = last << 8 | (uint8_t)(*decl >= 'A' && *decl <= 'Z' ? *decl | 0x20 : *decl);
+    if ((last & 0xffffff) == WORD(0, 'i', 'n', 't')) return AFF_INTEGER;
+    text |= last == WORD('c', 'h', 'a', 'r') || last == WORD('c', 'l', 'o', 'b') || last == WORD('t', 'e', 'x', 't');
+    blob |= last == WORD('b', 'l', 'o', 'b');
+    real |= last == WORD('r', 'e', 'a', 'l') || last == WORD('f', 'l', 'o', 'a') || last == WORD('d', 'o', 'u', 'b');
+  }
+  return text ? AFF_TEXT : blob ? AFF_BLOB : real ? AFF_REAL : a;
 }
 
 int affinity_any(const struct pcol *c) { return c->flags & PCOL_STRICT && sqlite3_stricmp(c->decl, "ANY") == 0; }
@@ -27,8 +27,8 @@ static struct value plain_value(sqlite3_value *v, int type) {
   switch (type) {
     case SQLITE_INTEGER: return value_int(sqlite3_value_int64(v));
     case SQLITE_FLOAT: return (struct value){ .type = VALUE_REAL, .u.r = sqlite3_value_double(v) };
-    case SQLITE_TEXT: {
-      const void *p = sqlite3_value_text(v);
+    case SQLITE_TEXT: {                               /* of text in UTF-8 the bytes as they lie, without a NUL that would be a copy */
+      const void *p = sqlite3_value_encoding(v) == SQLITE_UTF8 ? sqlite3_value_blob(v) : sqlite3_value_text(v);
       return value_bytes(VALUE_TEXT, p, (size_t)sqlite3_value_bytes(v));
     }
     case SQLITE_BLOB: {

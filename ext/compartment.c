@@ -9,6 +9,8 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
+enum { ROW_DIVERTED = 1 };                            /* flags: masked only because its class was due */
+enum { LEAF_NONE = 255 };
 enum { SLOTS_FIRST = 256, SLOTS_MOST = 1 << 14 /* 4 MiB of locked memory */ };
 
 /* One patient's row keys; a patient of whom the login holds nothing has a slot too. */
@@ -166,7 +168,8 @@ static int64_t name_find(const struct rowkeys *k, uint64_t digest) {
   return other ? 0 : first;
 }
 
-int compartment_patient(struct session *s, const struct protect *p, struct rowkeys *k, const struct value *v, int64_t *patient) {
+/* Who a value of the patient's column names: a record's patient id, or a local identifier of the description's system. */
+static int row_patient(struct session *s, const struct protect *p, struct rowkeys *k, const struct value *v, int64_t *patient) {
   char number[24];
   const void *text = v->u.p;
   size_t n = v->n;
@@ -241,8 +244,9 @@ static int log_listing(struct session *s, struct rowkey *x) {
   return e;
 }
 
-int compartment_open(struct session *s, const struct protect *p, struct rowkeys *k, int64_t patient, int64_t rowid, const void *box, size_t n,
-                     int log, struct buf *scratch, const uint8_t **row, size_t *len, uint8_t *leaf) {
+/* *leaf is LEAF_NONE when the row is not for this login, which is a fault only where it holds all leaves. */
+static int patient_open(struct session *s, const struct protect *p, struct rowkeys *k, int64_t patient, int64_t rowid, const void *box, size_t n,
+                        struct buf *scratch, const uint8_t **row, size_t *len, uint8_t *leaf) {
   struct rowkey *x;
   *leaf = LEAF_NONE;
   int e = keys_of(s, p, k, patient, &x);
@@ -251,7 +255,7 @@ int compartment_open(struct session *s, const struct protect *p, struct rowkeys 
   e = open_leaves(s, p, x, rowid, box, n, scratch, row, len, leaf);
   if (e == DMP_OK && *leaf == LEAF_NONE && x->held == (1 << LEAVES) - 1) e = DMP_E_TAMPERED;
   if (e == DMP_OK && *leaf != LEAF_NONE && *len == 0) e = DMP_E_ROW_FORMAT;
-  return e == DMP_OK && *leaf != LEAF_NONE && log ? log_listing(s, x) : e;
+  return e == DMP_OK && *leaf != LEAF_NONE ? log_listing(s, x) : e;
 }
 
 /* To the public deposit key of a leaf. */
@@ -266,8 +270,9 @@ static int seal_deposit(struct session *s, const struct protect *p, int64_t pati
   return e == DMP_OK ? box_seal_to(kc->deposit[leaf], pt->anchor, &ad, plain->p, plain->n, PAD_PADME, box) : e;
 }
 
-int compartment_seal(struct session *s, const struct protect *p, struct rowkeys *k, int64_t patient, int64_t rowid, int leaf,
-                     const struct buf *row, struct buf *box) {
+/* In a class that is due a visible row goes masked, until the keys have turned. */
+static int patient_seal(struct session *s, const struct protect *p, struct rowkeys *k, int64_t patient, int64_t rowid, int leaf,
+                        const struct buf *row, struct buf *box) {
   struct buf plain = { 0 };
   struct rowkey *x;
   int e = keys_of(s, p, k, patient, &x);
@@ -283,6 +288,29 @@ int compartment_seal(struct session *s, const struct protect *p, struct rowkeys 
   else e = seal_deposit(s, p, patient, rowid, leaf, &plain, box);
   buf_free(&plain);
   return e;
+}
+
+int compartment_row_open(struct session *s, const struct protect *p, struct protect_keys *k, struct rowkeys *rows, const struct value *who,
+                         int64_t rowid, const void *box, size_t n, struct buf *scratch, const uint8_t **row, size_t *len, struct rowplace *out) {
+  *out = (struct rowplace){ 0 };
+  if (rows == NULL || who->type == VALUE_NULL) return k ? protect_open(s, p, k, rowid, box, n, scratch, row, len) : DMP_E_NO_TABLE_KEY;
+  int e = row_patient(s, p, rows, who, &out->patient);
+  if (e == DMP_OK) e = patient_open(s, p, rows, out->patient, rowid, box, n, scratch, row, len, &out->leaf);
+  if (e == DMP_E_NO_PATIENT || (e == DMP_OK && out->leaf == LEAF_NONE)) return DMP_E_NO_TABLE_KEY;
+  if (e != DMP_OK) return e;
+  if (**row & ROW_DIVERTED && out->leaf >= 2) out->leaf -= 2;
+  ++*row;
+  --*len;
+  return DMP_OK;
+}
+
+int compartment_row_seal(struct session *s, const struct protect *p, struct protect_keys *k, struct rowkeys *rows, const struct value *who,
+                         int64_t rowid, int leaf, const struct buf *row, struct buf *box) {
+  int64_t patient;
+  if (rows == NULL || who->type == VALUE_NULL)
+    return leaf ? DMP_E_NO_PATIENT : k ? protect_seal(s, p, k, rowid, row, box) : DMP_E_NO_TABLE_KEY;
+  int e = row_patient(s, p, rows, who, &patient);
+  return e == DMP_OK ? patient_seal(s, p, rows, patient, rowid, leaf, row, box) : e;
 }
 
 /* ---- a key turns: the patient's rows in every table of the class ---- */

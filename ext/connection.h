@@ -5,11 +5,14 @@
 #include "session.h"
 
 struct conversion;
+struct scan;
 struct connection {
   sqlite3 *db;
   struct record **r; size_t n;
   struct conversion *conversion;                      /* a table being protected or unprotected at this moment; NULL */
+  struct scan *scan;                                  /* the rows of a protected table being read ahead at this moment; NULL */
   int unsettled;                                      /* a table's key was made in a transaction that may still be rolled back */
+  int levels;                                         /* writes to protected tables inside one another, through triggers */
 };
 int  connection_new(sqlite3 *db, struct connection **out);
 void connection_free(struct connection *c);

@@ -3,6 +3,7 @@
  * Owns: the state of one conversion.  Never: outlives the call that began it. */
 #ifndef CONVERSION_H
 #define CONVERSION_H
+#include "compartment.h"
 #include "connection.h"
 #include "protect.h"
 
@@ -15,6 +16,9 @@ struct conversion {
   struct record *r;
   const char *table;                                  /* borrowed: the protected table that it is about; NULL: one to be protected */
   struct protect d;
+  struct rowkeys *rowkeys;                            /* owned; NULL: all rows lie under the table's key */
+  uint32_t who;                                       /* that column */
+  const char *patient; size_t patient_len;            /* borrowed from the options: the column that names the patient */
   struct protect_keys *keys;                          /* locked, two: those that open, those that seal */
   int batch, finished;                                /* of a rotation: rows in one transaction, 0 all; whether no row is left */
   const uint8_t *without;                             /* who loses the key in it; NULL */
@@ -22,6 +26,10 @@ struct conversion {
   struct progress progress;
   int e;                                              /* what a row function failed with */
   int strict, rebuild;                                /* STRICT; the shadow gets a primary key of its own */
+  const char *index; size_t index_len;                /* option index=: names of columns, '|' between; borrowed */
+  uint8_t unique[PROTECT_COLUMNS];                    /* sealed columns whose keyed index is UNIQUE */
+  int strip;                                          /* the shadow is made again: constraints of sealed columns leave its text */
+  char *drop;                                         /* owned by SQLite: DROP INDEX of those that keyed ones stand for; NULL */
   int64_t seq;                                        /* AUTOINCREMENT: the highest rowid ever; -1: no row in sqlite_sequence */
   sqlite3_int64 last;                                 /* last_insert_rowid() before: the practice's, not ours */
 };
@@ -32,13 +40,19 @@ __attribute__((format(printf, 3, 4))) int conversion_named(struct conversion *c,
 int  conversion_copy(char *to, size_t room, const char *from);
 int  conversion_table(struct conversion *c, const char *table);         /* an ordinary table, its CREATE TABLE, its own spelling */
 int  conversion_columns(struct conversion *c, const char *columns);
+int  conversion_patient(struct conversion *c);                          /* the options patient, type and system */
+int  conversion_rowkeys(struct conversion *c);                          /* where rows lie in compartments: room for their keys */
 int  conversion_indexes(struct conversion *c);                          /* a sealed column in an index would stand there in clear */
+int  conversion_triggers(struct conversion *c);
+int  conversion_judge(struct conversion *c);                            /* a keyed index on few values would give them away */
 int  conversion_children(struct conversion *c);
+const char **conversion_sealed(const struct conversion *c);             /* their names, up to NULL; free() the list */
 
 int  steps_protect(struct conversion *c);
 int  steps_unprotect(struct conversion *c);
 /* Rows sealed again under the key that is to be live: all of them under a new one, or the next batch of a rotation. */
 int  steps_rotate(struct conversion *c);
+char *steps_index_sets(const struct conversion *c, int from_box);       /* what an UPDATE of the shadow sets for its keyed indexes */
 int  steps_rewrap(struct conversion *c);                                /* the keys, to each reader's certificate of today */
 int  steps_sign(struct conversion *c);                                  /* the views and triggers as they are now */
 int  steps_progress_begin(struct conversion *c);                        /* counts, where the application wants to be told */

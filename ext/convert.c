@@ -12,64 +12,116 @@ SQLITE_EXTENSION_INIT3
 
 /* ---- row functions: they work only while a conversion of this connection runs ---- */
 
+/* The patient's column of a row; NULL where there is none. */
+static struct value row_who(const struct conversion *c, sqlite3_value *v) {
+  return c->rowkeys ? affinity_stored(v, &c->d.c[c->who]) : (struct value){ 0 };
+}
+
+/* dmp_row_seal(rowid, patient, sealed values…) */
 static void row_seal(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct connection *cn = sqlite3_user_data(ctx);
   struct conversion *c = cn->conversion;
   struct buf row = { 0 }, box = { 0 };
-  if (c == NULL || argc < 2) {
+  if (c == NULL || argc < 3) {
     sqlite3_result_error_code(ctx, SQLITE_AUTH);
     return;
   }
-  int e = affinity_pack(&c->d, argv + 1, &row);
-  if (e == DMP_OK) e = protect_seal(c->s, &c->d, &c->keys[1], sqlite3_value_int64(argv[0]), &row, &box);
+  const struct value who = row_who(c, argv[1]);
+  int64_t rowid = sqlite3_value_int64(argv[0]);
+  int e = affinity_pack(&c->d, argv + 2, &row);
+  if (e == DMP_OK) e = compartment_row_seal(c->s, &c->d, &c->keys[1], c->rowkeys, &who, rowid, 0, &row, &box);
   if (e == DMP_OK) sqlite3_result_blob64(ctx, box.p, box.n, SQLITE_TRANSIENT);
   if (e == DMP_OK) steps_progress(c, 1);
   else {
-    c->e = e;
+    c->e = e == DMP_E_NO_PATIENT ? conversion_named(c, e, "%s row %lld", c->d.table, (long long)rowid) : e;
     sqlite3_result_error_code(ctx, SQLITE_ABORT);
   }
   buf_free(&row);
   buf_free(&box);
 }
 
-/* dmp_row_turn(rowid, box): the box under the new key. dmp_row_turn(rowid, box, n): the n-th sealed value. */
+/* The n-th sealed value of a row, given as rowid, box, n; it borrows from scratch. patient: NULL where rows lie under the table's key. */
+static int row_value(struct conversion *c, sqlite3_value **argv, sqlite3_value *patient, struct buf *scratch, struct value *out) {
+  struct value v[PROTECT_COLUMNS];
+  const uint8_t *row;
+  size_t n, count, used, want = (size_t)sqlite3_value_int(argv[2]);
+  const struct value who = patient ? row_who(c, patient) : (struct value){ 0 };
+  struct rowplace place;
+  int e = compartment_row_open(c->s, &c->d, &c->keys[0], c->rowkeys, &who, sqlite3_value_int64(argv[0]), sqlite3_value_blob(argv[1]),
+                               (size_t)sqlite3_value_bytes(argv[1]), scratch, &row, &n, &place);
+  if (e == DMP_OK) e = row_get(row, n, v, PROTECT_COLUMNS, &count, &used);
+  *out = e == DMP_OK && want < count ? v[want] : (struct value){ .type = VALUE_NULL };
+  return e;
+}
+
+/* rowid: NULL where it is not known. */
+static void row_failed(sqlite3_context *ctx, struct conversion *c, int e, sqlite3_value *rowid) {
+  c->e = e;
+  if (rowid) conversion_named(c, e, "%s row %lld", c->d.table, (long long)sqlite3_value_int64(rowid));   /* copied: the conversion ends before it is said */
+  sqlite3_result_error_code(ctx, SQLITE_ABORT);
+}
+
+/* dmp_row_turn(rowid, box): the box under the new key. dmp_row_turn(rowid, box, n, patient): the n-th sealed value. */
 static void row_turn(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct connection *cn = sqlite3_user_data(ctx);
   struct conversion *c = cn->conversion;
   struct buf scratch = { 0 }, plain = { 0 }, box = { 0 };
-  struct value v[PROTECT_COLUMNS];
+  struct value v;
   const uint8_t *row;
-  size_t n, count, used;
+  size_t n;
+  int e;
   if (c == NULL) {
     sqlite3_result_error_code(ctx, SQLITE_AUTH);
     return;
   }
   int64_t rowid = sqlite3_value_int64(argv[0]);
-  int e = protect_open(c->s, &c->d, &c->keys[0], rowid, sqlite3_value_blob(argv[1]), (size_t)sqlite3_value_bytes(argv[1]), &scratch, &row, &n);
-  if (e == DMP_OK && argc == 2) {
-    buf_put(&plain, row, n);
-    e = protect_seal(c->s, &c->d, &c->keys[1], rowid, &plain, &box);
+  if (argc == 4) {
+    e = row_value(c, argv, argv[3], &scratch, &v);
+    if (e == DMP_OK) affinity_result(ctx, &v);
+  } else {
+    e = protect_open(c->s, &c->d, &c->keys[0], rowid, sqlite3_value_blob(argv[1]), (size_t)sqlite3_value_bytes(argv[1]), &scratch, &row, &n);
+    if (e == DMP_OK) buf_put(&plain, row, n);
+    if (e == DMP_OK) e = protect_seal(c->s, &c->d, &c->keys[1], rowid, &plain, &box);
     if (e == DMP_OK) sqlite3_result_blob64(ctx, box.p, box.n, SQLITE_TRANSIENT);
-  } else if (e == DMP_OK) {
-    int want = sqlite3_value_int(argv[2]);
-    e = row_get(row, n, v, PROTECT_COLUMNS, &count, &used);
-    if (e == DMP_OK && (size_t)want < count) affinity_result(ctx, &v[want]);
   }
   if (argc == 2 || sqlite3_value_int(argv[2]) == 0) steps_progress(c, 1);
-  if (e != DMP_OK) {
-    c->e = record_fault(c->r, e, c->d.table, rowid);
-    sqlite3_result_error_code(ctx, SQLITE_ABORT);
-  }
+  if (e != DMP_OK) row_failed(ctx, c, e, argv[0]);
   buf_free(&scratch);
   buf_free(&plain);
   buf_free(&box);
 }
 
+/* What the keyed index of a column holds under the key that seals: dmp_row_index(column, value) for a value of the table,
+ * dmp_row_index(column, rowid, box, n) for the n-th sealed one of a row. */
+static void row_index(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct connection *cn = sqlite3_user_data(ctx);
+  struct conversion *c = cn->conversion;
+  struct buf scratch = { 0 };
+  struct value v;
+  uint8_t x[SUITE_PRF];
+  uint32_t i = (uint32_t)sqlite3_value_int(argv[0]);
+  int e = DMP_OK;
+  if (c == NULL || i >= c->d.columns) {
+    sqlite3_result_error_code(ctx, SQLITE_AUTH);
+    return;
+  }
+  if (argc == 2) v = affinity_stored(argv[1], &c->d.c[i]);
+  else e = row_value(c, &argv[1], NULL, &scratch, &v);
+  if (e == DMP_OK && v.type != VALUE_NULL) {
+    e = protect_index(&c->d, c->keys[1].live, NULL, i, &v, x);
+    if (e == DMP_OK) sqlite3_result_blob(ctx, x, sizeof x, SQLITE_TRANSIENT);
+  }
+  if (e != DMP_OK) row_failed(ctx, c, e, argc == 2 ? NULL : argv[1]);
+  buf_free(&scratch);
+}
+
 int convert_register(struct connection *c) {
   const int flags = SQLITE_UTF8 | SQLITE_DIRECTONLY;
   int rc = sqlite3_create_function_v2(c->db, "dmp_row_seal", -1, flags, c, row_seal, NULL, NULL, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_create_function_v2(c->db, "dmp_row_index", 2, flags, c, row_index, NULL, NULL, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_create_function_v2(c->db, "dmp_row_index", 4, flags, c, row_index, NULL, NULL, NULL);
   if (rc == SQLITE_OK) rc = sqlite3_create_function_v2(c->db, "dmp_row_turn", 2, flags, c, row_turn, NULL, NULL, NULL);
-  return rc == SQLITE_OK ? sqlite3_create_function_v2(c->db, "dmp_row_turn", 3, flags, c, row_turn, NULL, NULL, NULL) : rc;
+  return rc == SQLITE_OK ? sqlite3_create_function_v2(c->db, "dmp_row_turn", 4, flags, c, row_turn, NULL, NULL, NULL) : rc;
 }
 
 /* ---- whole or not at all ---- */
@@ -114,12 +166,12 @@ static int transaction_open(struct conversion *c, int own) {
 
 static int transaction_close(struct conversion *c, int own, int e) {
   sqlite3 *db = c->r->db;
-  struct fault f = c->r->fault;
   if (e == DMP_OK && sqlite3_exec(db, own ? "COMMIT" : "RELEASE dmp_convert", NULL, NULL, NULL) != SQLITE_OK) {
     e = record_sql_fault(c->r);
-    f = c->r->fault;
     conversion_named(c, e, "%s", sqlite3_errmsg(db));
   }
+  struct fault f = c->r->fault;
+  /* what has to be taken back is no transaction that would have to be committed: another one may be in its way */
   if (e != DMP_OK) sqlite3_exec(db, own ? "ROLLBACK" : "ROLLBACK TO dmp_convert; RELEASE dmp_convert", NULL, NULL, NULL);
   c->r->fault = f;
   return e;
@@ -129,10 +181,9 @@ static int transaction_close(struct conversion *c, int own, int e) {
 static int load(struct conversion *c) {
   int e = session_use(c->r, &c->s);
   protect_free(&c->d);
-  if (e == DMP_OK && (e = protect_get(c->r, c->table, &c->d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;
-  if (e == DMP_OK) e = protect_again(c->s, &c->d);
+  if (e == DMP_OK && (e = protect_proven(c->s, c->table, &c->d)) == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;   /* what is signed again was signed */
   if (e == DMP_OK) e = protect_key(c->s, &c->d, c->keys);
-  return e;
+  return e == DMP_OK ? conversion_rowkeys(c) : e;
 }
 
 /* Whole or not at all, under the switches. */
@@ -170,7 +221,9 @@ static void end(struct conversion *c) {
   session_stale(c->s);
   sqlite3_set_last_insert_rowid(c->r->db, c->last);
   protect_free(&c->d);
+  sqlite3_free(c->drop);
   memory_free(c->keys);
+  rowkeys_free(c->rowkeys);
   free(c->readers);
 }
 
@@ -206,10 +259,34 @@ static int take_readers(struct conversion *c, const char *v, size_t n) {
   return n ? DMP_OK : DMP_E_OPTION;
 }
 
+static int take_patient(struct conversion *c, const char *v, size_t n) {
+  c->patient = v;
+  c->patient_len = n;
+  return n ? DMP_OK : DMP_E_OPTION;
+}
+
+static int take_word(char *to, size_t room, const char *v, size_t n) {
+  if (n == 0 || n >= room) return DMP_E_OPTION;
+  memcpy(to, v, n);
+  to[n] = 0;
+  return DMP_OK;
+}
+
+static int take_type(struct conversion *c, const char *v, size_t n) { return take_word(c->d.type, sizeof c->d.type, v, n); }
+static int take_system(struct conversion *c, const char *v, size_t n) { return take_word(c->d.system, sizeof c->d.system, v, n); }
+
+static int take_index(struct conversion *c, const char *v, size_t n) {
+  c->index = v;
+  c->index_len = n;
+  return n ? DMP_OK : DMP_E_OPTION;
+}
+
 typedef int take_option(struct conversion *c, const char *v, size_t n);
 enum { AT_PROTECT = 1, LATER = 2 };                   /* when an option may be given: to dmp_protect, to the other verbs */
 static const struct { const char *name; int when; take_option *take; } OPTIONS[] = {
-  { "without_key", AT_PROTECT, take_without_key }, { "readers", AT_PROTECT, take_readers }, { "progress", AT_PROTECT | LATER, take_progress },
+  { "patient", AT_PROTECT, take_patient }, { "type", AT_PROTECT, take_type }, { "system", AT_PROTECT, take_system },
+  { "without_key", AT_PROTECT, take_without_key }, { "readers", AT_PROTECT, take_readers }, { "index", AT_PROTECT, take_index },
+  { "progress", AT_PROTECT | LATER, take_progress },
 };
 
 static int take_options(struct conversion *c, const char *o, int when) {
@@ -247,8 +324,11 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
   if (e == DMP_OK) e = take_options(&c, options, AT_PROTECT);
   if (e == DMP_OK) e = conversion_table(&c, table);
   if (e == DMP_OK) e = conversion_columns(&c, columns);
+  if (e == DMP_OK) e = conversion_patient(&c);
   if (e == DMP_OK) e = conversion_indexes(&c);
-  if (e == DMP_OK && c.rebuild) e = conversion_children(&c);
+  if (e == DMP_OK) e = conversion_judge(&c);
+  if (e == DMP_OK) e = conversion_triggers(&c);
+  if (e == DMP_OK) e = conversion_children(&c);
   if (e == DMP_OK) e = whole(&c, steps_protect);
   end(&c);
   return e;
@@ -258,13 +338,19 @@ int convert_unprotect(struct session *s, const char *table, const char *options)
 
 int convert_rewrap(struct session *s, const char *table) { return on_protected(s, table, NULL, steps_rewrap); }
 
-enum { BATCH = 4096, REST_MS = 2 };
+enum { BATCH = 4096, REST_MIN = 2, REST_MAX = 200 };  /* milliseconds */
 
-/* In batches, each a transaction: killed or refused at any of them, the next call goes on. Between two others may write. */
+/* In batches, each a transaction: killed or refused at any of them, the next call goes on. Between two the lock is free for half as
+ * long as it was held: others, who look every few milliseconds, find it so. */
 static int rotate_batches(struct conversion *c) {
+  int64_t start = record_now();
   int e;
   c->batch = BATCH;
-  while ((e = whole(c, steps_rotate)) == DMP_OK && !c->finished) sqlite3_sleep(REST_MS);
+  while ((e = whole(c, steps_rotate)) == DMP_OK && !c->finished) {
+    int64_t rest = (record_now() - start) / 2;
+    sqlite3_sleep(rest < REST_MIN ? REST_MIN : rest > REST_MAX ? REST_MAX : (int)rest);
+    start = record_now();
+  }
   return e;
 }
 
@@ -325,19 +411,21 @@ static int scrub_file(struct record *r) {
   if (rc == SQLITE_OK) rc = sqlite3_exec(db, "PRAGMA temp_store=MEMORY; VACUUM", NULL, NULL, NULL);
   /* not the PRAGMA, which tells in a row that a reader kept the old pages */
   if (rc == SQLITE_OK) rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  int busy = rc == SQLITE_BUSY || rc == SQLITE_LOCKED;
   if (rc != SQLITE_OK) r->fault.sql_rc = rc;
+  if (rc != SQLITE_OK && !busy) sqlite3_snprintf(sizeof r->detail, r->detail, "%s", sqlite3_errmsg(db));
   sqlite3_close(db);
-  return rc == SQLITE_OK ? DMP_OK : rc == SQLITE_BUSY || rc == SQLITE_LOCKED ? DMP_E_TABLE_BUSY : DMP_E_SQL;
+  return rc == SQLITE_OK ? DMP_OK : busy ? DMP_E_TABLE_BUSY : DMP_E_SQL;
 }
 
 int convert_scrub(struct session *s) {
   struct due d = { .s = s };
   if (!sqlite3_get_autocommit(s->r->db)) return DMP_E_TABLE_BUSY;
-  int e = protect_each(s->r, due_note, &d);
+  int e = protect_each_proven(s, due_note, &d);
   if (e == DMP_OK) e = scrub_file(s->r);
   if (e == DMP_OK && sqlite3_exec(s->r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) e = DMP_E_TABLE_BUSY;
   else if (e == DMP_OK) {
-    e = protect_each(s->r, due_done, &d);
+    e = protect_each_proven(s, due_done, &d);
     if (sqlite3_exec(s->r->db, e == DMP_OK ? "COMMIT" : "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK && e == DMP_OK) {
       e = DMP_E_TABLE_BUSY;
       sqlite3_exec(s->r->db, "ROLLBACK", NULL, NULL, NULL);

@@ -5,8 +5,8 @@
 #include "connection.h"
 #include "protect.h"
 
-/* columns: comma-separated names. options: without_key=null|hide, readers=ID|ID, progress=1. NULL columns: signs again the list of
- * views and triggers that name the table, after the application changed them. */
+/* columns: comma-separated names. options: without_key=null|hide, index=NAME|NAME, readers=ID|ID, progress=1. NULL columns: signs again
+ * the list of views and triggers that name the table, after the application changed them. */
 int convert_protect(struct session *s, const char *table, const char *columns, const char *options);
 int convert_unprotect(struct session *s, const char *table, const char *options);   /* progress=1 */
 /* Removes the remnants of plaintext: VACUUM and a truncated WAL, on a connection of its own. Outside a transaction. */

@@ -30,15 +30,19 @@ static int pin_arg(int argc, sqlite3_value **argv, int i, struct pin *out) {
   return out->p && strlen(out->p) == out->n ? DMP_OK : DMP_E_ARGUMENT;
 }
 
+/* Until done_with(), the function is a user of the record: a schema that somebody else changed disconnects every table, and the last
+ * one would take the statements along, the one that is being stepped among them. */
 static int record_arg(sqlite3_context *ctx, int argc, sqlite3_value **argv, int i, struct record **r) {
   const char *schema = text_arg(argc, argv, i);
   int e = connection_record(sqlite3_user_data(ctx), schema ? schema : "main", r);
-  return e == DMP_OK ? record_check_texts(*r) : e;    /* the caller may be a CHECK that somebody planted in a file */
+  if (e != DMP_OK) return e;
+  (*r)->users++;
+  return record_check_texts(*r);                      /* the caller may be a CHECK that somebody planted in a file */
 }
 
 /* Statements of a record stay prepared only while a table of it is connected: else the connection could not be closed. */
 static void done_with(struct record *r) {
-  if (r && r->users == 0) record_finalize(r);
+  if (r && --r->users == 0) record_finalize(r);
 }
 
 /* ---- options: "suite=xchacha20,kdf=1x8" ---- */

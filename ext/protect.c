@@ -1,5 +1,6 @@
 /* protect.c: descriptions, keys and boxes of protected tables (see protect.h). */
 #include "protect.h"
+#include "protect_ddl.h"
 #include "access.h"
 #include "random.h"
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static void put_text(struct buf *b, const char *s) {
 static void take_text_field(struct rd *r, char *to, size_t room) {
   size_t n = rd_u16(r);
   const uint8_t *p = rd_bytes(r, n);
-  if (p == NULL || n >= room) {
+  if (p == NULL || n >= room || memchr(p, 0, n)) {
     r->bad = 1;
     return;
   }
@@ -55,6 +56,7 @@ static void protect_write(const struct protect *p, struct buf *b) {
   buf_put(b, p->old_kid, 16);
   buf_u64(b, (uint64_t)p->turned);
   buf_u16(b, p->class_id);
+  put_text(b, p->type);
   put_text(b, p->system);
   buf_u16(b, (uint16_t)p->columns);
   for (uint32_t i = 0; i < p->columns; i++) {
@@ -80,6 +82,7 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   const uint8_t *kid = rd_bytes(&r, 16), *old_kid = rd_bytes(&r, 16);
   p->turned = (int64_t)rd_u64(&r);
   p->class_id = rd_u16(&r);
+  take_text_field(&r, p->type, sizeof p->type);
   take_text_field(&r, p->system, sizeof p->system);
   p->columns = rd_u16(&r);
   if (r.bad || p->columns == 0 || p->columns > PROTECT_COLUMNS) return DMP_E_PROTECT_BAD;
@@ -93,11 +96,12 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
     take_text_field(&r, p->c[i].coll, sizeof p->c[i].coll);
     take_text_field(&r, p->c[i].dflt, sizeof p->c[i].dflt);
     p->c[i].flags = rd_u8(&r);
+    if (!ddl_is_type(p->c[i].decl)) r.bad = 1;          /* it becomes part of a declaration, where one column must stay one */
   }
   size_t ddl_len = rd_u32(&r);
   const uint8_t *ddl = rd_bytes(&r, ddl_len), *watched = rd_bytes(&r, 32), *signer = rd_bytes(&r, 32);
   rd_bytes(&r, SUITE_SIG);
-  if (!rd_done(&r)) return DMP_E_PROTECT_BAD;
+  if (!rd_done(&r) || memchr(ddl, 0, ddl_len)) return DMP_E_PROTECT_BAD;
   memcpy(p->watched, watched, 32);
   memcpy(p->signer, signer, 32);
   p->ddl = malloc(ddl_len + 1);
@@ -117,7 +121,7 @@ static int protect_signed(const struct record *r, const uint8_t *p, size_t n, st
 }
 
 /* The signature of a description that was read from these bytes. */
-static int protect_proven(struct session *s, struct protect *p, const uint8_t *bytes, size_t n) {
+static int signature_check(struct session *s, struct protect *p, const uint8_t *bytes, size_t n) {
   struct buf over = { 0 };
   const struct certificate *by = directory_by_hash(&s->dir, p->signer);
   int e = by ? protect_signed(s->r, bytes, n - SUITE_SIG, &over) : DMP_E_PROTECT_BAD;
@@ -150,16 +154,16 @@ int protect_put(struct session *s, struct protect *p) {
   return e;
 }
 
-/* Calls each with every description; bytes and length ride along for the signature. */
-struct walk { int (*each)(void *ctx, const struct protect *p); void *ctx; struct session *verify; };
+/* Calls each with every description, or with that of one table. verify: whose directory knows the signers; NULL: not verified. */
+struct walk { int (*each)(void *ctx, const struct protect *p); void *ctx; struct session *verify; const char *only; };
 
 static int walk_row(struct record *r, const struct walk *w, int64_t id, const uint8_t *bytes, size_t n) {
   struct protect p = { 0 };
-  int e = protect_parse(bytes, n, &p);
+  int e = protect_parse(bytes, n, &p), wanted = e == DMP_OK && (w->only == NULL || sqlite3_stricmp(p.table, w->only) == 0);
   p.id = id;
-  if (e == DMP_OK && w->verify) e = protect_proven(w->verify, &p, bytes, n);
+  if (wanted && w->verify) e = signature_check(w->verify, &p, bytes, n);
   if (e != DMP_OK) record_fault(r, e, "dmp_sealed", id);
-  if (e == DMP_OK) e = w->each(w->ctx, &p);
+  if (e == DMP_OK && wanted) e = w->each(w->ctx, &p);
   protect_free(&p);
   return e;
 }
@@ -176,22 +180,20 @@ static int protect_walk(struct record *r, const struct walk *w) {
 }
 
 int protect_each(struct record *r, int (*each)(void *ctx, const struct protect *p), void *ctx) {
-  const struct walk w = { each, ctx, NULL };
+  const struct walk w = { .each = each, .ctx = ctx };
   return protect_walk(r, &w);
 }
 
 int protect_each_proven(struct session *s, int (*each)(void *ctx, const struct protect *p), void *ctx) {
-  const struct walk w = { each, ctx, s };
+  const struct walk w = { .each = each, .ctx = ctx, .verify = s };
   return protect_walk(s->r, &w);
 }
 
-struct named { const char *table; struct protect *out; int found; };
+struct named { struct protect *out; int found; };
 
 static int take_named(void *ctx, const struct protect *p) {
   struct named *q = ctx;
-  if (sqlite3_stricmp(p->table, q->table) != 0) return DMP_OK;
-  q->found = 1;
-  if (q->out == NULL) return DMP_OK;
+  if (q->found++) return DMP_E_PROTECT_BAD;           /* a second one for the same table */
   *q->out = *p;
   q->out->c = malloc(p->columns * sizeof *p->c);
   q->out->ddl = strdup(p->ddl);
@@ -200,25 +202,36 @@ static int take_named(void *ctx, const struct protect *p) {
   return DMP_OK;
 }
 
-int protect_get(struct record *r, const char *table, struct protect *out) {
-  struct named q = { table, out, 0 };
+static int get_named(struct record *r, struct session *verify, const char *table, struct protect *out) {
+  struct named q = { out, 0 };
+  const struct walk w = { take_named, &q, verify, table };
   memset(out, 0, sizeof *out);
-  int e = protect_each(r, take_named, &q);
+  int e = protect_walk(r, &w);
   return e == DMP_OK && !q.found ? DMP_E_NOT_FOUND : e;
 }
 
-/* What is new was signed by somebody of the directory, and describes the same columns. */
+int protect_get(struct record *r, const char *table, struct protect *out) { return get_named(r, NULL, table, out); }
+
+int protect_proven(struct session *s, const char *table, struct protect *out) { return get_named(s->r, s, table, out); }
+
+/* Whether two descriptions mean the same table, columns and rules; keys, turns, scrubs and signatures may differ. */
+static int same_table(const struct protect *a, const struct protect *b) {
+  return a->without_key == b->without_key && a->autoincrement == b->autoincrement && a->checked == b->checked && a->class_id == b->class_id &&
+         strcmp(a->system, b->system) == 0 && strcmp(a->type, b->type) == 0 && a->columns == b->columns && memcmp(a->c, b->c, a->columns * sizeof *a->c) == 0 &&
+         strcmp(a->ddl, b->ddl) == 0 && sqlite3_stricmp(a->table, b->table) == 0;
+}
+
+/* What is new was signed by somebody of the directory, and describes the same table. */
 static int again_take(struct session *s, struct protect *p, const uint8_t *bytes, size_t n) {
   struct protect now = { 0 };
   int e = protect_parse(bytes, n, &now);
-  if (e == DMP_OK) e = protect_proven(s, &now, bytes, n);
-  if (e == DMP_OK && (now.columns != p->columns || memcmp(now.c, p->c, p->columns * sizeof *p->c) != 0)) e = DMP_E_PROTECT_BAD;
+  if (e == DMP_OK) e = signature_check(s, &now, bytes, n);
+  if (e == DMP_OK && !same_table(&now, p)) e = DMP_E_PROTECT_BAD;
   if (e == DMP_OK) {
     memcpy(p->kid, now.kid, 16);
     memcpy(p->old_kid, now.old_kid, 16);
     p->turned = now.turned;
     p->scrub_due = now.scrub_due;
-    p->without_key = now.without_key;
     memcpy(p->watched, now.watched, 32);
     memcpy(p->signer, now.signer, 32);
     memcpy(p->digest, now.digest, 32);
@@ -242,13 +255,6 @@ int protect_again(struct session *s, struct protect *p) {
   }
   sqlite3_reset(st);
   return e;
-}
-
-int protect_verify(struct session *s, const char *table) {
-  struct named q = { table, NULL, 0 };
-  const struct walk w = { take_named, &q, s };
-  int e = protect_walk(s->r, &w);
-  return e == DMP_OK && !q.found ? DMP_E_NOT_FOUND : e;
 }
 
 /* ---- readers ---- */
@@ -458,6 +464,24 @@ int protect_reader(struct session *s, const struct protect *p, const struct prot
   return reader_each(s, p, principal, &(struct reader_try){ note_row, &t });
 }
 
+struct check_try { struct note_try note; void (*bad)(void *ctx, int64_t row, int e); void *ctx; };
+
+static int check_row(void *ctx, const struct reader_row *row) {
+  struct check_try *t = ctx;
+  int e = note_row(&t->note, row);
+  if (e != DMP_OK && e != DMP_E_NOMEM) t->bad(t->ctx, row->id, e);
+  return e == DMP_OK ? DMP_E_NOT_FOUND : e;           /* and the next one */
+}
+
+int protect_reader_check(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
+                         void (*bad)(void *ctx, int64_t row, int e), void *ctx) {
+  struct protect_reader r;
+  struct check_try t = { { s, p, k, &r }, bad, ctx };
+  memcpy(r.principal, principal, 16);
+  int e = reader_each(s, p, principal, &(struct reader_try){ check_row, &t });
+  return e == DMP_E_NOMEM || e == DMP_E_SQL ? e : DMP_OK;
+}
+
 int protect_readers(struct session *s, const struct protect *p, const struct protect_keys *k, struct protect_reader **out, size_t *n) {
   int e = DMP_OK;
   *n = 0;
@@ -513,11 +537,27 @@ static struct box_ad row_ad(const struct session *s, const struct protect_sub *s
   return (struct box_ad){ .record = s->r->id, .kind = BOX_PROTECTED, .table = IN_PRACTICE, .id = rowid, .loc = sub->loc };
 }
 
+void protect_nonces_drop(struct protect_keys *k) { k->live_sub.drawn = k->live_sub.left = 0; }
+
+/* Asking the system costs as much as sealing a short row, so each time twice as many are asked for; a lone row asks for its own. */
+static int nonce_next(struct protect_sub *sub, size_t bytes, const uint8_t **nonce) {
+  if (sub->left == 0) {
+    sub->drawn = sub->drawn == 0 ? 1 : sub->drawn < PROTECT_NONCES ? 2 * sub->drawn : PROTECT_NONCES;
+    int e = random_bytes("nonce", sub->nonce, sub->drawn * bytes);
+    if (e != DMP_OK) return e;
+    sub->left = sub->drawn;
+  }
+  *nonce = sub->nonce + --sub->left * bytes;
+  return DMP_OK;
+}
+
 int protect_seal(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const struct buf *row, struct buf *box) {
+  const uint8_t *nonce;
   sub_ready(p, k->live, &k->live_sub, rowid);
   struct box_ad ad = row_ad(s, &k->live_sub, rowid);
   buf_reset(box);
-  return row->bad ? DMP_E_NOMEM : box_seal_with(s->r->suite, &k->live_sub.key, &ad, row->p, row->n, PAD_PADME, NULL, box);
+  int e = row->bad ? DMP_E_NOMEM : nonce_next(&k->live_sub, suite_nonce_bytes(s->r->suite), &nonce);
+  return e == DMP_OK ? box_seal_with(s->r->suite, &k->live_sub.key, &ad, row->p, row->n, PAD_PADME, nonce, box) : e;
 }
 
 static int open_under(struct session *s, const struct protect *p, const uint8_t key[32], struct protect_sub *sub, int64_t rowid,
@@ -532,4 +572,60 @@ int protect_open(struct session *s, const struct protect *p, struct protect_keys
   int e = open_under(s, p, k->live, &k->live_sub, rowid, box, n, scratch, row, len);
   if (e != DMP_E_TAMPERED || suite_is_zero(p->old_kid, 16) || rowid <= p->turned) return e;
   return open_under(s, p, k->old, &k->old_sub, rowid, box, n, scratch, row, len);
+}
+
+/* ---- keyed indexes ---- */
+
+/* A text as its collation compares it: RTRIM leaves blanks at the end out; NOCASE takes A to Z for a to z, and of what stands
+ * behind a NUL only the length counts. */
+static void index_text(const struct pcol *c, const uint8_t *p, size_t n, struct buf *b) {
+  size_t stop = n;
+  if (sqlite3_stricmp(c->coll, "RTRIM") == 0)
+    while (n > 0 && p[n - 1] == ' ') n--;
+  if (sqlite3_stricmp(c->coll, "NOCASE") != 0) {
+    buf_put(b, p, n);
+    return;
+  }
+  buf_u32(b, (uint32_t)n);
+  const uint8_t *nul = memchr(p, 0, n);
+  if (nul) stop = (size_t)(nul - p);
+  for (size_t i = 0; i < stop; i++) buf_u8(b, p[i] >= 'A' && p[i] <= 'Z' ? (uint8_t)(p[i] | 0x20) : p[i]);
+}
+
+/* Equal values give equal bytes: 1 and 1.0 are one number, and so are 0 and -0.0. */
+static void index_value(const struct pcol *c, const struct value *x, struct buf *b) {
+  struct value v = *x;
+  if (v.type == VALUE_REAL && v.u.r >= -0x1p63 && v.u.r < 0x1p63 && (double)(int64_t)v.u.r == v.u.r) v = value_int((int64_t)v.u.r);
+  buf_u8(b, v.type);
+  switch (v.type) {
+    case VALUE_INT: buf_u64(b, (uint64_t)v.u.i); break;
+    case VALUE_REAL: buf_put(b, &v.u.r, sizeof v.u.r); break;
+    case VALUE_TEXT: index_text(c, v.u.p, v.n, b); break;
+    default: buf_put(b, v.u.p, v.n);
+  }
+}
+
+static void ix_ready(const struct protect *p, const uint8_t key[32], uint32_t column, struct protect_ix *ix) {
+  uint8_t label[8 + 5 + 4], sub[32];
+  if (ix->ready) return;
+  le_put64(label, (uint64_t)p->id);
+  memcpy(label + 8, "index", 5);
+  le_put32(label + 13, column);
+  suite_kdf(key, label, sizeof label, sub);
+  suite_prf_key(sub, ix->key);
+  bytes_wipe(sub, sizeof sub);
+  ix->ready = 1;
+}
+
+int protect_index(const struct protect *p, const uint8_t key[32], struct protect_ix *ix, uint32_t column, const struct value *x, uint8_t out[SUITE_PRF]) {
+  struct protect_ix own = { 0 };
+  struct buf b = { 0 };
+  if (ix == NULL) ix = &own;
+  ix_ready(p, key, column, ix);
+  index_value(&p->c[column], x, &b);
+  if (!b.bad) suite_prf_with(ix->key, b.p, b.n, out);
+  int e = b.bad ? DMP_E_NOMEM : DMP_OK;
+  bytes_wipe(&own, sizeof own);
+  buf_free(&b);
+  return e;
 }

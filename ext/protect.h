@@ -17,6 +17,8 @@ enum { PCOL_SEALED = 1, PCOL_NOTNULL = 2, PCOL_ROWID = 4 /* INTEGER PRIMARY KEY:
 #define PROTECT_SUFFIX "_dmp"                         /* the shadow's name: table + suffix */
 #define PROTECT_BOX "_dmp"                            /* the shadow's column that holds the box */
 
+#define PROTECT_MASKED "dmp_masked"                    /* hidden column of a table whose rows lie in compartments: 1 in a masked leaf */
+#define PROTECT_INDEX "_dmpx_"                        /* the shadow's column with the keyed values of a sealed one: this + its name */
 #define PROTECT_ID "_dmpid"                           /* the shadow's primary key where the table has no INTEGER PRIMARY KEY */
 
 struct pcol { char name[PROTECT_NAME], decl[PROTECT_NAME], coll[32], dflt[PROTECT_TEXT]; uint8_t flags; };
@@ -28,10 +30,11 @@ struct protect {
   uint8_t old_kid[16];                                /* zero, or of the key that rows above `turned` may still lie under */
   int64_t turned;                                     /* rows up to this rowid lie under the live key, while the key turns */
   uint16_t class_id;                                  /* of the compartments, where a column is PCOL_PATIENT; else 0 */
+  char type[32];                                      /* the type code whose class that is */
   char system[PROTECT_NAME];                          /* of the local identifiers that this column holds; "": the record's patient ids */
   uint32_t columns;
   struct pcol *c;                                     /* owned */
-  char *ddl;                                          /* owned: CREATE TABLE as it was: what unprotecting restores */
+  char *ddl;                                          /* owned: CREATE TABLE as it was, then indexes that gave way: ;U or ;I, "name", (…) */
   uint8_t watched[32];                                /* hash of the views and triggers that name the table, or a view that does */
   uint8_t signer[32];                                 /* hash of the certificate that signed */
   uint8_t digest[32];                                 /* of the bytes it was read from */
@@ -40,19 +43,28 @@ struct protect {
 void protect_free(struct protect *p);
 const char *protect_rowid(const struct protect *p);   /* the shadow's column that is its rowid */
 const char *protect_patient(const struct protect *p); /* the column that names the patient; NULL: rows lie under the table's key */
-/* Reads the description of a table, unproven; DMP_E_NOT_FOUND. */
+/* Reads the description of a table; DMP_E_NOT_FOUND. Without its signature: what the host says, before there is a session. */
 int  protect_get(struct record *r, const char *table, struct protect *out);
-/* Reads again what may change under a table that stays: its keys' ids, how far one has turned; checks the signature of what is new. */
+int  protect_proven(struct session *s, const char *table, struct protect *out);   /* its signature verifies */
+/* Reads again what may change under a table that stays: its keys' ids, how far one has turned. The signature of what was not proven
+ * yet is checked, and that it means the same columns and rules. */
 int  protect_again(struct session *s, struct protect *p);
-int  protect_verify(struct session *s, const char *table);
-/* Every protected table's name: calls each; nonzero stops. */
+/* Calls each with every protected table's description; nonzero stops. */
 int  protect_each(struct record *r, int (*each)(void *ctx, const struct protect *p), void *ctx);
-int  protect_each_proven(struct session *s, int (*each)(void *ctx, const struct protect *p), void *ctx);   /* signatures checked */
+int  protect_each_proven(struct session *s, int (*each)(void *ctx, const struct protect *p), void *ctx);
 int  protect_put(struct session *s, struct protect *p);                 /* signs and writes: INSERT when p->id is 0 */
 int  protect_drop(struct session *s, const struct protect *p);          /* with its readers */
 
 /* What a login holds of a table; lives in locked memory. The subkeys are those of the block of 65,536 rows last met. */
-struct protect_sub { int64_t block; int ready; uint8_t loc[16]; struct suite_key key; };
+enum { PROTECT_NONCES = 32 };
+struct protect_sub {
+  int64_t block;
+  int ready;
+  uint8_t loc[16];
+  struct suite_key key;
+  size_t drawn, left;                                 /* nonces drawn ahead */
+  uint8_t nonce[PROTECT_NONCES * SUITE_NONCE_XCHACHA];
+};
 struct protect_keys { uint8_t live[32], old[32] /* while the key turns; else zero */; struct protect_sub live_sub, old_sub; };
 
 /* The table's keys for this login. DMP_E_NO_TABLE_KEY: this login is no reader; DMP_E_KEY_LOST: nobody is. */
@@ -68,6 +80,9 @@ int  protect_reads(struct session *s, const struct protect *p, const uint8_t pri
 /* The row of somebody, proven. DMP_E_NOT_FOUND, or what is wrong with it. */
 int  protect_reader(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
                     struct protect_reader *out);
+/* Calls bad for each row of somebody that does not prove. DMP_E_NOMEM and DMP_E_SQL only. */
+int  protect_reader_check(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
+                          void (*bad)(void *ctx, int64_t row, int e), void *ctx);
 /* All readers that prove, at most one per principal; malloc'ed. */
 int  protect_readers(struct session *s, const struct protect *p, const struct protect_keys *k, struct protect_reader **out, size_t *n);
 /* Drops every reader's row of the table, and gives the keys to these. */
@@ -75,6 +90,11 @@ int  protect_regive(struct session *s, const struct protect *p, const struct pro
 
 /* One row: sealed under the live key, opened by the one that its place in a rotation asks for. */
 int  protect_seal(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const struct buf *row, struct buf *box);
+void protect_nonces_drop(struct protect_keys *k);     /* at the begin of each transaction: nothing is drawn ahead of what writes it */
 int  protect_open(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const void *box, size_t n,
                   struct buf *scratch, const uint8_t **row, size_t *len);
+/* What stands in the keyed index of a column for a value that is not NULL: PRF(KDF(key, table id ‖ "index" ‖ column), value), the
+ * same for all values that are equal under the column's collation. ix: the caller's cache of the column's key, or NULL. */
+struct protect_ix { int ready; uint8_t key[SUITE_PRF]; };
+int  protect_index(const struct protect *p, const uint8_t key[32], struct protect_ix *ix, uint32_t column, const struct value *x, uint8_t out[SUITE_PRF]);
 #endif

@@ -4,6 +4,7 @@
 #include "protect_ddl.h"
 #include "protected.h"
 #include "ptab.h"
+#include "transaction.h"
 #include "watch.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -42,16 +43,20 @@ static int names_key(const struct ptab *t, const char *m) {
   return columns > 0 && commas == columns - 1;
 }
 
-/* An error of the shadow in the table's own name. */
+/* An error of the shadow in the table's own name, and a keyed column's in that of the column it stands for. */
 int ptab_shadow_error(struct ptab *t) {
   int rc = sqlite3_extended_errcode(t->c->db);
-  const size_t n = strlen(t->d.table), k = strlen(PROTECT_SUFFIX);
+  const size_t n = strlen(t->d.table), k = strlen(PROTECT_SUFFIX), x = strlen("." PROTECT_INDEX);
   sqlite3_str *s = sqlite3_str_new(NULL);
   for (const char *m = sqlite3_errmsg(t->c->db); *m; m++) {
     int ours = sqlite3_strnicmp(m, t->d.table, (int)n) == 0 && sqlite3_strnicmp(m + n, PROTECT_SUFFIX, (int)k) == 0 && !isalnum((unsigned char)m[n + k]) &&
                m[n + k] != '_';
     sqlite3_str_append(s, m, ours ? (int)n : 1);
     if (ours) m += n + k - 1;
+    if (ours && strncmp(m + 1, "." PROTECT_INDEX, x) == 0) {
+      sqlite3_str_append(s, ".", 1);
+      m += x;
+    }
   }
   sqlite3_free(t->base.zErrMsg);
   t->base.zErrMsg = sqlite3_str_finish(s);
@@ -76,6 +81,7 @@ static char *declaration(const struct protect *d) {
     if (c->flags & PCOL_ROWID) sqlite3_str_appendall(s, " PRIMARY KEY");
     else if (c->flags & PCOL_NOTNULL) sqlite3_str_appendall(s, " NOT NULL");
   }
+  if (protect_patient(d)) sqlite3_str_appendall(s, ",\"" PROTECT_MASKED "\" INTEGER HIDDEN");
   sqlite3_str_appendall(s, ")");
   return sqlite3_str_finish(s);
 }
@@ -97,17 +103,27 @@ static void ptab_free(struct ptab *t) {
   ptab_finalize(t);
   protect_free(&t->d);
   memory_free(t->u);
+  rowkeys_free(t->rowkeys);
+  buf_free(&t->row);
+  buf_free(&t->box);
   buf_free(&t->scratch);
+  buf_free(&t->was_text);
   sqlite3_free(t->schema);
   sqlite3_free(t->shadow);
+  trigger_free(t);
   free(t->place);
+  free(t->keyed);
   free(t->update_mask);
+  free(t->x);
+  free(t->keep);
   free(t);
 }
 
 static void ptab_places(struct ptab *t) {
   int plain = 0;
+  t->who = -1;
   for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (t->d.c[i].flags & PCOL_PATIENT) t->who = (int)i;
     if (t->d.c[i].flags & PCOL_SEALED) t->place[i] = t->sealed++;
     else t->place[i] = plain++;
   }
@@ -120,15 +136,20 @@ static int ptab_load(struct ptab *t, const char *schema, const char *table) {
   t->schema = sqlite3_mprintf("\"%w\"", schema);
   t->shadow = sqlite3_mprintf("\"%w\".\"%w" PROTECT_SUFFIX "\"", schema, t->d.table);
   t->place = calloc(t->d.columns, sizeof *t->place);
+  t->keyed = calloc(t->d.columns, sizeof *t->keyed);
   t->update_mask = calloc(t->d.columns + 1, 1);
-  t->u = memory_new(sizeof *t->u);
+  t->u = memory_new(sizeof *t->u + t->d.columns * sizeof *t->u->ix);
   if (t->u == NULL) return DMP_E_LOCK;
-  if (!t->schema || !t->shadow || !t->place || !t->update_mask) return DMP_E_NOMEM;
+  t->keep = calloc(t->d.columns, sizeof *t->keep);
+  if (!t->schema || !t->shadow || !t->place || !t->keyed || !t->update_mask || !t->keep) return DMP_E_NOMEM;
   t->key = protect_rowid(&t->d);
   t->without_rowid = ddl_without_rowid(t->d.ddl);
   ptab_places(t);
+  t->x = calloc((size_t)t->sealed + 1, sizeof *t->x);
+  if (t->x == NULL) return DMP_E_NOMEM;
+  if (t->who >= 0 && (t->rowkeys = rowkeys_new()) == NULL) return DMP_E_LOCK;
   plan_statistics(t);
-  return DMP_OK;
+  return trigger_load(t);
 }
 
 static int ptab_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **err) {
@@ -168,6 +189,11 @@ int ptab_is_rowid(const struct ptab *t, int col) { return col < 0 || t->d.c[col]
 
 /* ---- the key ---- */
 
+/* What was derived from the keys before for the keyed indexes; protect_key sees to the rest. */
+static void ptab_key_turned(struct ptab *t) {
+  for (uint32_t i = 0; i < t->d.columns; i++) t->u->ix[i].live.ready = t->u->ix[i].old.ready = 0;
+}
+
 /* 1 held, 0 not. An error of the file is an error, not an absence. */
 int ptab_key(struct ptab *t, struct session **s, int *held) {
   struct unlocked *u = t->u;
@@ -190,9 +216,10 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     uint8_t kid[16], old_kid[16];
     memcpy(kid, t->d.kid, 16);
     memcpy(old_kid, t->d.old_kid, 16);
-    e = protect_again(*s, &t->d);                     /* the key may have turned, or be turning */
+    e = protect_again(*s, &t->d);                     /* was it signed; the key may have turned, or be turning */
     int same = e == DMP_OK && u->state == 1 && memcmp(u->login, (*s)->login_id, 16) == 0 && memcmp(t->d.kid, kid, 16) == 0 &&
                memcmp(t->d.old_kid, old_kid, 16) == 0;
+    if (!same) ptab_key_turned(t);
     if (e == DMP_OK && !same) e = protect_key(*s, &t->d, &u->keys);
     u->state = e == DMP_OK ? 1 : e == DMP_E_KEY_LOST ? 3 : 2;
     u->generation = (*s)->generation;
@@ -208,6 +235,8 @@ int ptab_key_kept(const struct ptab *t, const struct session *s) {
   const struct unlocked *u = t->u;                    /* in a forked child its memory reads as zeros, and nothing is kept */
   return s && u->state == 1 && !t->c->unsettled && u->generation == s->generation && memcmp(u->login, s->login_id, 16) == 0;
 }
+int ptab_may(const struct ptab *t, int held) { return held || (t->rowkeys && t->u->state != 0); }
+
 int ptab_keyless(struct ptab *t) { return ptab_error(t, t->u->state == 3 ? DMP_E_KEY_LOST : DMP_E_NO_TABLE_KEY); }
 
 /* DROP TABLE: by a reader; the shadow and the description go with it. */
@@ -235,6 +264,7 @@ static int ptab_rename(sqlite3_vtab *base, const char *name) {
   int e = session_use(t->r, &s);                      /* not ptab_key: the views that were signed name the table as it was */
   if (e == DMP_OK) e = protect_again(s, &t->d);
   if (e == DMP_OK) e = protect_key(s, &t->d, &t->u->keys);
+  ptab_key_turned(t);
   if (e == DMP_OK) ptab_finalize(t);
   if (e == DMP_OK) e = convert_rename(s, &t->d, name);
   return ptab_error(t, e);
@@ -251,6 +281,7 @@ static int ptab_forget(sqlite3_vtab *base) {
 static int ptab_begin(sqlite3_vtab *base) {
   ((struct ptab *)base)->begun = 1;
   ((struct ptab *)base)->checked = 0;
+  protect_nonces_drop(&((struct ptab *)base)->u->keys);
   return ptab_forget(base);
 }
 
@@ -259,14 +290,38 @@ static int ptab_end(sqlite3_vtab *base) {
   return ptab_forget(base);
 }
 
+/* Rows of patients are masked with a line in the log: such a table takes part in it. */
+static int ptab_sync(sqlite3_vtab *base) {
+  struct ptab *t = (struct ptab *)base;
+  return t->rowkeys ? ptab_error(t, transaction_sync(t->r)) : SQLITE_OK;
+}
+
+static int ptab_commit(sqlite3_vtab *base) {
+  struct ptab *t = (struct ptab *)base;
+  if (t->rowkeys) transaction_end(t->r, 1);
+  return ptab_end(base);
+}
+
+static int ptab_rollback(sqlite3_vtab *base) {
+  struct ptab *t = (struct ptab *)base;
+  if (t->rowkeys) transaction_end(t->r, 0);
+  return ptab_end(base);
+}
+
 static int ptab_savepoint(sqlite3_vtab *base, int n) {
-  (void)base;
-  (void)n;
+  struct ptab *t = (struct ptab *)base;
+  return t->rowkeys ? ptab_error(t, transaction_savepoint(t->r, n)) : SQLITE_OK;
+}
+
+static int ptab_release(sqlite3_vtab *base, int n) {
+  struct ptab *t = (struct ptab *)base;
+  if (t->rowkeys) transaction_release(t->r, n);
   return SQLITE_OK;
 }
 
 static int ptab_rollback_to(sqlite3_vtab *base, int n) {
-  (void)n;
+  struct ptab *t = (struct ptab *)base;
+  if (t->rowkeys) transaction_rollback_to(t->r, n);
   return ptab_forget(base);
 }
 
@@ -275,8 +330,11 @@ static int ptab_shadow_name(const char *name) { return sqlite3_stricmp(name, &PR
 static sqlite3_module MODULE = {
   .iVersion = 3, .xCreate = ptab_create, .xConnect = ptab_connect, .xBestIndex = plan_best_index, .xDisconnect = ptab_disconnect,
   .xDestroy = ptab_destroy, .xOpen = cursor_open, .xClose = cursor_close, .xFilter = cursor_filter, .xNext = cursor_next, .xEof = cursor_eof,
-  .xColumn = cursor_column, .xRowid = cursor_rowid, .xUpdate = write_update, .xRename = ptab_rename, .xBegin = ptab_begin, .xCommit = ptab_end, .xRollback = ptab_end,
-  .xSavepoint = ptab_savepoint, .xRelease = ptab_savepoint, .xRollbackTo = ptab_rollback_to, .xShadowName = ptab_shadow_name,
+  .xColumn = cursor_column, .xRowid = cursor_rowid, .xUpdate = write_update, .xRename = ptab_rename, .xBegin = ptab_begin, .xSync = ptab_sync,
+  .xCommit = ptab_commit, .xRollback = ptab_rollback, .xSavepoint = ptab_savepoint, .xRelease = ptab_release, .xRollbackTo = ptab_rollback_to, .xShadowName = ptab_shadow_name,
 };
 
-int protected_register(struct connection *c) { return sqlite3_create_module(c->db, PROTECTED_MODULE, &MODULE, c); }
+int protected_register(struct connection *c) {
+  int rc = scan_register(c);
+  return rc == SQLITE_OK ? sqlite3_create_module(c->db, PROTECTED_MODULE, &MODULE, c) : rc;
+}

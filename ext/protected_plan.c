@@ -1,4 +1,5 @@
 /* protected_plan.c: how a query on a protected table asks its shadow (see ptab.h). */
+#include "protect_ddl.h"
 #include "ptab.h"
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +20,12 @@ static void index_rows(struct pindex *x, const char *stat, int unique, double ro
   }
 }
 
+/* The column that a column of the shadow holds, or holds the keyed values of. */
 static int column_named(const struct ptab *t, const char *name) {
+  const size_t k = strlen(PROTECT_INDEX);
+  int keyed = name && strncmp(name, PROTECT_INDEX, k) == 0;
   for (uint32_t i = 0; name && i < t->d.columns; i++)
-    if (sqlite3_stricmp(t->d.c[i].name, name) == 0) return (int)i;
+    if (keyed ? t->d.c[i].flags & PCOL_INDEXED && strcmp(t->d.c[i].name, name + k) == 0 : sqlite3_stricmp(t->d.c[i].name, name) == 0) return (int)i;
   return -1;
 }
 
@@ -66,10 +70,10 @@ void plan_statistics(struct ptab *t) {
 /* ---- planning: idxStr is the WHERE and ORDER BY that the shadow gets ----
  * A comparison converts by the affinity of both sides, and xFilter gets a value without its side's affinity. On a numeric
  * column that changes nothing. On others, a term whose right side is no literal carries a mark, and xFilter decides when it
- * sees the value (see term_safe); such terms are checked again by SQLite. */
-#define MARK_TEXT "/*t*/"
-#define MARK_NONE "/*n*/"
-#define MARK_LEN 5
+ * sees the value (see term_safe); such terms are checked again by SQLite.
+ * A term on a keyed column always carries a mark, with the number of the column: its value becomes what the index holds. Equal
+ * values have one such, so the shadow finds the rows that SQLite may then compare; without the key the column is NULL. */
+enum mark { MARK_ALIKE = 'a' /* both sides compare as they are */, MARK_TEXT = 't', MARK_NONE = 'n', MARK_NULL = 'z' /* is it NULL? */ };
 
 static const char *operator_of(int op) {
   switch (op) {
@@ -92,47 +96,51 @@ static int pushable(struct ptab *t, sqlite3_index_info *info, int i) {
   if (!c->usable || operator_of(c->op) == NULL || c->iColumn >= (int)t->d.columns) return 0;
   if (c->iColumn < 0) return 1;
   const struct pcol *col = &t->d.c[c->iColumn];
-  if (col->flags & PCOL_SEALED) return 0;
-  if (c->op == SQLITE_INDEX_CONSTRAINT_ISNULL || c->op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL || c->op == SQLITE_INDEX_CONSTRAINT_LIKE ||
-      c->op == SQLITE_INDEX_CONSTRAINT_GLOB)
-    return 1;
+  int null = c->op == SQLITE_INDEX_CONSTRAINT_ISNULL || c->op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL;
+  if (col->flags & PCOL_SEALED && !(col->flags & PCOL_INDEXED && (null || c->op == SQLITE_INDEX_CONSTRAINT_EQ || c->op == SQLITE_INDEX_CONSTRAINT_IS))) return 0;
+  if (null || c->op == SQLITE_INDEX_CONSTRAINT_LIKE || c->op == SQLITE_INDEX_CONSTRAINT_GLOB) return 1;
   const char *coll = sqlite3_vtab_collation(info, i);
+  if (col->flags & PCOL_INDEXED && sqlite3_stricmp(coll, "BINARY") == 0) return 1;   /* what is the same is equal under any */
   return coll == NULL || sqlite3_stricmp(coll, *col->coll ? col->coll : "BINARY") == 0;
 }
 
 static void append_column(sqlite3_str *s, const struct ptab *t, int col) {
   if (ptab_is_rowid(t, col)) sqlite3_str_appendf(s, "\"%w\"", t->key);
+  else if (t->d.c[col].flags & PCOL_INDEXED) sqlite3_str_appendf(s, "\"" PROTECT_INDEX "%w\"", t->d.c[col].name);
   else sqlite3_str_appendf(s, "\"%w\"", t->d.c[col].name);
 }
 
-/* How a term must be looked at again in xFilter: NULL when the shadow compares exactly as the table would. */
-static const char *term_mark(const struct ptab *t, sqlite3_index_info *info, int i) {
+/* How a term must be looked at again in xFilter: 0 when the shadow compares exactly as the table would. */
+static int term_mark(const struct ptab *t, sqlite3_index_info *info, int i) {
   int col = info->aConstraint[i].iColumn, op = info->aConstraint[i].op;
   sqlite3_value *literal;
-  if (ptab_is_rowid(t, col) || op == SQLITE_INDEX_CONSTRAINT_LIKE || op == SQLITE_INDEX_CONSTRAINT_GLOB) return NULL;
+  if (ptab_is_rowid(t, col) || op == SQLITE_INDEX_CONSTRAINT_LIKE || op == SQLITE_INDEX_CONSTRAINT_GLOB) return 0;
   enum affinity a = affinity_column(&t->d.c[col]);
-  if (a != AFF_TEXT && a != AFF_BLOB) return NULL;
+  int alike = t->d.c[col].flags & PCOL_INDEXED ? MARK_ALIKE : 0;
+  if (op == SQLITE_INDEX_CONSTRAINT_ISNULL || op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL) return alike ? MARK_NULL : 0;
+  if (a != AFF_TEXT && a != AFF_BLOB) return alike;
   /* a literal has no affinity, a CAST has one; a text is compared alike by a TEXT column in both cases */
   if (a == AFF_TEXT && !sqlite3_vtab_in(info, i, -1) && sqlite3_vtab_rhs_value(info, i, &literal) == SQLITE_OK &&
       sqlite3_value_type(literal) == SQLITE_TEXT)
-    return NULL;
+    return alike;
   return a == AFF_TEXT ? MARK_TEXT : MARK_NONE;
 }
 
-/* "day">=?3; with a mark: ("day">=?3 + mark). An IN of marked terms comes whole. IS NULL takes no argument. */
+/* "day">=?3; with a mark: ("day">=?3 + mark), the mark with the number of a keyed column, from 1. An IN of marked terms comes whole.
+ * IS NULL takes no argument. */
 static void append_term(sqlite3_str *s, const struct ptab *t, sqlite3_index_info *info, int i, int *args) {
-  int col = info->aConstraint[i].iColumn, op = info->aConstraint[i].op;
-  const char *mark = term_mark(t, info, i);
+  int col = info->aConstraint[i].iColumn, op = info->aConstraint[i].op, mark = term_mark(t, info, i);
   int valued = op != SQLITE_INDEX_CONSTRAINT_ISNULL && op != SQLITE_INDEX_CONSTRAINT_ISNOTNULL, arg = valued ? ++*args : 0;
-  int whole = mark && sqlite3_vtab_in(info, i, -1);
+  int whole = mark && mark != MARK_ALIKE && sqlite3_vtab_in(info, i, -1);
   if (whole) sqlite3_vtab_in(info, i, 1);
   if (mark) sqlite3_str_appendall(s, "(");
   append_column(s, t, col);
   sqlite3_str_appendall(s, whole ? " IN (?" : operator_of(op));
   if (valued) sqlite3_str_appendf(s, "%d", arg);
-  if (mark && valued) sqlite3_str_appendf(s, "%s)%s", mark, whole ? ")" : "");
-  else if (mark) sqlite3_str_appendall(s, ")");
-  if (mark && valued) info->idxNum |= MARKED;
+  if (mark) sqlite3_str_appendf(s, "/*%c", mark);
+  if (mark && col >= 0 && t->d.c[col].flags & PCOL_INDEXED) sqlite3_str_appendf(s, "%d", col + 1);
+  if (mark) sqlite3_str_appendall(s, whole ? "*/))" : "*/)");
+  if (mark) info->idxNum |= MARKED;
   info->aConstraintUsage[i].argvIndex = arg;
   info->aConstraintUsage[i].omit = valued && !mark && op != SQLITE_INDEX_CONSTRAINT_LIKE && op != SQLITE_INDEX_CONSTRAINT_GLOB;
 }
@@ -188,15 +196,55 @@ static void cost(const struct ptab *t, sqlite3_index_info *info, const struct te
   info->estimatedCost = read * (used ? 2 : 1) + (box ? out * 3 : 0) + 5;   /* opening is dearer than reading: joins put it outermost */
 }
 
+/* The bit of a plain column; the rowid comes anyway. */
+static int used_bit(const struct ptab *t, int i) { return 1 << (USED + (t->place[i] < LAST_USED ? t->place[i] : LAST_USED)); }
+
 /* What the rows are read for. A column that is a constraint only is not: the shadow compares it. */
 static int columns_used(const struct ptab *t, sqlite3_uint64 used) {
   int num = t->d.without_key == PROTECT_HIDE ? NEEDS_BOX : 0;
+  if (t->rowkeys && used & (1ULL << (t->d.columns < 63 ? t->d.columns : 63))) num |= NEEDS_BOX;
   for (uint32_t i = 0; i < t->d.columns; i++) {
     if (!(used & (1ULL << (i < 63 ? i : 63)))) continue;
     if (t->d.c[i].flags & PCOL_SEALED) num |= NEEDS_BOX;
-    else num |= 1 << (USED + (t->place[i] < LAST_USED ? t->place[i] : LAST_USED));
+    else num |= used_bit(t, (int)i);
   }
+  if (num & NEEDS_BOX && t->who >= 0) num |= used_bit(t, t->who);
   return num;
+}
+
+/* A name that can stand in the sentence without being taken for SQL. */
+static const char *said(const struct pcol *c) {
+  for (const char *p = c->name; *p; p++)
+    if (strchr("\"'*/?", *p)) return "one";
+  return c->name;
+}
+
+/* What EXPLAIN QUERY PLAN says beside the WHERE: whether boxes are opened, and which comparison of a sealed column an index serves
+ * or does not. */
+static void append_sentence(sqlite3_str *s, struct ptab *t, sqlite3_index_info *info, int box) {
+  const char *found = NULL, *open = NULL, *why = NULL;
+  for (int i = 0; i < info->nConstraint; i++) {
+    const struct sqlite3_index_constraint *c = &info->aConstraint[i];
+    if (!c->usable || c->op == SQLITE_INDEX_CONSTRAINT_LIMIT || c->op == SQLITE_INDEX_CONSTRAINT_OFFSET) continue;
+    if (c->iColumn < 0 || c->iColumn >= (int)t->d.columns || !(t->d.c[c->iColumn].flags & PCOL_SEALED)) continue;
+    if (pushable(t, info, i)) found = said(&t->d.c[c->iColumn]);
+    else {
+      open = said(&t->d.c[c->iColumn]);
+      why = t->d.c[c->iColumn].flags & PCOL_INDEXED ? "its index serves no such comparison" : "it has no index";
+    }
+  }
+  sqlite3_str_appendall(s, box ? " /* sealed columns opened row by row" : " /* plain columns only");
+  if (found) sqlite3_str_appendf(s, ", of the rows that the index of %s finds", found);
+  if (open) sqlite3_str_appendf(s, "; compared in each: %s, %s", open, why);
+  sqlite3_str_appendall(s, " */");
+}
+
+enum { SCAN_COLUMNS = 100 };                          /* a function takes 127 arguments */
+
+/* Nothing but the whole table, as it lies? A local identifier is looked for in UTF-8, and what is read ahead is as it is stored. */
+static int whole_table(const struct ptab *t, const sqlite3_index_info *info, int terms) {
+  if (t->who >= 0 && *t->d.system) return 0;
+  return terms == 0 && t->d.columns <= SCAN_COLUMNS && (!info->orderByConsumed || (info->nOrderBy == 1 && ptab_is_rowid(t, info->aOrderBy[0].iColumn)));
 }
 
 int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
@@ -220,9 +268,10 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     }
     info->orderByConsumed = 1;
   }
-  sqlite3_str_appendall(s, box ? " /* sealed columns opened row by row */" : " /* plain columns only */");
+  append_sentence(s, t, info, box);
   info->idxStr = sqlite3_str_finish(s);
   info->needToFreeIdxStr = 1;
+  if (whole_table(t, info, terms)) info->idxNum |= WHOLE_TABLE;
   if (q.one) {
     info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
     info->idxNum |= ONE_ROW;
@@ -233,21 +282,39 @@ int plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
 
 /* ---- the text and the values, now that they are known ---- */
 
+struct term { const char *op, *at, *end; int mark, keyed /* column, -1: a plain one */, arg, whole; };   /* at, end: of the mark */
+
+/* Does a statement under way say CAST? CAST(? AS INTEGER) has an affinity, and its value is still told to come from a parameter. */
+static int casting(const struct ptab *t) {
+  for (sqlite3_stmt *st = sqlite3_next_stmt(t->c->db, NULL); st; st = sqlite3_next_stmt(t->c->db, st))
+    if (sqlite3_stmt_busy(st) && ddl_count(sqlite3_sql(st), "CAST")) return 1;
+  return 0;
+}
+
 /* May the shadow decide this term? The right side is an expression or a column of unknown affinity, v its value.
  * A text equals the same texts under every affinity, and is above fewer numbers-as-text than it is above texts; anything
  * else may convert the column, and then only SQLite compares. */
-static int term_safe(const char *mark, const char *op, sqlite3_value *v) {
+static int term_safe(const struct ptab *t, const struct term *x, sqlite3_value *v) {
   int type = sqlite3_value_type(v);
-  if (type == SQLITE_NULL || type == SQLITE_BLOB || sqlite3_value_frombind(v)) return 1;
-  return mark[2] == MARK_TEXT[2] && type == SQLITE_TEXT && *op != '<';
+  if (x->mark == MARK_ALIKE || type == SQLITE_NULL || type == SQLITE_BLOB) return 1;
+  if (sqlite3_value_frombind(v)) return type == SQLITE_TEXT || !casting(t);
+  return x->mark == MARK_TEXT && type == SQLITE_TEXT && *x->op != '<';
 }
 
 /* Every text that looks like a number is below ':', so that "day" < V keeps those that a numeric V would be above. */
-static int term_raised(const char *mark, const char *op, sqlite3_value *v) {
-  return mark[2] == MARK_TEXT[2] && *op == '<' && sqlite3_value_type(v) == SQLITE_TEXT && !sqlite3_value_frombind(v);
+static int term_raised(const struct term *x, sqlite3_value *v) {
+  return x->mark == MARK_TEXT && *x->op == '<' && sqlite3_value_type(v) == SQLITE_TEXT && !sqlite3_value_frombind(v);
 }
 
-struct term { const char *op, *mark; int arg, whole; };
+/* Is this a mark? Its column, or -1, and its end. */
+static int term_marked(const char *q, struct term *x) {
+  if (q[0] != '/' || q[1] != '*' || q[2] == ' ') return 0;
+  x->mark = q[2];
+  x->at = q;
+  x->keyed = (int)strtol(q + 3, (char **)&x->end, 10) - 1;
+  x->end += 2;
+  return 1;
+}
 
 /* The next marked term of idxStr at or after *p. Quoted names are skipped. */
 static int term_next(const char **p, struct term *x) {
@@ -258,74 +325,100 @@ static int term_next(const char **p, struct term *x) {
     if (quoted) continue;
     if (*q == '"' || *q == ' ') op = q + 1;
     if (*q == '?') x->arg = atoi(q + 1);
-    if (q[0] == '/' && q[1] == '*' && q[3] == '*') {
-      x->op = op;
-      x->mark = q;
-      x->whole = *op == '(';
-      *p = q + MARK_LEN;
-      return 1;
-    }
+    if (!term_marked(q, x)) continue;
+    x->op = op;
+    x->whole = *op == '(';
+    *p = x->end;
+    return 1;
   }
   return 0;
 }
 
-/* Values of an IN that came whole: ",?n" for each after the first. 0: not all may be decided by the shadow. */
-static int whole_terms(sqlite3_str *s, const struct term *x, sqlite3_value *list, int *next) {
+/* How many values an IN has that came whole; -1: not all may be decided by the shadow. */
+static int whole_count(const struct ptab *t, const struct term *x, sqlite3_value *list) {
   sqlite3_value *v;
   int rc, n = 0;
-  for (rc = sqlite3_vtab_in_first(list, &v); rc == SQLITE_OK && v; rc = sqlite3_vtab_in_next(list, &v)) {
-    if (n >= WHOLE || !term_safe(x->mark, "=", v)) return 0;
-    if (n++ > 0) sqlite3_str_appendf(s, ",?%d", (*next)++);
-  }
-  return rc == SQLITE_DONE || rc == SQLITE_OK;
+  for (rc = sqlite3_vtab_in_first(list, &v); rc == SQLITE_OK && v; rc = sqlite3_vtab_in_next(list, &v))
+    if (n++ >= WHOLE || !term_safe(t, x, v)) return -1;
+  return rc == SQLITE_DONE || rc == SQLITE_OK ? n : -1;
 }
 
-/* The text that the shadow gets, now that the values are known: a term that it may not decide becomes true. */
-char *plan_text(const char *str, int argc, sqlite3_value **argv) {
+/* A term that the shadow may not decide is true for it. A sealed column is NULL without the key: nothing equals it, and what asks
+ * for NULL is left to SQLite. */
+static int term_open(const struct ptab *t, const struct term *x, int keyed, sqlite3_value **argv) {
+  if (x->keyed >= 0 && !keyed) return *x->op != '=';
+  return x->mark != MARK_NULL && !term_safe(t, x, argv[x->arg - 1]) && !term_raised(x, argv[x->arg - 1]);
+}
+
+/* While the key turns, a row's keyed values stand under the key of its box or the other one: each value is looked for under both. */
+static int term_twice(const struct ptab *t, const struct term *x, int keyed) {
+  return x->keyed >= 0 && keyed && x->mark != MARK_NULL && !suite_is_zero(t->d.old_kid, 16);
+}
+
+/* The text that the shadow gets, now that the values are known: a term that it may not decide becomes true. Parameters that are added
+ * are numbered from argc + 1, in the order in which plan_bind meets them. */
+char *plan_text(const struct ptab *t, const char *str, int keyed, int argc, sqlite3_value **argv) {
   sqlite3_str *s = sqlite3_str_new(NULL);
   struct term x;
   const char *from = str, *p = str;
   int next = argc + 1;
   while (term_next(&p, &x)) {
-    int was = next, before = sqlite3_str_length(s) + (int)(x.mark - from);
-    sqlite3_str_append(s, from, (int)(x.mark - from));
-    from = x.mark + MARK_LEN;
+    sqlite3_str_append(s, from, (int)(x.at - from));
+    from = x.end;
     if (x.whole) {
-      if (whole_terms(s, &x, argv[x.arg - 1], &next)) continue;
-      next = was;
-      char *kept = sqlite3_mprintf("%.*s", before, sqlite3_str_value(s));
-      sqlite3_str_reset(s);
-      sqlite3_str_appendf(s, "%s) OR 1", kept ? kept : "");
-      sqlite3_free(kept);
+      int n = whole_count(t, &x, argv[x.arg - 1]) * (term_twice(t, &x, keyed) ? 2 : 1);
+      for (int i = 1; i < n; i++) sqlite3_str_appendf(s, ",?%d", next++);
+      if (n >= 0) continue;
+      sqlite3_str_appendall(s, ") OR 1");
       from++;                                         /* its own ')' */
-    } else if (!term_safe(x.mark, x.op, argv[x.arg - 1]) && !term_raised(x.mark, x.op, argv[x.arg - 1])) {
+    } else if (term_open(t, &x, keyed, argv)) {
       sqlite3_str_appendall(s, " OR 1");
+    } else if (term_twice(t, &x, keyed)) {
+      sqlite3_str_appendf(s, " OR \"" PROTECT_INDEX "%w\"%s?%d", t->d.c[x.keyed].name, *x.op == '=' ? "=" : " IS ", next++);
     }
   }
   sqlite3_str_appendall(s, from);
   return sqlite3_str_finish(s);
 }
 
-static int bind_whole(sqlite3_stmt *st, const struct term *x, sqlite3_value *list, int *next) {
-  sqlite3_value *v;
-  int rc, n = 0;
-  for (rc = sqlite3_vtab_in_first(list, &v); rc == SQLITE_OK && v; rc = sqlite3_vtab_in_next(list, &v)) {
-    int at = n++ == 0 ? x->arg : (*next)++;
-    if (at <= sqlite3_bind_parameter_count(st)) sqlite3_bind_value(st, at, v);
-  }
-  return rc == SQLITE_DONE ? SQLITE_OK : rc;
+/* What the index of a keyed column holds, under the live key or the old one, for a value that is compared with the column; NULL: no row. */
+static int bind_keyed(struct ptab *t, sqlite3_stmt *st, int at, int column, int old, sqlite3_value *v) {
+  uint8_t x[SUITE_PRF];
+  if (sqlite3_value_type(v) == SQLITE_NULL) return sqlite3_bind_null(st, at);
+  struct value stored = affinity_stored(v, &t->d.c[column]);
+  int e = protect_index(&t->d, old ? t->u->keys.old : t->u->keys.live, old ? &t->u->ix[column].old : &t->u->ix[column].live, (uint32_t)column, &stored, x);
+  return e == DMP_OK ? sqlite3_bind_blob(st, at, x, sizeof x, SQLITE_TRANSIENT) : ptab_error(t, e);
 }
 
-int plan_bind(sqlite3_stmt *st, int num, const char *str, int argc, sqlite3_value **argv) {
+/* One value of a term, at a parameter of its own and, where it is looked for twice, at the next one that was added. */
+static int bind_value(struct ptab *t, sqlite3_stmt *st, const struct term *x, int keyed, int at, int *next, sqlite3_value *v) {
+  if (x->keyed < 0) return sqlite3_bind_value(st, at, v);
+  int rc = keyed ? bind_keyed(t, st, at, x->keyed, 0, v) : sqlite3_bind_null(st, at);
+  return rc == SQLITE_OK && term_twice(t, x, keyed) ? bind_keyed(t, st, (*next)++, x->keyed, 1, v) : rc;
+}
+
+static int bind_whole(struct ptab *t, sqlite3_stmt *st, const struct term *x, int keyed, sqlite3_value *list, int *next) {
+  sqlite3_value *v;
+  int rc, bound = SQLITE_OK, n = 0;
+  if (whole_count(t, x, list) < 0) return SQLITE_OK;
+  for (rc = sqlite3_vtab_in_first(list, &v); bound == SQLITE_OK && rc == SQLITE_OK && v; rc = sqlite3_vtab_in_next(list, &v))
+    bound = bind_value(t, st, x, keyed, n++ == 0 ? x->arg : (*next)++, next, v);
+  return bound != SQLITE_OK ? bound : rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+int plan_bind(struct ptab *t, sqlite3_stmt *st, int num, const char *str, int keyed, int argc, sqlite3_value **argv) {
   struct term x;
   const char *p = str;
-  int rc = SQLITE_OK, next = argc + 1, n = num & MARKED ? sqlite3_bind_parameter_count(st) : argc;
-  for (int i = 0; rc == SQLITE_OK && i < argc && i < n; i++) rc = sqlite3_bind_value(st, i + 1, argv[i]);
+  int rc = SQLITE_OK, next = argc + 1;
+  for (int i = 0; rc == SQLITE_OK && i < argc; i++) rc = sqlite3_bind_value(st, i + 1, argv[i]);
   if (!(num & MARKED)) return rc;
   while (rc == SQLITE_OK && term_next(&p, &x)) {
-    if (x.whole) rc = bind_whole(st, &x, argv[x.arg - 1], &next);
-    else if (term_raised(x.mark, x.op, argv[x.arg - 1]) && strcmp((const char *)sqlite3_value_text(argv[x.arg - 1]), ":") < 0)
-      rc = sqlite3_bind_text(st, x.arg, ":", 1, SQLITE_STATIC);
+    if (x.mark == MARK_NULL) continue;
+    sqlite3_value *v = argv[x.arg - 1];
+    if (x.whole) rc = bind_whole(t, st, &x, keyed, v, &next);
+    else if (term_open(t, &x, keyed, argv)) continue;
+    else if (x.keyed >= 0) rc = bind_value(t, st, &x, keyed, x.arg, &next, v);
+    else if (term_raised(&x, v) && strcmp((const char *)sqlite3_value_text(v), ":") < 0) rc = sqlite3_bind_text(st, x.arg, ":", 1, SQLITE_STATIC);
   }
   return rc;
 }

@@ -1,41 +1,47 @@
 /* protected_write.c: INSERT, UPDATE and DELETE of a protected table (see ptab.h). */
+#include "holder.h"
 #include "ptab.h"
+#include "table.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
 static const struct pcol INTEGER_COLUMN = { .decl = "INTEGER" };
 
-/* sql is not looked at when the statement is there; freed. */
+/* A statement that has run is reset. sql is not looked at when the statement is there; freed. */
 static int ptab_prepare(struct ptab *t, sqlite3_stmt **st, char *sql) {
   if (sql == NULL && *st == NULL) return SQLITE_NOMEM;
   int rc = *st ? SQLITE_OK : sqlite3_prepare_v3(t->c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
   sqlite3_free(sql);
-  if (rc != SQLITE_OK) return ptab_shadow_error(t);
-  sqlite3_reset(*st);
-  sqlite3_clear_bindings(*st);
-  return SQLITE_OK;
+  return rc == SQLITE_OK ? SQLITE_OK : ptab_shadow_error(t);
 }
 
-static int ptab_run(struct ptab *t, sqlite3_stmt *st) {
+/* A trigger of the table may write to the table itself: while a statement runs it is nobody else's, and of two one is kept. */
+static int ptab_run(struct ptab *t, sqlite3_stmt **slot) {
+  sqlite3_stmt *st = *slot;
+  *slot = NULL;
   int rc = sqlite3_step(st) == SQLITE_DONE ? SQLITE_OK : ptab_shadow_error(t);
   sqlite3_reset(st);
   sqlite3_clear_bindings(st);
+  if (*slot) sqlite3_finalize(st);
+  else *slot = st;
   return rc;
 }
 
-static char *old_sql(const struct ptab *t) { return sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=?1", t->shadow, t->key); }
+static char *old_sql(const struct ptab *t) {
+  if (t->who < 0) return sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=?1", t->shadow, t->key);
+  return sqlite3_mprintf("SELECT \"" PROTECT_BOX "\",\"%w\" FROM %s WHERE \"%w\"=?1", t->d.c[t->who].name, t->shadow, t->key);
+}
 
 static char *insert_sql(const struct ptab *t, int replace) {
   sqlite3_str *s = sqlite3_str_new(NULL), *v = sqlite3_str_new(NULL);
   sqlite3_str_appendf(s, "INSERT%s INTO %s(\"%w\",\"" PROTECT_BOX "\"", replace ? " OR REPLACE" : "", t->shadow, t->key);
   for (uint32_t i = 0; i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
-    if (c->flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED)) continue;
-    sqlite3_str_appendf(s, ",\"%w\"", c->name);
+    if (c->flags & (PCOL_ROWID | PCOL_GENERATED) || (c->flags & (PCOL_SEALED | PCOL_INDEXED)) == PCOL_SEALED) continue;
+    sqlite3_str_appendf(s, ",\"%s%w\"", c->flags & PCOL_INDEXED ? PROTECT_INDEX : "", c->name);
     /* an omitted column and NULL come alike: the default is applied to both */
-    if (*c->dflt) sqlite3_str_appendf(v, ",coalesce(?%d,%s)", (int)i + 3, c->dflt);
+    if (*c->dflt && !(c->flags & PCOL_SEALED)) sqlite3_str_appendf(v, ",coalesce(?%d,%s)", (int)i + 3, c->dflt);
     else sqlite3_str_appendf(v, ",?%d", (int)i + 3);
   }
   char *values = sqlite3_str_finish(v);
@@ -67,9 +73,10 @@ static int next_rowid(struct ptab *t, int64_t *rowid) {
     : sqlite3_mprintf("SELECT coalesce(max(\"%w\"),0) FROM %s", t->key, t->shadow);   /* -1 is followed by 0 */
   int rc = ptab_prepare(t, &t->next, sql);
   if (rc != SQLITE_OK) return rc;
-  if (sqlite3_step(t->next) != SQLITE_ROW) return ptab_shadow_error(t);
-  int64_t max = sqlite3_column_int64(t->next, 0);
+  if (sqlite3_step(t->next) != SQLITE_ROW) rc = ptab_shadow_error(t);
+  int64_t max = rc == SQLITE_OK ? sqlite3_column_int64(t->next, 0) : 0;
   sqlite3_reset(t->next);
+  if (rc != SQLITE_OK) return rc;
   if (max == INT64_MAX) rc = t->d.autoincrement ? SQLITE_FULL : random_rowid(t, rowid);
   if (rc == SQLITE_FULL) return ptab_fail(t, rc, "database or disk is full");
   if (max == INT64_MAX) return rc;
@@ -116,28 +123,52 @@ static int generated_error(struct ptab *t, const char *verb, const struct pcol *
 
 static int filled(const struct pcol *c) { return (c->flags & (PCOL_NOTNULL | PCOL_ROWID | PCOL_GENERATED)) == PCOL_NOTNULL; }
 
+/* What the keyed index of a column gets for a value. */
+static int keyed_put(struct ptab *t, uint32_t i, const struct value *x) {
+  if (!(t->d.c[i].flags & PCOL_INDEXED)) return SQLITE_OK;
+  t->keyed[i].null = x->type == VALUE_NULL;
+  return t->keyed[i].null ? SQLITE_OK : ptab_error(t, protect_index(&t->d, t->u->keys.live, &t->u->ix[i].live, i, x, t->keyed[i].v));
+}
+
+/* The columns of the shadow but key and box, those of the mask where there is one. Copied: a trigger may write another row meanwhile. */
+static void bind_columns(struct ptab *t, sqlite3_stmt *st, sqlite3_value **argv, const uint8_t *mask) {
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    uint8_t flags = t->d.c[i].flags;
+    if ((mask && !mask[i]) || flags & (PCOL_ROWID | PCOL_GENERATED)) continue;
+    if (!(flags & PCOL_SEALED)) sqlite3_bind_value(st, (int)i + 3, argv[2 + i]);
+    else if (flags & PCOL_INDEXED) sqlite3_bind_blob(st, (int)i + 3, t->keyed[i].null ? NULL : t->keyed[i].v, SUITE_PRF, SQLITE_TRANSIENT);
+  }
+}
+
+static void keep_none(struct ptab *t) {
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    if (t->keep[i] == NULL) continue;
+    sqlite3_finalize(t->keep[i]);
+    t->keep[i] = NULL;
+  }
+}
+
 /* The sealed values of an INSERT: defaults, affinity. *missing: the first column that is NULL and may not be. */
 static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
-  struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
-  sqlite3_stmt **keep = calloc((size_t)t->sealed + 1, sizeof *keep);
-  int rc = x && keep ? SQLITE_OK : SQLITE_NOMEM, n = 0;
+  struct value *x = t->x;
+  int rc = SQLITE_OK, n = 0;
   for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
     sqlite3_value *v = argv[2 + i];
     int null = sqlite3_value_type(v) == SQLITE_NULL, sealed = (c->flags & PCOL_SEALED) != 0;
-    if (null && *c->dflt && sealed) rc = default_value(t, c, &keep[n], &v);
+    if (null && *c->dflt && sealed) rc = default_value(t, c, &t->keep[i], &v);
     if (rc == SQLITE_OK && sealed) {
       x[n] = affinity_stored(v, c);
       null = x[n].type == VALUE_NULL;
-      rc = strict_error(t, c, &x[n++]);
+      rc = strict_error(t, c, &x[n]);
+      if (rc == SQLITE_OK) rc = keyed_put(t, i, &x[n]);
+      n++;
     }
     if (rc == SQLITE_OK && !null && c->flags & PCOL_GENERATED) rc = generated_error(t, "INSERT", c);
     if (*missing == NULL && null && (sealed || !*c->dflt) && filled(c)) *missing = c;
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
-  for (int i = 0; keep && i < t->sealed; i++) sqlite3_finalize(keep[i]);
-  free(keep);
-  free(x);
+  keep_none(t);
   return rc;
 }
 
@@ -149,34 +180,74 @@ static int notnull_error(struct ptab *t, const struct pcol *c) {
 
 /* Runs the shadow's statement. A row with a missing value goes without its box, which the shadow refuses where a plain table
  * would refuse the value: after the triggers that come first. */
-static int write_row(struct ptab *t, sqlite3_stmt *st, const struct buf *box, const struct pcol *missing) {
-  if (missing) sqlite3_bind_null(st, 2);
-  else if (box->n) sqlite3_bind_blob64(st, 2, box->p, box->n, SQLITE_STATIC);
-  int rc = ptab_run(t, st);
+static int write_row(struct ptab *t, sqlite3_stmt **st, const struct pcol *missing) {
+  struct buf box = t->box;                            /* a trigger may write another row meanwhile, which then has a box of its own */
+  int rc = SQLITE_OK;
+  t->box = (struct buf){ 0 };
+  if (missing) sqlite3_bind_null(*st, 2);
+  else if (box.n && sqlite3_bind_blob64(*st, 2, box.p, box.n, SQLITE_STATIC) != SQLITE_OK) rc = ptab_fail(t, SQLITE_TOOBIG, "string or blob too big");
+  if (rc == SQLITE_OK) rc = ptab_run(t, st);
+  if (t->box.p) buf_free(&box);
+  else t->box = box;
   return missing && rc == SQLITE_CONSTRAINT_NOTNULL ? notnull_error(t, missing) : rc;
 }
 
+/* Seals a row for who its patient's column names. */
+static int seal_row(struct ptab *t, struct session *s, const struct value *who, int64_t id, int leaf, const struct buf *row, struct buf *box) {
+  return ptab_error(t, compartment_row_seal(s, &t->d, t->u->state == 1 ? &t->u->keys : NULL, t->rowkeys, who, id, leaf, row, box));
+}
+
+/* The new row's patient, after the column's default, and whether it is written masked. */
+static int insert_seal(struct ptab *t, struct session *s, sqlite3_value **argv, int64_t id, const struct buf *row, struct buf *box) {
+  struct value who = { 0 };
+  sqlite3_stmt *keep = NULL;
+  int masked = 0, rc = SQLITE_OK;
+  if (t->who >= 0) {
+    const struct pcol *c = &t->d.c[t->who];
+    sqlite3_value *v = argv[2 + t->who];
+    if (sqlite3_value_type(v) == SQLITE_NULL && *c->dflt) rc = default_value(t, c, &keep, &v);
+    if (rc == SQLITE_OK) rc = ptab_error(t, take_flag(argv[2 + t->d.columns], &masked));
+    if (rc == SQLITE_OK && c->flags & PCOL_ROWID) who = (struct value){ .type = VALUE_INT, .u.i = id };
+    else if (rc == SQLITE_OK) who = affinity_stored(v, c);
+  }
+  if (rc == SQLITE_OK) rc = seal_row(t, s, &who, id, masked ? 2 : 0, row, box);
+  sqlite3_finalize(keep);
+  return rc;
+}
+
 static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv, sqlite3_int64 *rowid) {
-  struct buf row = { 0 }, box = { 0 };
   int replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE;
   int64_t id = 0;
   const struct pcol *missing = NULL;
   int rc = insert_rowid(t, argv, &id);
-  if (rc == SQLITE_OK) rc = insert_row(t, argv, &row, &missing);
-  if (rc == SQLITE_OK) rc = ptab_error(t, protect_seal(s, &t->d, &t->u->keys, id, &row, &box));
+  if (rc == SQLITE_OK) rc = insert_row(t, argv, &t->row, &missing);
+  if (rc == SQLITE_OK) rc = insert_seal(t, s, argv, id, &t->row, &t->box);
+  buf_reset(&t->row);
   replace = replace && !missing;                      /* which would put the box's own default */
   sqlite3_stmt **st = replace ? &t->replace : &t->insert;
   if (rc == SQLITE_OK) rc = ptab_prepare(t, st, *st ? NULL : insert_sql(t, replace));
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(*st, 1, id);
-    for (uint32_t i = 0; i < t->d.columns; i++)
-      if (!(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED))) sqlite3_bind_value(*st, (int)i + 3, argv[2 + i]);
-    rc = write_row(t, *st, &box, missing);
+    struct level l;
+    bind_columns(t, *st, argv, NULL);
+    rc = trigger_enter(t, TRIGGER_INSERT, NULL, &l);
+    if (rc == SQLITE_OK) rc = write_row(t, st, missing);
+    trigger_leave(t, &l);
   }
   *rowid = id;
-  buf_free(&row);
-  buf_free(&box);
   return rc;
+}
+
+/* The patient's column of the row looked up, kept for the new box. */
+static int old_who(struct ptab *t) {
+  t->was = (struct value){ 0 };
+  if (t->who < 0) return SQLITE_OK;
+  t->was = affinity_stored(sqlite3_column_value(t->old, 1), &t->d.c[t->who]);
+  if (t->was.type != VALUE_TEXT && t->was.type != VALUE_BLOB) return SQLITE_OK;
+  buf_reset(&t->was_text);
+  buf_put(&t->was_text, t->was.u.p, t->was.n);
+  t->was.u.p = t->was_text.p;
+  return t->was_text.bad ? SQLITE_NOMEM : SQLITE_OK;
 }
 
 /* The values of a row as it is now; they borrow from t->scratch. SQLITE_DONE: an earlier row of the same UPDATE replaced it. */
@@ -186,7 +257,10 @@ static int old_values(struct ptab *t, struct session *s, int64_t rowid, struct v
   sqlite3_bind_int64(t->old, 1, rowid);
   rc = sqlite3_step(t->old);
   if (rc != SQLITE_ROW && rc != SQLITE_DONE) rc = ptab_shadow_error(t);
-  if (rc == SQLITE_ROW) rc = ptab_error(t, row_values(t, s, rowid, sqlite3_column_blob(t->old, 0), (size_t)sqlite3_column_bytes(t->old, 0), &t->scratch, v));
+  if (rc == SQLITE_ROW) rc = old_who(t);
+  if (rc == SQLITE_OK)
+    rc = ptab_error(t, row_values(t, s, rowid, &t->was, sqlite3_column_blob(t->old, 0), (size_t)sqlite3_column_bytes(t->old, 0), &t->scratch, v,
+                                  &t->lies));
   sqlite3_reset(t->old);
   return rc;
 }
@@ -197,25 +271,30 @@ static int replaced_null(struct ptab *t, const struct pcol *c, sqlite3_stmt **ke
   return sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE ? default_value(t, c, keep, v) : SQLITE_OK;
 }
 
-/* The new box of an UPDATE: unchanged sealed values come from the old one. */
-static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
-  struct value *x = calloc((size_t)t->sealed + 1, sizeof *x);
-  sqlite3_stmt **keep = calloc(t->d.columns, sizeof *keep);
-  int rc = x && keep ? old_values(t, s, from, x) : SQLITE_NOMEM;
+/* The new box of an UPDATE: unchanged sealed values come from the old one. While the key turns, the row's keyed values are put anew with
+ * its box: moved to a rowid that has turned, it is not met again. */
+static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, uint8_t *mask, struct buf *row, const struct pcol **missing) {
+  struct value *x = t->x;
+  int rc = old_values(t, s, from, x);
   for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
     sqlite3_value *v = argv[2 + i];
     if (sqlite3_value_nochange(v)) continue;
-    rc = replaced_null(t, c, &keep[i], &v);
+    rc = replaced_null(t, c, &t->keep[i], &v);
     if (rc == SQLITE_OK && *missing == NULL && sqlite3_value_type(v) == SQLITE_NULL && filled(c)) *missing = c;
     if (rc != SQLITE_OK || !(c->flags & PCOL_SEALED)) continue;
     x[t->place[i]] = affinity_stored(v, c);
     rc = strict_error(t, c, &x[t->place[i]]);
+    if (rc == SQLITE_OK) rc = keyed_put(t, i, &x[t->place[i]]);
+  }
+  for (uint32_t i = 0; rc == SQLITE_OK && !suite_is_zero(t->d.old_kid, 16) && i < t->d.columns; i++) {
+    if (mask[i] || !(t->d.c[i].flags & PCOL_INDEXED)) continue;
+    rc = keyed_put(t, i, &x[t->place[i]]);
+    mask[i] = 1;
   }
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
-  for (uint32_t i = 0; keep && i < t->d.columns; i++) sqlite3_finalize(keep[i]);
-  free(keep);
-  free(x);
+  keep_none(t);
+  buf_reset(&t->scratch);
   return rc;
 }
 
@@ -223,23 +302,24 @@ enum { CHANGE_SEAL = 1, CHANGE_REPLACE = 2, CHANGE_ROWID = 4 };
 
 /* UPDATE sets only the columns that change, so that UPDATE OF triggers and foreign keys see what a plain table shows them. */
 static int update_prepare(struct ptab *t, const uint8_t *mask) {
-  if (t->update && memcmp(mask, t->update_mask, t->d.columns + 1) == 0) {
-    sqlite3_reset(t->update);
-    return SQLITE_OK;
-  }
+  if (t->update && memcmp(mask, t->update_mask, t->d.columns + 1) == 0) return SQLITE_OK;
   sqlite3_finalize(t->update);
   t->update = NULL;
   sqlite3_str *s = sqlite3_str_new(NULL);
   int n = 0;
   sqlite3_str_appendf(s, "UPDATE%s %s SET ", mask[t->d.columns] & CHANGE_REPLACE ? " OR REPLACE" : "", t->shadow);
-  for (uint32_t i = 0; i < t->d.columns; i++)
-    if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->d.c[i].name, (int)i + 3);
+  for (uint32_t i = 0; i < t->d.columns; i++) {
+    const struct pcol *c = &t->d.c[i];
+    if (!mask[i] || c->flags & PCOL_ROWID || (c->flags & (PCOL_SEALED | PCOL_INDEXED)) == PCOL_SEALED) continue;
+    sqlite3_str_appendf(s, "%s\"%s%w\"=?%d", n++ ? "," : "", c->flags & PCOL_INDEXED ? PROTECT_INDEX : "", c->name, (int)i + 3);
+  }
   if (mask[t->d.columns] & CHANGE_SEAL) sqlite3_str_appendf(s, "%s\"" PROTECT_BOX "\"=?2", n++ ? "," : "");
   if (mask[t->d.columns] & CHANGE_ROWID) sqlite3_str_appendf(s, "%s\"%w\"=?%d", n++ ? "," : "", t->key, (int)t->d.columns + 3);
   if (n == 0) sqlite3_str_appendf(s, "\"%w\"=\"%w\"", t->key, t->key);
   sqlite3_str_appendf(s, " WHERE \"%w\"=?1", t->key);
-  memcpy(t->update_mask, mask, t->d.columns + 1);
-  return ptab_prepare(t, &t->update, sqlite3_str_finish(s));
+  int rc = ptab_prepare(t, &t->update, sqlite3_str_finish(s));
+  if (rc == SQLITE_OK) memcpy(t->update_mask, mask, t->d.columns + 1);
+  return rc;
 }
 
 /* UPDATE … FROM gives every column as if it were set: those that stay as they are leave the mask. */
@@ -283,7 +363,7 @@ static int change_mask(struct ptab *t, sqlite3_value **argv, uint8_t *mask, int6
   *to = id.u.i;
   for (uint32_t i = 0; i < t->d.columns; i++) {
     if (!mask[i]) continue;
-    if (t->d.c[i].flags & PCOL_SEALED) *does |= CHANGE_SEAL;
+    if (t->d.c[i].flags & (PCOL_SEALED | PCOL_PATIENT)) *does |= CHANGE_SEAL;
     if (t->d.c[i].flags & PCOL_GENERATED) return generated_error(t, "UPDATE", &t->d.c[i]);
     if (!(t->d.c[i].flags & PCOL_ROWID)) continue;
     struct value v = affinity_stored(argv[2 + i], &INTEGER_COLUMN);
@@ -291,38 +371,71 @@ static int change_mask(struct ptab *t, sqlite3_value **argv, uint8_t *mask, int6
     *to = v.u.i;
     *does |= CHANGE_ROWID;
   }
+  if (t->rowkeys && !sqlite3_value_nochange(argv[2 + t->d.columns]) && sqlite3_value_type(argv[2 + t->d.columns]) != SQLITE_NULL) *does |= CHANGE_SEAL;
   if (*to != sqlite3_value_int64(argv[0])) *does |= CHANGE_ROWID | CHANGE_SEAL;   /* a box is bound to its rowid */
   return SQLITE_OK;
 }
 
-static int write_change(struct ptab *t, struct session *s, int keyed, sqlite3_value **argv) {
-  struct buf row = { 0 }, box = { 0 };
+/* Masks or unmasks the row at hand: by the patient or the treating doctor, who hold both keys of the class, with a line in the log. */
+static int mask_row(struct ptab *t, struct session *s, int masked) {
+  struct patient *p;
+  char what[PROTECT_NAME + 8];
+  s->pending.whole = sqlite3_total_changes64(t->c->db);
+  int e = t->lies.patient ? holder_begin(s, t->lies.patient, &p) : DMP_E_NO_PATIENT;
+  if (e == DMP_OK && (!patient_key(p, t->d.class_id, WHICH_P) || !patient_key(p, t->d.class_id, WHICH_M))) e = DMP_E_NOT_ALLOWED;
+  sqlite3_snprintf(sizeof what, what, "table %s", t->d.table);
+  if (e == DMP_OK) e = access_pend(s, p, masked ? LOG_MASK : LOG_UNMASK, p->id, 0, what);
+  if (e != DMP_OK && sqlite3_total_changes64(t->c->db) != s->pending.whole) s->pending.halfway = 1;
+  if (e == DMP_OK) t->lies.leaf ^= 2;
+  return ptab_error(t, e);
+}
+
+/* Where the changed row lies, and its new box. */
+static int change_seal(struct ptab *t, struct session *s, sqlite3_value **argv, const uint8_t *mask, int64_t to, const struct buf *row, struct buf *box) {
+  struct value who = t->was;
+  int masked, rc = SQLITE_OK;
+  if (t->who >= 0 && t->d.c[t->who].flags & PCOL_ROWID) who = (struct value){ .type = VALUE_INT, .u.i = to };
+  else if (t->who >= 0 && mask[t->who]) who = affinity_stored(argv[2 + t->who], &t->d.c[t->who]);
+  if (t->rowkeys && !sqlite3_value_nochange(argv[2 + t->d.columns])) {
+    rc = ptab_error(t, take_flag(argv[2 + t->d.columns], &masked));
+    if (rc == SQLITE_OK && t->lies.patient && masked != (t->lies.leaf >= 2)) rc = mask_row(t, s, masked);
+  }
+  return rc == SQLITE_OK ? seal_row(t, s, &who, to, t->lies.leaf, row, box) : rc;
+}
+
+static int write_change(struct ptab *t, struct session *s, int may, sqlite3_value **argv) {
   const struct pcol *missing = NULL;
   uint8_t mask[PROTECT_COLUMNS + 1] = { 0 }, *does = &mask[t->d.columns];
   int64_t from = sqlite3_value_int64(argv[0]), to = from;
   int rc = change_mask(t, argv, mask, &to);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL && !keyed) rc = ptab_keyless(t);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, &row, &missing);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = ptab_error(t, protect_seal(s, &t->d, &t->u->keys, to, &row, &box));
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL && !may) rc = ptab_keyless(t);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, mask, &t->row, &missing);
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = change_seal(t, s, argv, mask, to, &t->row, &t->box);
+  else buf_reset(&t->box);
+  buf_reset(&t->row);
   if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !missing) *does |= CHANGE_REPLACE;
   if (rc == SQLITE_OK) rc = update_prepare(t, mask);
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(t->update, 1, from);
     if (*does & CHANGE_ROWID) sqlite3_bind_int64(t->update, (int)t->d.columns + 3, to);
-    for (uint32_t i = 0; i < t->d.columns; i++)
-      if (mask[i] && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID))) sqlite3_bind_value(t->update, (int)i + 3, argv[2 + i]);
-    rc = write_row(t, t->update, &box, missing);
+    struct level l;
+    bind_columns(t, t->update, argv, mask);
+    rc = trigger_enter(t, TRIGGER_UPDATE, mask, &l);
+    if (rc == SQLITE_OK) rc = write_row(t, &t->update, missing);
+    trigger_leave(t, &l);
   }
-  buf_free(&row);
-  buf_free(&box);
   return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static int write_erase(struct ptab *t, int64_t rowid) {
   int rc = ptab_prepare(t, &t->erase, t->erase ? NULL : sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
   if (rc != SQLITE_OK) return rc;
+  struct level l;
   sqlite3_bind_int64(t->erase, 1, rowid);
-  return ptab_run(t, t->erase);
+  rc = trigger_enter(t, TRIGGER_DELETE, NULL, &l);
+  if (rc == SQLITE_OK) rc = ptab_run(t, &t->erase);
+  trigger_leave(t, &l);
+  return rc;
 }
 
 /* A foreign key, a trigger's RAISE, a STRICT type ends the statement whatever its OR says: SQLite honours OR for codes of
@@ -335,7 +448,7 @@ static int whatever_or(struct ptab *t, int rc) {
 /* The checks of ptab_key, once a transaction: nobody else changes the file while this connection writes. */
 static int write_session(struct ptab *t, struct session **s, int *held) {
   *s = t->r->session;
-  *held = t->begun && t->checked && !t->c->unsettled && *s && (*s)->pid == getpid() && t->u->state == 1 && memcmp(t->u->login, (*s)->login_id, 16) == 0;
+  *held = t->begun && t->checked && ptab_key_kept(t, *s);
   if (*held) return DMP_OK;
   int e = ptab_key(t, s, held);
   t->checked = e == DMP_OK;
@@ -349,10 +462,11 @@ int write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int
   sqlite3_int64 last = sqlite3_last_insert_rowid(t->c->db);
   int e = write_session(t, &s, &keyed);
   if (e != DMP_OK) return ptab_error(t, e);
-  if (t->d.without_key == PROTECT_HIDE && !keyed) return ptab_keyless(t);
+  int may = ptab_may(t, keyed);
+  if (t->d.without_key == PROTECT_HIDE && !may) return ptab_keyless(t);
   if (argc == 1) rc = write_erase(t, sqlite3_value_int64(argv[0]));
-  else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) rc = write_change(t, s, keyed, argv);
-  else rc = keyed ? write_insert(t, s, argv, rowid) : ptab_keyless(t);
+  else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) rc = write_change(t, s, may, argv);
+  else rc = may ? write_insert(t, s, argv, rowid) : ptab_keyless(t);
   sqlite3_set_last_insert_rowid(t->c->db, last);
   if (t->without_rowid) *rowid = last;                /* SQLite makes it last_insert_rowid(), which such a table leaves alone */
   return whatever_or(t, rc);

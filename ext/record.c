@@ -93,7 +93,8 @@ int record_sql_fault(struct record *r) {
 }
 
 int record_fault(struct record *r, int e, const char *table, int64_t row) {
-  r->fault.table = table;
+  sqlite3_snprintf(sizeof r->faulty, r->faulty, "%s", table);   /* a practice's table: its name does not outlive the call that met it */
+  r->fault.table = r->faulty;
   r->fault.row = row;
   return e;
 }

@@ -78,6 +78,7 @@ struct record {
   int anchor_fd;                          /* owned; -1 */
   struct session *session;                /* owned through session.h; NULL: nobody is logged in */
   struct fault fault;
+  char faulty[128];                       /* what fault.table points to */
   char detail[192];                       /* what of the schema stands in the way; told with the next error, once */
   unsigned data_version;                  /* of the file when caches were last known good */
   int64_t schema_version;                 /* of the schema that was last checked */
@@ -88,7 +89,7 @@ struct record {
   struct connection *connection;          /* borrowed: whose record this is */
   int converting;                         /* a protected table's entry is dropped, its shadow kept */
   int64_t watched_check;                  /* the check of the schema after which the protected tables were checked */
-  int users;                              /* virtual tables connected: without any, no statement may stay prepared */
+  int users;                              /* virtual tables connected, functions running: without any, no statement may stay prepared */
   sqlite3_stmt *st[STMT_COUNT];
 };
 

@@ -38,9 +38,27 @@ static int rows_ahead(struct conversion *c, int64_t from, int64_t *to, int64_t *
 }
 
 static int rows_turn(struct conversion *c, int64_t from, int64_t to) {
-  const char *key = protect_rowid(&c->d);
-  return conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_turn(\"%w\",\"" PROTECT_BOX
-                                           "\") WHERE \"%w\" BETWEEN %lld AND %lld", c->r->quoted, c->d.table, key, key, (long long)from, (long long)to));
+  const char *key = protect_rowid(&c->d), *column = protect_patient(&c->d);
+  char *sets = steps_index_sets(c, 1);
+  char *own = column ? sqlite3_mprintf(" AND \"%w\" IS NULL", column) : sqlite3_mprintf("");   /* other rows lie under their patients' keys */
+  int e = !sets || !own ? DMP_E_NOMEM : conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_turn(\"%w\",\"" PROTECT_BOX
+                                                                          "\")%s WHERE \"%w\" BETWEEN %lld AND %lld%s", c->r->quoted, c->d.table, key, sets, key,
+                                                                          (long long)from, (long long)to, own));
+  sqlite3_free(own);
+  sqlite3_free(sets);
+  return e;
+}
+
+/* A keyed index that is UNIQUE keeps a value from coming twice only while all of them stand under one key: such a table turns whole. */
+static int whole_for_unique(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT 1 FROM pragma_index_list('%q" PROTECT_SUFFIX "',%Q) l, pragma_index_info(l.name,%Q) x WHERE l.\"unique\" AND "
+                              "substr(x.name,1,%d)='" PROTECT_INDEX "'", c->d.table, c->r->schema, c->r->schema, (int)strlen(PROTECT_INDEX));
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  if (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW) c->batch = 0;
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
 }
 
 /* The keys that seal, and the description that says so. A rotation that is under way goes on in batches; done at once it takes
@@ -64,6 +82,7 @@ int steps_rotate(struct conversion *c) {
   int fresh = 0;
   int64_t from = INT64_MIN, to = 0, n = 0;
   int e = readers_left(c, &list, &readers);
+  if (e == DMP_OK) e = whole_for_unique(c);
   if (e == DMP_OK) e = turn_keys(c, &next, &fresh);
   if (e == DMP_OK && !fresh) from = c->d.turned == INT64_MAX ? INT64_MAX : c->d.turned + 1;
   if (e == DMP_OK) e = rows_ahead(c, from, &to, &n);

@@ -21,16 +21,19 @@ static double real_of(uint64_t u) {
 
 static void put_value(struct buf *b, const struct value *v) {
   /* SQL has no NaN: SQLite itself turns one into NULL. */
-  uint8_t type = v->type == VALUE_REAL && isnan(v->u.r) ? VALUE_NULL : v->type;
-  buf_u8(b, type);
+  uint8_t type = v->type == VALUE_REAL && isnan(v->u.r) ? VALUE_NULL : v->type, head[1 + 8] = { type };
   switch (type) {
-    case VALUE_NULL: break;
-    case VALUE_INT:  buf_u64(b, (uint64_t)v->u.i); break;
-    case VALUE_REAL: buf_u64(b, real_bits(v->u.r)); break;
+    case VALUE_NULL: buf_put(b, head, 1); break;
+    case VALUE_INT:
+    case VALUE_REAL:
+      le_put64(head + 1, type == VALUE_INT ? (uint64_t)v->u.i : real_bits(v->u.r));
+      buf_put(b, head, 1 + 8);
+      break;
     case VALUE_TEXT:
     case VALUE_BLOB:
-      buf_u32(b, v->n);
-      if (v->n > 0) buf_put(b, v->u.p, v->n);
+      le_put32(head + 1, v->n);
+      buf_put(b, head, 1 + 4);
+      buf_put(b, v->u.p, v->n);
       break;
     default: b->bad = 1;
   }

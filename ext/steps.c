@@ -3,8 +3,11 @@
 #include "protect_ddl.h"
 #include "protected.h"
 #include "watch.h"
+#include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
+
+#define PATIENT_INDEX "_dmpp_%llx"                    /* by the description's id: its name stays when the table is renamed */
 
 static char *sealed_list(const struct conversion *c) {
   sqlite3_str *s = sqlite3_str_new(NULL);
@@ -113,15 +116,37 @@ static const char *rowid_alias(const struct protect *d) {
   return NULL;
 }
 
+/* A table made anew has a sequence of its own: the old one's goes with it. */
+static int sequence_get(struct conversion *c, const char *table) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT seq FROM %s.sqlite_sequence WHERE name=%Q", c->r->quoted, table);
+  c->seq = -1;
+  int e = c->d.autoincrement ? (sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r)) : DMP_OK;
+  if (st && sqlite3_step(st) == SQLITE_ROW) c->seq = sqlite3_column_int64(st, 0);
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+static int sequence_put(struct conversion *c, const char *table) {
+  if (!c->d.autoincrement) return DMP_OK;
+  int e = conversion_run(c, sqlite3_mprintf("DELETE FROM %s.sqlite_sequence WHERE name=%Q", c->r->quoted, table));
+  if (e != DMP_OK || c->seq < 0) return e;
+  return conversion_run(c, sqlite3_mprintf("INSERT INTO %s.sqlite_sequence(name,seq) VALUES(%Q,%lld)", c->r->quoted, table, (long long)c->seq));
+}
+
+/* The shadow is made again: with a primary key of its own where c->rebuild says so, without what its sealed columns may not keep. */
 static int rebuild_shadow(struct conversion *c) {
-  char shadow[PROTECT_NAME], fresh[PROTECT_NAME], first[16];
-  char *now = shadow_sql(c), *body = now ? ddl_shadow_body(now, PROTECT_ID) : NULL;
-  const char *alias = rowid_alias(&c->d);
+  char shadow[PROTECT_NAME], fresh[PROTECT_NAME];
+  const char **sealed = conversion_sealed(c), *alias = rowid_alias(&c->d);
+  char *now = shadow_sql(c), *body = now && sealed ? ddl_shadow_body(now, c->rebuild ? PROTECT_ID : NULL, sealed) : NULL;
   sqlite3_snprintf(sizeof shadow, shadow, "%s" PROTECT_SUFFIX, c->d.table);
   sqlite3_snprintf(sizeof fresh, fresh, "%s" PROTECT_SUFFIX "2", c->d.table);
-  sqlite3_snprintf(sizeof first, first, "%s", alias ? alias : "NULL");
-  char *names = stored_list(c, "\"" PROTECT_ID "\""), *values = stored_list(c, first);
-  int e = body && names && values ? replace_table(c, shadow, fresh, body, names, values) : DMP_E_NOMEM;
+  char *names = stored_list(c, c->rebuild ? "\"" PROTECT_ID "\"" : ""), *values = stored_list(c, !c->rebuild ? "" : alias ? alias : "NULL");
+  int e = body && names && values ? sequence_get(c, shadow) : DMP_E_NOMEM;
+  if (e == DMP_OK) e = replace_table(c, shadow, fresh, body, names, values);
+  if (e == DMP_OK) e = sequence_put(c, shadow);
+  free(sealed);
   sqlite3_free(now);
   sqlite3_free(body);
   sqlite3_free(names);
@@ -156,61 +181,128 @@ static int give_first(struct conversion *c) {
   return e;
 }
 
+static char *who_sql(const struct conversion *c) {
+  const char *column = protect_patient(&c->d);
+  return column ? sqlite3_mprintf("\"%w\"", column) : sqlite3_mprintf("NULL");
+}
+
+/* A key that turns asks for all rows of one patient. */
+static int patient_index(struct conversion *c, int make) {
+  const char *column = protect_patient(&c->d);
+  if (column == NULL) return DMP_OK;
+  if (!make) return conversion_run(c, sqlite3_mprintf("DROP INDEX IF EXISTS %s.\"" PATIENT_INDEX "\"", c->r->quoted, (long long)c->d.id));
+  return conversion_run(c, sqlite3_mprintf("CREATE INDEX %s.\"" PATIENT_INDEX "\" ON \"%w" PROTECT_SUFFIX "\"(\"%w\")", c->r->quoted, (long long)c->d.id,
+                                           c->d.table, column));
+}
+
+/* ---- keyed indexes ---- */
+
+/* Their names follow no rename of the table: they hold its id. */
+static char *index_name(const struct conversion *c, uint32_t i) { return sqlite3_mprintf(PROTECT_INDEX "%llx_%s", (long long)c->d.id, c->d.c[i].name); }
+
+static int index_columns(struct conversion *c) {
+  int e = DMP_OK;
+  for (uint32_t i = 0; e == DMP_OK && i < c->d.columns; i++)
+    if (c->d.c[i].flags & PCOL_INDEXED)
+      e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" ADD COLUMN \"" PROTECT_INDEX "%w\" BLOB", c->r->quoted, c->d.table, c->d.c[i].name));
+  return e;
+}
+
+/* ,"_dmpx_name"=dmp_row_index(…) for each: of the column itself, or of what its row's box held under the key before. */
+char *steps_index_sets(const struct conversion *c, int from_box) {
+  sqlite3_str *s = sqlite3_str_new(NULL);
+  for (uint32_t i = 0, k = 0; i < c->d.columns; i++) {
+    const struct pcol *p = &c->d.c[i];
+    if (p->flags & PCOL_INDEXED) {
+      sqlite3_str_appendf(s, ",\"" PROTECT_INDEX "%w\"=dmp_row_index(%d,", p->name, (int)i);
+      if (from_box) sqlite3_str_appendf(s, "\"%w\",\"" PROTECT_BOX "\",%d)", protect_rowid(&c->d), (int)k);
+      else sqlite3_str_appendf(s, "\"%w\")", p->name);
+    }
+    k += (p->flags & PCOL_SEALED) != 0;
+  }
+  char *sets = sqlite3_str_finish(s);
+  return sets ? sets : sqlite3_mprintf("");
+}
+
+static int indexes_make(struct conversion *c) {
+  int e = DMP_OK;
+  for (uint32_t i = 0; e == DMP_OK && i < c->d.columns; i++) {
+    if (!(c->d.c[i].flags & PCOL_INDEXED)) continue;
+    char *name = index_name(c, i);
+    e = name ? conversion_run(c, sqlite3_mprintf("CREATE%s INDEX %s.\"%w\" ON \"%w" PROTECT_SUFFIX "\"(\"" PROTECT_INDEX "%w\")", c->unique[i] ? " UNIQUE" : "",
+                                                 c->r->quoted, name, c->d.table, c->d.c[i].name)) : DMP_E_NOMEM;
+    sqlite3_free(name);
+  }
+  return e;
+}
+
+static int indexes_drop(struct conversion *c) {
+  int e = DMP_OK;
+  for (uint32_t i = 0; e == DMP_OK && i < c->d.columns; i++) {
+    if (!(c->d.c[i].flags & PCOL_INDEXED)) continue;
+    char *name = index_name(c, i);
+    e = name ? conversion_run(c, sqlite3_mprintf("DROP INDEX %s.\"%w\"", c->r->quoted, name)) : DMP_E_NOMEM;
+    sqlite3_free(name);
+  }
+  return e;
+}
+
+/* Those that gave way to keyed ones come back: ;U"name"(…) behind the table's text. */
+static int indexes_restore(struct conversion *c) {
+  int e = DMP_OK;
+  for (const char *p = ddl_more(c->d.ddl); e == DMP_OK && p; p = ddl_more(p)) {
+    const char *body = ddl_body(p), *more = ddl_more(p);
+    if (body == NULL) return DMP_E_PROTECT_BAD;
+    e = conversion_run(c, sqlite3_mprintf("CREATE%s INDEX %s.%.*s ON \"%w\"%.*s", *p == 'U' ? " UNIQUE" : "", c->r->quoted, (int)(body - p - 1), p + 1, c->d.table,
+                                          (int)(more ? more - body - 1 : (ptrdiff_t)strlen(body)), body));
+  }
+  return e;
+}
+
 int steps_protect(struct conversion *c) {
   const char *q = c->r->quoted, *t = c->d.table;
-  char *list = sealed_list(c), *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t);
-  int e = list && shadow ? DMP_OK : DMP_E_NOMEM;
+  char *list = sealed_list(c), *sets = steps_index_sets(c, 0), *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t), *who = who_sql(c);
+  int e = list && sets && shadow && who ? DMP_OK : DMP_E_NOMEM;
   c->d.scrub_due = 1;
   if (e == DMP_OK) e = protect_new_key(&c->d, &c->keys[1]);
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w\" RENAME TO \"%w" PROTECT_SUFFIX "\"", q, t, t));
   if (e == DMP_OK) e = protect_put(c->s, &c->d);
   if (e == DMP_OK) e = give_first(c);
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("CREATE VIRTUAL TABLE %s.\"%w\" USING " PROTECTED_MODULE, q, t));
-  if (e == DMP_OK && c->rebuild) e = rebuild_shadow(c);
+  if (e == DMP_OK && c->drop) e = conversion_run(c, sqlite3_mprintf("%s", c->drop));
+  if (e == DMP_OK && (c->rebuild || c->strip)) e = rebuild_shadow(c);
   if (e == DMP_OK) e = steps_statistics(c, t, shadow);  /* after the table that had them under its name is gone */
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" ADD COLUMN \"" PROTECT_BOX "\" BLOB NOT NULL DEFAULT x''", q, t));
-  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_seal(\"%w\"%s)", q, t, protect_rowid(&c->d), list));
+  if (e == DMP_OK) e = index_columns(c);
+  if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=dmp_row_seal(\"%w\",%s%s)%s", q, t, protect_rowid(&c->d),
+                                                         who, list, sets));
+  if (e == DMP_OK) e = patient_index(c, 1);
   if (e == DMP_OK) e = drop_columns(c);
+  if (e == DMP_OK) e = indexes_make(c);
   if (e == DMP_OK) e = check_triggers(c);
   if (e == DMP_OK) e = watch_hash(c->r, t, c->d.watched);
   if (e == DMP_OK) e = protect_put(c->s, &c->d);
   sqlite3_free(shadow);
+  sqlite3_free(sets);
   sqlite3_free(list);
+  sqlite3_free(who);
   return e;
-}
-
-/* A table made anew has a sequence of its own: the old one's goes with it. */
-static int sequence_get(struct conversion *c) {
-  sqlite3_stmt *st = NULL;
-  char *sql = sqlite3_mprintf("SELECT seq FROM %s.sqlite_sequence WHERE name=%Q", c->r->quoted, c->d.table);
-  c->seq = -1;
-  int e = c->d.autoincrement ? (sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r)) : DMP_OK;
-  if (st && sqlite3_step(st) == SQLITE_ROW) c->seq = sqlite3_column_int64(st, 0);
-  sqlite3_finalize(st);
-  sqlite3_free(sql);
-  return e;
-}
-
-static int sequence_put(struct conversion *c) {
-  if (!c->d.autoincrement) return DMP_OK;
-  int e = conversion_run(c, sqlite3_mprintf("DELETE FROM %s.sqlite_sequence WHERE name=%Q", c->r->quoted, c->d.table));
-  if (e != DMP_OK || c->seq < 0) return e;
-  return conversion_run(c, sqlite3_mprintf("INSERT INTO %s.sqlite_sequence(name,seq) VALUES(%Q,%lld)", c->r->quoted, c->d.table, (long long)c->seq));
 }
 
 int steps_unprotect(struct conversion *c) {
-  const char *q = c->r->quoted, *t = c->d.table, *body = ddl_body(c->d.ddl);
+  const char *q = c->r->quoted, *t = c->d.table, *from = ddl_body(c->d.ddl), *more = ddl_more(c->d.ddl);
   const char *alias = strcmp(protect_rowid(&c->d), PROTECT_ID) == 0 ? rowid_alias(&c->d) : NULL;
+  char *body = from ? sqlite3_mprintf("%.*s", (int)(more ? more - from - 1 : (ptrdiff_t)strlen(from)), from) : NULL;
   sqlite3_str *values = sqlite3_str_new(NULL);
-  char fresh[PROTECT_NAME];
-  int k = 0, e = body ? DMP_OK : DMP_E_PROTECT_BAD;
+  char fresh[PROTECT_NAME], *who = who_sql(c);
+  int k = 0, e = !body ? DMP_E_PROTECT_BAD : who ? patient_index(c, 0) : DMP_E_NOMEM;
   sqlite3_snprintf(sizeof fresh, fresh, "%s" PROTECT_SUFFIX, t);
   if (alias) sqlite3_str_appendall(values, "\"" PROTECT_ID "\"");
   for (uint32_t i = 0; i < c->d.columns; i++) {
     const struct pcol *p = &c->d.c[i];
     if (p->flags & PCOL_GENERATED) continue;
     if (sqlite3_str_length(values)) sqlite3_str_appendall(values, ",");
-    if (p->flags & PCOL_SEALED) sqlite3_str_appendf(values, "dmp_row_turn(\"%w\",\"" PROTECT_BOX "\",%d)", protect_rowid(&c->d), k++);
+    if (p->flags & PCOL_SEALED) sqlite3_str_appendf(values, "dmp_row_turn(\"%w\",\"" PROTECT_BOX "\",%d,%s)", protect_rowid(&c->d), k++, who ? who : "");
     else sqlite3_str_appendf(values, "\"%w\"", p->name);
   }
   char *names = stored_list(c, alias ? alias : ""), *list = sqlite3_str_finish(values);
@@ -219,14 +311,18 @@ int steps_unprotect(struct conversion *c) {
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("DROP TABLE %s.\"%w\"", q, t));
   c->r->converting = 0;
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" RENAME TO \"%w\"", q, t, t));
-  if (e == DMP_OK) e = sequence_get(c);
+  if (e == DMP_OK) e = indexes_drop(c);
+  if (e == DMP_OK) e = sequence_get(c, t);
   if (e == DMP_OK) e = replace_table(c, t, fresh, body, names, list);
-  if (e == DMP_OK) e = sequence_put(c);
+  if (e == DMP_OK) e = sequence_put(c, t);
+  if (e == DMP_OK) e = indexes_restore(c);
   char *shadow = sqlite3_mprintf("%s" PROTECT_SUFFIX, t);
   if (e == DMP_OK) e = shadow ? steps_statistics(c, shadow, t) : DMP_E_NOMEM;
   if (e == DMP_OK) e = protect_drop(c->s, &c->d);
+  sqlite3_free(body);
   sqlite3_free(shadow);
   sqlite3_free(names);
   sqlite3_free(list);
+  sqlite3_free(who);
   return e;
 }

@@ -7,12 +7,14 @@
 #include <stdint.h>
 
 enum suite { SUITE_AES = 1, SUITE_XCHACHA = 2, SUITE_SEALED = 0x12 };
-enum { SUITE_KEY = 32, SUITE_TAG = 16, SUITE_NONCE_AES = 12, SUITE_NONCE_XCHACHA = 24, SUITE_PRF = 16, SUITE_SIG = 64,
+enum { SUITE_KEY = 32, SUITE_TAG = 16, SUITE_NONCE_AES = 12, SUITE_NONCE_XCHACHA = 24, SUITE_EPHEMERAL = 32, SUITE_PRF = 16, SUITE_SIG = 64,
        SUITE_HASH = 32, SUITE_SALT = 16 };
 
 int    suite_start(void);                             /* once per process; DMP_E_RANDOM when libsodium can't start */
 int    suite_has_aes(void);                           /* 1: this machine has AES-NI and PCLMUL */
-size_t suite_nonce_bytes(int suite);                  /* 12, 24; SUITE_SEALED: 32 (ephemeral public key); 0: unknown suite */
+static inline size_t suite_nonce_bytes(int suite) {   /* SUITE_SEALED: its ephemeral public key; 0: unknown suite */
+  return suite == SUITE_AES ? SUITE_NONCE_AES : suite == SUITE_XCHACHA ? SUITE_NONCE_XCHACHA : suite == SUITE_SEALED ? SUITE_EPHEMERAL : 0;
+}
 
 /* A key that seals or opens many boxes: the AES key schedule is made once. Secret: the holder wipes it. */
 struct suite_key { uint8_t key[SUITE_KEY]; int scheduled; _Alignas(16) uint8_t schedule[512]; };

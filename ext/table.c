@@ -1,5 +1,6 @@
 /* table.c: the module behind every virtual table of a record (see table.h). */
 #include "table.h"
+#include "transaction.h"
 #include "syntax.h"
 #include <stdlib.h>
 #include <string.h>
@@ -474,54 +475,31 @@ static int table_begin(sqlite3_vtab *base) {
 
 static int table_sync(sqlite3_vtab *base) {
   struct vtab *v = (struct vtab *)base;
-  struct session *s = v->r->session;
-  return vtab_error(v, s ? access_intent(s) : DMP_OK);   /* without a session: the creation of the tables */
-}
-
-static void table_end(sqlite3_vtab *base, int committed) {
-  struct session *s = ((struct vtab *)base)->r->session;
-  if (s == NULL) return;
-  access_outcome(s, committed);
-  s->levels = 0;
-  if (!committed) s->dir.rows = -1;
-  if (committed && record_committed(s->r)) session_wrote(s);
-  else session_stale(s);
+  return vtab_error(v, transaction_sync(v->r));
 }
 
 static int table_commit(sqlite3_vtab *base) {
-  table_end(base, 1);
+  transaction_end(((struct vtab *)base)->r, 1);
   return SQLITE_OK;
 }
 
 static int table_rollback(sqlite3_vtab *base) {
-  table_end(base, 0);
+  transaction_end(((struct vtab *)base)->r, 0);
   return SQLITE_OK;
 }
 
-/* Every table of the transaction is told of a savepoint, some late: the first to be told marks the level. */
 static int table_savepoint(sqlite3_vtab *base, int n) {
-  struct session *s = ((struct vtab *)base)->r->session;
-  if (s == NULL || n < 0) return SQLITE_OK;
-  if (n >= SAVEPOINTS) return vtab_error((struct vtab *)base, DMP_E_TOO_BIG);
-  for (int i = s->levels; i <= n; i++) s->mark[i] = access_mark(s);
-  if (s->levels <= n) s->levels = n + 1;
-  return SQLITE_OK;
+  struct vtab *v = (struct vtab *)base;
+  return vtab_error(v, transaction_savepoint(v->r, n));
 }
 
 static int table_release(sqlite3_vtab *base, int n) {
-  struct session *s = ((struct vtab *)base)->r->session;
-  if (s && n < s->levels) s->levels = n < 0 ? 0 : n;
+  transaction_release(((struct vtab *)base)->r, n);
   return SQLITE_OK;
 }
 
-/* Below 0: the savepoint that began the transaction, before which nothing was pending. */
 static int table_rollback_to(sqlite3_vtab *base, int n) {
-  struct session *s = ((struct vtab *)base)->r->session;
-  if (s == NULL || n >= s->levels) return SQLITE_OK;
-  access_back_to(s, n < 0 ? (struct access_mark){ 0 } : s->mark[n]);
-  s->levels = n + 1;
-  s->dir.rows = -1;
-  session_stale(s);
+  transaction_rollback_to(((struct vtab *)base)->r, n);
   return SQLITE_OK;
 }
 

@@ -13,6 +13,13 @@ static const struct column PROTECTED[] = {
   [T_ROWS] = { "rows", "INTEGER", COL_LATE }, [T_ROWS_DONE] = { "rows_done", "INTEGER", COL_LATE },   /* counted only when asked for */
 };
 
+static struct value whose(struct rows *out, const struct protect *p) {
+  char text[64];
+  if (protect_patient(p) == NULL) return value_text("shared");
+  sqlite3_snprintf(sizeof text, text, "patient (%s)", p->type);
+  return rows_text(out, text);
+}
+
 static int put_protected(void *ctx, const struct protect *p) {
   struct rows *out = ctx;
   for (uint32_t i = 0; i < p->columns; i++) {
@@ -21,8 +28,9 @@ static int put_protected(void *ctx, const struct protect *p) {
     if (row == NULL) return DMP_E_NOMEM;
     row[T_TABLE] = rows_text(out, p->table);
     row[T_COLUMN] = rows_text(out, p->c[i].name);
-    row[T_KEY] = value_text("shared");
-    row[T_LEAKS] = value_text("the padded size of the row's sealed columns together; when it changed");
+    row[T_KEY] = whose(out, p);
+    row[T_LEAKS] = value_text(p->c[i].flags & PCOL_INDEXED ? "the padded size of the row's sealed columns together; when it changed; which rows have the same value, which have none"
+                                                           : "the padded size of the row's sealed columns together; when it changed");
     row[T_SCRUB_DUE] = value_int(p->scrub_due);
   }
   return DMP_OK;
@@ -30,7 +38,7 @@ static int put_protected(void *ctx, const struct protect *p) {
 
 static int protected_make(struct session *s, struct patient *p, struct rows *out) {
   (void)p;
-  return protect_each(s->r, put_protected, out);
+  return protect_each_proven(s, put_protected, out);
 }
 
 /* The statement that counts the rows of the table whose row this is; done: those under the live key. */
@@ -51,7 +59,7 @@ static int count_sql(void *ctx, const struct protect *p) {
 static int protected_late(struct session *s, int64_t rowid, int column, sqlite3_context *ctx) {
   struct counting q = { .s = s, .rowid = rowid, .done = column == T_ROWS_DONE };
   sqlite3_stmt *st = NULL;
-  int e = protect_each(s->r, count_sql, &q);
+  int e = protect_each_proven(s, count_sql, &q);
   if (e == DMP_OK && q.sql) {
     if (sqlite3_prepare_v2(s->r->db, q.sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) sqlite3_result_int64(ctx, sqlite3_column_int64(st, 0));
     else e = record_sql_fault(s->r);
@@ -107,9 +115,8 @@ static int reader_add(struct session *s, const char *table, int64_t principal, s
   struct protect d = { 0 };
   struct protect_reader r;
   uint8_t field[16];
-  int e = protect_get(s->r, table, &d);
+  int e = protect_proven(s, table, &d);
   if (e == DMP_E_NOT_FOUND) e = DMP_E_NOT_PROTECTED;
-  if (e == DMP_OK) e = protect_again(s, &d);
   if (e == DMP_OK) e = protect_key(s, &d, k);
   if (e == DMP_OK) {
     id_field(field, principal);

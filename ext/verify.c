@@ -7,6 +7,7 @@
 #include "history.h"
 #include "holder.h"
 #include "table.h"
+#include "verify_protect.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -31,13 +32,14 @@ struct check {
   int oom;
 };
 
-static void finding(struct check *c, const char *place, int64_t row, const char *kind, const char *what) {
+static void finding(void *ctx, const char *place, int64_t row, const char *kind, const char *what) {
+  struct check *c = ctx;
   struct value *v = rows_add(&c->out, (int64_t)c->out.n + 1);
   if (v == NULL) {
     c->oom = 1;
     return;
   }
-  v[V_PLACE] = value_text(place);
+  v[V_PLACE] = rows_text(&c->out, place);
   if (row) v[V_ROW] = value_int(row);
   if (c->patient) v[V_PATIENT] = value_int(c->patient);
   v[V_KIND] = value_text(kind);
@@ -45,7 +47,8 @@ static void finding(struct check *c, const char *place, int64_t row, const char 
 }
 
 /* The fault that a call has just left in the record. */
-static void fault(struct check *c, int e, const char *place) {
+static void fault(void *ctx, int e, const char *place) {
+  struct check *c = ctx;
   int rc;
   struct fault f = c->s->r->fault;
   c->s->r->fault.table = NULL;
@@ -400,6 +403,8 @@ static int check_all(struct check *c) {
   if (e == DMP_OK) e = check_directory(c);
   for (size_t i = 0; e == DMP_OK && i < c->s->owns; i++)
     if (i == 0 || c->s->own[i].patient != c->s->own[i - 1].patient) e = check_patient(c, c->s->own[i].patient);
+  const struct verify_tell t = { finding, fault, c };
+  if (e == DMP_OK) e = verify_protect(c->s, &t);
   if (e == DMP_OK) e = check_log(c);                  /* last: it wants to know which rows are whose */
   return e == DMP_OK && (c->oom || c->audit.bad) ? DMP_E_NOMEM : e;
 }

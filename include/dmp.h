@@ -110,10 +110,13 @@ enum {
   X(84, KEYRING,      ERROR,  "this process can't use the kernel's keyring (absent, forbidden or full): give the PIN, or set $DMP_ASKPASS to a program that prints it") \
   X(85, LOCKED,       AUTH,   "no PIN was given and the kernel's keyring does not hold this credential: call dmp_unlock(), give the PIN, or set $DMP_ASKPASS to a program that prints it") \
   X(86, TABLE_RULE,   ERROR,  "the table has something that a protected table can't keep: remove that first") \
+  X(87, FEW_VALUES,   ERROR,  "an index on this sealed column would give its values away, because equal ones can be counted: leave the column out of index=") \
   X(90, LAST_READER,  CONSTRAINT,"the last reader of a protected table can't be taken away, nobody could open its rows: give the key to somebody first, or call dmp_unprotect()") \
   X(91, KEY_LOST,     AUTH,   "nobody holds the key of this protected table any more: put the readers' rows (dmp_reader) back from a backup of the file") \
   X(92, READER_STALE, CORRUPT,"the key of this protected table turned and the row that brings the new one is missing: the file was altered or put back") \
-  X(93, READER_BAD,   CORRUPT,"a reader's row of a protected table does not verify: it was forged or altered; a holder of the key deletes it or calls dmp_rewrap()") \
+  X(93, READER_BAD,   CORRUPT,"a reader's row of a protected table does not verify: it was forged or altered; a holder gives the key again with INSERT INTO protected_reader") \
+  X(97, TWO_SQLITES,  ERROR,  "another SQLite library of this process uses dmp already: two of them on one file lose each other's locks; open records through one only") \
+  X(98, TRIGGER_AGAIN,ERROR,  "a trigger changes its own protected table in a way that may run a trigger inside itself: give it UPDATE OF the columns that it leaves alone, or say PRAGMA recursive_triggers=ON") \
   X(103, EPISODE,     CONSTRAINT,"this item is masked with its episode: unmask the episode") \
   X(104, FEED_OFF,    AUTH,   "the patient has not turned this feed on") \
   X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \

@@ -3,6 +3,7 @@ An episode is a schema, a preparation and a list of statements; it is data, so t
 A statement is SQL, or a word for the protected side alone: '@protect', '@unprotect', '@rotate', '@scrub', '@sign', '@reopen'."""
 import os
 import random
+import re
 import shutil
 import sqlite3
 
@@ -48,10 +49,26 @@ EXCEPTIONS = [
     ('order', 'rows of a table WITHOUT ROWID come in the order in which they were made, unless ORDER BY says otherwise', 'ORDER BY',
      ['CREATE TABLE o(a TEXT PRIMARY KEY, s) WITHOUT ROWID', "INSERT INTO o VALUES('z',1)", '@protect o s', "INSERT INTO o VALUES('a',2)"],
      "SELECT group_concat(+a) FROM o WHERE s>0", [('z,a',)]),
-    ('replaced', 'a row that UPDATE OR REPLACE removes before its own turn comes is counted by changes()', 'none is needed',
+    ('replaced', 'a row that UPDATE OR REPLACE or a trigger removes before its own turn comes is counted by changes()', 'none is needed',
      ["UPDATE OR REPLACE t SET n=3-n, s='z' WHERE id IN (1,2)"], 'SELECT changes()', [(2,)]),
     ('update from', 'UPDATE … FROM does not tell which columns it sets: one that gets the value it had counts as not set, for UPDATE OF triggers',
      'a trigger without OF', ['UPDATE t SET n=1 FROM (SELECT 1) WHERE id=1'], 'SELECT count(*) FROM audit', [(0,)]),
+    ('again', 'a trigger that changes its own table in a way that may run it inside itself is refused, by dmp_protect or when it does so: SQLite keeps it from '
+     'running only within one statement', 'UPDATE OF the columns that it leaves alone, or PRAGMA recursive_triggers=ON',
+     ['CREATE TABLE w(id INTEGER PRIMARY KEY, s, n)', 'CREATE TRIGGER w_1 AFTER UPDATE OF n ON w BEGIN UPDATE w SET n=1; END',
+      '@protect w s', 'INSERT INTO w(s) VALUES(1)'], 'UPDATE w SET n=2', 'dmp-E098: '),
+    ('before', 'a BEFORE INSERT trigger sees the number that SQLite draws; on a plain table it sees -1', 'an AFTER trigger',
+     ['CREATE TABLE b(id INTEGER PRIMARY KEY, s)', 'CREATE TRIGGER b_1 BEFORE INSERT ON b BEGIN INSERT INTO audit VALUES(new.id); END', '@protect b s', 'INSERT INTO b(s) VALUES(1)'],
+     'SELECT x FROM audit', [(1,)]),
+    ('before kept', 'what a BEFORE trigger did for a row that OR IGNORE or OR FAIL then leaves out is taken back; on a plain table it stays', 'an AFTER trigger',
+     ['CREATE TABLE b(id INTEGER PRIMARY KEY, s NOT NULL)', 'CREATE TRIGGER b_1 BEFORE INSERT ON b BEGIN INSERT INTO audit VALUES(1); END', '@protect b s', 'INSERT OR IGNORE INTO b(id) VALUES(1)'],
+     'SELECT count(*) FROM audit', [(0,)]),
+    ('before its turn', 'an UPDATE computes all its rows before it writes one: what a trigger changes in a row that comes later is overwritten', 'a statement of its own',
+     ['CREATE TABLE y(id INTEGER PRIMARY KEY, n, s)', "INSERT INTO y VALUES(1,1,'a'),(2,2,'b')", "CREATE TRIGGER y_1 AFTER UPDATE OF n ON y BEGIN UPDATE y SET s='z' WHERE id=new.id+1; END",
+      '@protect y s', 'UPDATE y SET n=5, s=s'], 'SELECT s FROM y WHERE id=2', [('b',)]),
+    ('not indexed', 'NOT INDEXED does not reach the shadow: without ORDER BY rows come in the order of an index that has all that is asked for', 'ORDER BY',
+     ['CREATE TABLE q(x INTEGER, s)', 'CREATE INDEX q_x ON q(x)', 'INSERT INTO q VALUES(2,2),(1,1)', '@protect q s'],
+     'SELECT group_concat(x) FROM q NOT INDEXED', [('1,2',)]),
     ('indexed by', 'the indexes are the shadow\'s', 'leave the hint out',
      [], 'SELECT s FROM t INDEXED BY t_n WHERE n=1', 'no such index: t_n'),
     ('gaps', 'with AUTOINCREMENT, rows that OR IGNORE or OR FAIL leave out use up other numbers; none is given twice', 'expect gaps',
@@ -87,7 +104,9 @@ SHAPES = ['rowid'] * 6 + ['STRICT'] * 2 + ['unique', 'desc', 'int', 'text', 'pai
 class Column:
     def __init__(self, name, **k):
         self.name, self.decl, self.sealed, self.default, self.notnull, self.generated, self.text = name, '', False, None, False, False, ''
+        self.unique = self.indexed = False              # a sealed one that index= must name, may name
         self.__dict__.update(k)
+
 
 
 class Schema:
@@ -101,6 +120,8 @@ class Schema:
             self.columns[0].sealed, self.columns[0].text = True, self.definition(self.columns[0], plain=False)
         self.names = [c.name for c in self.columns]
         self.sealed = [c.name for c in self.columns if c.sealed]
+        self.indexes = [self.index(c) for c in self.columns if c.sealed and not c.unique and rng.random() < .25]
+        self.unique, self.indexed = ([c.name for c in self.columns if getattr(c, k)] for k in ('unique', 'indexed'))
         self.ddl = self.tables() + self.others()
 
     def column(self, i):
@@ -121,11 +142,18 @@ class Schema:
             text += ' NOT NULL'
         if r.random() < .35:
             text += ' COLLATE ' + r.choice(['NOCASE', 'RTRIM', 'BINARY'])
-        if plain and r.random() < .2:
+        if r.random() < .2:
             text += ' UNIQUE'
+            c.unique = c.indexed = not plain
         if plain and r.random() < .2:
             text += ' CHECK(%s)' % r.choice(["%s IS NOT 42", "%s<>'abc'", 'length(%s)<100', 'typeof(%s)<>\'blob\'']) % c.name
         return text
+
+    def index(self, c):
+        """An index that a keyed one takes the place of; none: only the keyed one."""
+        unique, c.indexed = self.rng.random() < .3, True
+        c.unique = unique
+        return 'CREATE UNIQUE INDEX t_%s ON t(%s)' % (c.name, c.name) if unique else self.rng.choice([None, 'CREATE INDEX t_%s ON t(%s DESC)' % (c.name, c.name)])
 
     def tables(self):
         r = self.rng
@@ -152,7 +180,7 @@ class Schema:
                 'CREATE TABLE src(a INTEGER, b, c TEXT)', 'CREATE TABLE audit(what, id)']
 
     def others(self):
-        r, out = self.rng, []
+        r, out = self.rng, [i for i in self.indexes if i]
         plain = [c.name for c in self.columns if not c.sealed]
         for name in plain:
             if r.random() < .4:
@@ -169,6 +197,12 @@ class Schema:
             out.append('CREATE TRIGGER t_u AFTER UPDATE OF %s ON t BEGIN INSERT INTO audit VALUES(\'u\',new.id); END' % (plain + ['p_id'])[0])
         if r.random() < .2:
             out.append('CREATE TRIGGER t_b BEFORE INSERT ON t WHEN new.p_id=3 BEGIN SELECT RAISE(ABORT,\'no three\'); END')
+        if r.random() < .2:
+            out.append('CREATE TRIGGER t_s AFTER UPDATE OF p_id ON t BEGIN UPDATE t SET %s=new.id WHERE id=new.id; END' % self.sealed[0])
+        if r.random() < .2:
+            out.append('CREATE TRIGGER t_n AFTER INSERT ON t WHEN new.id<9 BEGIN UPDATE OR IGNORE t SET %s=7 WHERE id=new.id-1; INSERT INTO audit VALUES(\'n\',new.id); END' % self.sealed[-1])
+        if r.random() < .2:
+            out.append('CREATE TRIGGER t_x AFTER DELETE ON t BEGIN UPDATE t SET %s=old.id WHERE id=old.id+1; END' % self.sealed[0])
         out.append('CREATE TRIGGER v_i INSTEAD OF INSERT ON v BEGIN INSERT INTO t(id,%s) VALUES(new.id,new.%s); END' % (self.sealed[0], self.sealed[0]))
         if r.random() < .4:
             out.append('CREATE TRIGGER s_i AFTER INSERT ON src BEGIN UPDATE t SET %s=new.b WHERE id=new.a; DELETE FROM t WHERE id=new.a+5; END' % self.sealed[0])
@@ -276,6 +310,10 @@ class Statements:
             rows.append('(' + ','.join(row + [self.given(c) for c in cols]) + ')')
         return '%s INTO t(%s) VALUES%s' % (self.verb(), ','.join(named + [c.name for c in cols]), ','.join(rows))
 
+    def distinct(self, n):
+        values = {'INT': '%d', 'INTEGER': '%d', 'REAL': '%d.5', 'TEXT': "'d%d'", 'BLOB': "x'%04d'"}
+        return 'INSERT OR IGNORE INTO t(id,%s) VALUES(%s)' % (','.join(self.s.names), ','.join([str(n)] + [values.get(c.decl, '%d') % n for c in self.s.columns]))
+
     def insert_select(self):
         r = self.r
         cols = [c for c in self.s.columns if c.default in (None, 'NULL')]
@@ -321,7 +359,7 @@ class Statements:
     def control(self):
         return self.r.choice(['BEGIN', 'COMMIT', 'ROLLBACK', 'SAVEPOINT a', 'SAVEPOINT b', 'ROLLBACK TO a', 'ROLLBACK TO b', 'RELEASE a', 'RELEASE b',
                               'BEGIN IMMEDIATE', 'VACUUM', 'ANALYZE', 'REINDEX', 'PRAGMA integrity_check' if self.rowid else 'ANALYZE', 'PRAGMA foreign_keys',
-                              'PRAGMA defer_foreign_keys=ON', '@rotate', '@unprotect', '@protect', '@protect', '@protect', '@scrub', '@reopen'])
+                              'PRAGMA defer_foreign_keys=ON', 'PRAGMA recursive_triggers=%d' % self.r.randint(0, 1), '@rotate', '@unprotect', '@protect', '@protect', '@protect', '@scrub', '@reopen'])
 
     def next(self):
         x = self.r.random()
@@ -336,14 +374,16 @@ class Episode:
         schema = Schema(rng, shapes)
         make = Statements(rng, schema)
         self.seed, self.shape, self.ddl, self.sealed = seed, schema.shape, schema.ddl, ','.join(schema.sealed)
-        self.options = rng.choice([None, 'without_key=hide'])
+        self.options, self.unique, self.indexed = rng.choice([[], ['without_key=hide']]), schema.unique, schema.indexed
         self.journal = rng.choice(['WAL', 'DELETE'])
         self.fill = ["INSERT INTO p VALUES(1,'un'),(2,'deux'),(3,'trois'),(4,NULL)", "INSERT INTO src VALUES(1,'x','y'),(3,2,3),(6,NULL,'z')"]
         self.fill += [make.insert() for _ in range(rng.randint(0, 12))]
+        if len(self.indexed) > len(self.unique):        # which needs different values
+            self.fill += [make.distinct(n) for n in range(101, 131)]
         self.statements = [make.next() for _ in range(statements)]
 
     def text(self, statements):
-        lines = ['-- seed %s, sealed %s, options %s, journal %s' % (self.seed, self.sealed, self.options, self.journal)]
+        lines = ['-- seed %s, sealed %s, options %s, index %s, journal %s' % (self.seed, self.sealed, self.options, self.indexed, self.journal)]
         return '\n'.join(lines + [s + ';' for s in self.ddl + self.fill] + ['-- protect'] + [s + ';' for s in statements])
 
 
@@ -366,7 +406,13 @@ def key_of(row):
 class Template:
     """A record, made once and copied for every episode: (folder, key, PIN)."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, encoding='UTF-8'):
+        self.encoding = encoding
+        os.makedirs(os.path.join(folder, 'template'))
+        empty = sqlite3.connect(os.path.join(folder, 'template', 'record.db'), isolation_level=None)
+        empty.execute('PRAGMA encoding="%s"' % encoding)
+        empty.executescript('CREATE TABLE x(x); DROP TABLE x')
+        empty.close()
         self.practice = Practice({'dr': ('10', 1)}, folder=os.path.join(folder, 'template'))
         self.practice.authority.execute('PRAGMA journal_mode=DELETE')
         self.practice.close()
@@ -394,7 +440,7 @@ class Early(Exception):
 
 class Pair:
     """A plain database and a protected one, side by side."""
-    ran = 0                                             # statements compared in all
+    ran = few = 0                                       # statements compared in all; conversions that found too few values
 
     def __init__(self, template, episode):
         self.t, self.e = template, episode
@@ -412,6 +458,7 @@ class Pair:
         self.con = [sqlite3.connect(self.paths[0], isolation_level=None), open_record(self.paths[1])]
         one(self.con[1], 'SELECT dmp_login(?,?)', self.t.practice.key('dr').replace('/template/', '/prot/'), PIN)
         for c in self.con:
+            c.execute('PRAGMA encoding="%s"' % self.t.encoding)
             c.execute('PRAGMA foreign_keys=ON')
             c.execute('PRAGMA synchronous=OFF')
             c.text_factory = Tagged
@@ -422,13 +469,24 @@ class Pair:
                 c.close()
         self.con = [None, None]
 
+    def protect(self):
+        """index= names all that may have one; where values are too few, those that must; a plain index then keeps the table plain."""
+        for index in (self.e.indexed, self.e.unique):
+            options = self.e.options + ['index=' + '|'.join(index)] * bool(index)
+            try:
+                return self.con[1].execute('SELECT dmp_protect(?,?,?)', ('t', self.e.sealed, ','.join(options) or None)).fetchall()
+            except sqlite3.Error as e:
+                if not ('dmp-E087' in str(e) or index != self.e.indexed and re.search(r'dmp-E081.*index t_', str(e))):
+                    raise
+                Pair.few += 1
+
     def word(self, w):
         """'@protect' and so on, outside transactions or inside alike; an answer other than the expected one is returned."""
         c, busy = self.con[1], self.con[0].in_transaction
         if w.count(' ') == 2:
             c.execute('SELECT dmp_protect(?,?)', w.split()[1:])
             return None
-        sql, args = {'@protect': ('SELECT dmp_protect(?,?,?)', ('t', self.e.sealed, self.e.options)), '@unprotect': ('SELECT dmp_unprotect(?)', ('t',)),
+        sql, args = {'@unprotect': ('SELECT dmp_unprotect(?)', ('t',)),
                      '@rotate': ('SELECT dmp_rotate(?)', ('t',)), '@scrub': ('SELECT dmp_scrub()', ())}.get(w, (None, None))
         is_on = one(c, "SELECT count(*) FROM dmp_protected")
         if w == '@reopen':
@@ -439,7 +497,7 @@ class Pair:
         if (w == '@protect') == bool(is_on) and w != '@scrub' or (w == '@scrub' and busy):
             return None
         try:
-            c.execute(sql, args).fetchall()
+            self.protect() if w == '@protect' else c.execute(sql, args).fetchall()
             if w == '@scrub':
                 self.con[0].execute('VACUUM')
                 self.rowid_known = False
@@ -473,12 +531,13 @@ class Pair:
         several = both or one(self.con[0], 'SELECT changes()') > 1
         partly = 'OR IGNORE' in sql or 'OR FAIL' in sql
         found = [name for name, so in (
+            ('again', b[0] != 'rows' and b[-1].startswith('dmp-E098: ')),
             ('immediate key', b[-1] == FOREIGN and a[-1] != FOREIGN and several),
             ('update from', 'SET' in sql and ' FROM src WHERE' in sql and (b[0] != 'rows' or any('UPDATE OF' in d for d in self.e.ddl))),
             ('order', strange and sql.startswith('UPDATE')),
             ('gaps', partly and 'AUTOINCREMENT' in self.e.ddl[1]),
             ('half', 'cannot store' in b[-1] or partly and b[-1] == 'datatype mismatch'),
-            ('which', both and self.e.shape != 'rowid' and a[-1] != b[-1]),
+            ('which', both and (self.e.shape != 'rowid' or self.e.unique) and a[-1] != b[-1]),
             ('replaced', sql.startswith('UPDATE OR REPLACE') and 'id=' in sql)) if so]
         return found[0] if found else None
 

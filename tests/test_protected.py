@@ -1,26 +1,17 @@
 """test_protected.py: protected tables against people without the key, a hostile host, crashes and full disks; and what stands in
 the way of protecting, by name.  The rows of the kill test: DMP_KILL_ROWS (20000)."""
 import os
-import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 
-from harness import PIN, SO, Case, Practice, error_of, main, one, open_record
+from harness import PIN, SO, error_of, main, one, open_record
+from protected_case import ProtectedCase
 
 KILL_ROWS = int(os.environ.get('DMP_KILL_ROWS', 20000))
 KILLS = 50
-SCHEMA = """
-CREATE TABLE patient_p(id INTEGER PRIMARY KEY, name TEXT);
-CREATE TABLE consultation(id INTEGER PRIMARY KEY, patient_id INTEGER REFERENCES patient_p(id) ON DELETE CASCADE, day TEXT, note TEXT, motif TEXT NOT NULL DEFAULT 'rien');
-CREATE INDEX c_day ON consultation(day);
-CREATE TABLE letter(id INTEGER PRIMARY KEY, body TEXT, n INTEGER);
-CREATE VIEW recent AS SELECT day, note FROM consultation WHERE day>='2026-01-01';
-INSERT INTO patient_p VALUES(1,'DUPONT'),(2,'MARTIN');
-INSERT INTO letter VALUES(1,'lettre un',1),(2,'lettre deux',2);
-"""
 RUN = """import sys; sys.argv = ['x', %r]; sys.path.insert(0, %r)
 from harness import open_record, one, PIN
 c = open_record(%r); one(c, 'SELECT dmp_login(?,?)', %r, PIN); print('ready', flush=True)
@@ -28,29 +19,7 @@ sys.stdin.readline(); %s
 print('done', flush=True)"""
 
 
-class Protected(Case):
-    def setUp(self):
-        self.p = Practice({'dr': ('10', 1), 'two': ('10', 0)})
-        self.c = self.p.login('dr')
-        self.c.executescript(SCHEMA)
-        for i in range(40):
-            self.c.execute('INSERT INTO consultation(patient_id,day,note,motif) VALUES(?,?,?,?)', (1 + i % 2, '2026-%02d-01' % (1 + i % 12), 'canari note %d' % i, 'canari %d' % i))
-
-    def tearDown(self):
-        self.p.drop()
-
-    def protect(self, options=None, table='consultation', columns='note,motif'):
-        self.c.execute('SELECT dmp_protect(?,?,?)', (table, columns, options))
-
-    def notes(self, con, where='1'):
-        return [r[0] for r in con.execute('SELECT note FROM consultation WHERE %s ORDER BY id' % where)]
-
-    def box(self, row, table='consultation_dmp'):
-        return one(self.p.raw(), 'SELECT _dmp FROM %s WHERE id=?' % table, row)
-
-    def set_box(self, row, box, table='consultation_dmp'):
-        self.p.raw().execute('UPDATE %s SET _dmp=? WHERE id=?' % table, (box, row))
-
+class Protected(ProtectedCase):
     # ---- who sees what ----
 
     def test_a_login_without_the_key_sees_null_and_may_not_write(self):
@@ -87,17 +56,6 @@ class Protected(Case):
         self.assertEqual(self.notes(two, 'id=1'), [None])
         self.assertNotEqual(self.box(1), old)
         self.assertEqual(self.notes(self.c, 'id=1'), ['canari note 0'])
-
-    def test_a_login_that_ends_between_two_rows_ends_the_reading(self):
-        self.protect()
-        rows = self.c.execute('SELECT note FROM consultation ORDER BY id')
-        self.assertEqual(rows.fetchone(), ('canari note 0',))
-        ended = error_of(self.c, 'SELECT dmp_logout()')
-        if ended is None:
-            with self.assertRaises(sqlite3.Error):
-                rows.fetchall()
-        else:
-            self.assertRegex(ended, '^dmp-E')
 
     # ---- what stands in the way, by name ----
 
@@ -218,51 +176,7 @@ class Protected(Case):
                 self.c.execute('ROLLBACK')
             self.p.raw().execute('DROP VIEW leak')
 
-    def test_planted_text_that_names_our_functions_is_refused(self):
-        self.protect()
-        for plant in ('CREATE TABLE trap(x CHECK(dmp_row_turn(1,x) IS NULL))', 'CREATE INDEX trap ON letter(n) WHERE dmp_logout() IS NULL',
-                      'CREATE VIEW trap AS SELECT dmp_row_turn(1,2)', "CREATE TABLE trap(x DEFAULT (dmp_logout()))"):
-            raw = self.p.raw()
-            raw.execute('PRAGMA writable_schema=ON')
-            raw.execute("INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES(?,'trap','trap',0,?)", (plant.split()[1].lower(), plant))
-            raw.execute('PRAGMA schema_version=%d' % (one(raw, 'PRAGMA schema_version') + 1))
-            self.assertIsNotNone(error_of(self.c, 'SELECT note FROM consultation WHERE id=1'), plant)
-            raw.execute("DELETE FROM sqlite_schema WHERE name='trap'")
-            raw.execute('PRAGMA schema_version=%d' % (one(raw, 'PRAGMA schema_version') + 1))
-            raw.close()
-            self.assertEqual(self.notes(self.p.login('dr'), 'id=1'), ['canari note 0'])
-
-    def test_an_altered_entry_or_description_is_refused(self):
-        self.protect()
-        raw = self.p.raw()
-        body = one(raw, 'SELECT body FROM dmp_sealed')
-        for n in list(range(0, len(body), 7)) + [len(body) - 1]:
-            raw.execute('UPDATE dmp_sealed SET body=?', (body[:n] + bytes([body[n] ^ 1]) + body[n + 1:],))
-            self.assertIsNotNone(error_of(self.p.login('dr'), 'SELECT note FROM consultation WHERE id=1'), n)
-        raw.execute('UPDATE dmp_sealed SET body=?', (body,))
-        self.assertEqual(self.notes(self.p.login('dr'), 'id=1'), ['canari note 0'])
-        raw.execute('PRAGMA writable_schema=ON')
-        raw.execute("UPDATE sqlite_schema SET sql='CREATE VIRTUAL TABLE \"consultation\" USING dmp_table(letter)' WHERE name='consultation'")
-        self.assertIsNotNone(error_of(self.p.connect(), 'SELECT note FROM consultation WHERE id=1'))
-        other = self.p.connect()
-        self.assertIsNotNone(error_of(other, 'SELECT dmp_login(?,?)', (self.p.key('dr'), PIN)) or error_of(other, 'SELECT note FROM consultation WHERE id=1'))
-
-    # ---- no plaintext remains ----
-
-    def test_after_the_scrub_no_byte_of_the_plaintext_is_in_any_file(self):
-        self.p.authority.close()
-        for journal in ('WAL', 'DELETE', 'PERSIST', 'TRUNCATE'):
-            self.c.execute('PRAGMA journal_mode=' + journal)
-            self.c.execute('PRAGMA secure_delete=OFF')
-            self.c.execute('DELETE FROM consultation WHERE id%5=0')
-            self.protect()
-            self.assertEqual(one(self.c, 'SELECT max(scrub_due) FROM dmp_protected'), 1)
-            self.c.execute('SELECT dmp_scrub()')
-            self.assertEqual(one(self.c, 'SELECT max(scrub_due) FROM dmp_protected'), 0)
-            for f in self.p.files():
-                self.assertNotIn(b'canari', open(f, 'rb').read(), '%s, %s' % (f, journal))
-            self.assertIn('canari note 0', self.notes(self.c))
-            self.c.execute("SELECT dmp_unprotect('consultation')")
+    # ---- the scrub ----
 
     def test_the_scrub_waits_for_readers_and_transactions(self):
         self.protect()
@@ -289,7 +203,7 @@ class Protected(Case):
     # ---- crashes and full disks ----
 
     def killed(self, moments, verb, check):
-        """Runs verb(whether it is protected) in a child that is killed at so many moments; check(connection) after each."""
+        """Runs verb(whether it is protected) in a child that is killed at so many moments, all but the first and the last; check(connection) after each."""
         took = None
         for k in range(moments + 1):
             on = one(self.p.raw(), "SELECT count(*) FROM sqlite_schema WHERE name='consultation_dmp'")
@@ -299,7 +213,7 @@ class Protected(Case):
             start = time.time()
             child.stdin.write(b'\n')
             child.stdin.flush()
-            if k == 0:
+            if k in (0, moments):                            # the first says how long it takes, the last is left to finish
                 self.assertEqual(child.stdout.readline(), b'done\n')
                 took = time.time() - start
             else:
@@ -342,6 +256,17 @@ class Protected(Case):
         self.p.close()
         self.killed(20, lambda on: 'DELETE FROM protected_reader WHERE principal=%d' % self.p.id['two'],
                     lambda c: c.execute("INSERT OR IGNORE INTO protected_reader VALUES('consultation',?)", (self.p.id['two'],)))
+
+    def test_a_scrub_killed_at_ten_moments_leaves_every_row_and_is_done_again(self):
+        self.fill()
+        self.protect()
+        self.p.close()
+        self.killed(10, lambda on: 'SELECT dmp_scrub()', lambda c: None)
+        c = self.p.login('dr')
+        c.execute('SELECT dmp_scrub()')
+        self.assertEqual(one(c, 'SELECT max(scrub_due) FROM dmp_protected'), 0)
+        for f in self.p.files():
+            self.assertNotIn(b'canari note', open(f, 'rb').read(), f)
 
     def test_every_conversion_is_one_commit(self):
         self.protect()
@@ -532,6 +457,92 @@ class Protected(Case):
         self.c.execute('INSERT INTO letter(id) VALUES(9223372036854775807)')
         self.c.execute("INSERT INTO letter(body) VALUES('suivant')")
         self.assertGreater(one(self.c, "SELECT id FROM letter WHERE body='suivant'"), 2)
+
+    def test_with_recursive_triggers_a_trigger_writes_its_own_table_as_on_a_plain_one(self):
+        plain = sqlite3.connect(':memory:', isolation_level=None)
+        for con in (plain, self.c):
+            con.executescript("""
+                PRAGMA recursive_triggers=ON;
+                CREATE TABLE own(id INTEGER PRIMARY KEY, a INTEGER, note TEXT);
+                CREATE TRIGGER own_i AFTER INSERT ON own WHEN new.a<4 BEGIN
+                  INSERT INTO own(a,note) VALUES(new.a+1,'inséré'); UPDATE own SET note='changé' WHERE id=new.id; END;
+                CREATE TRIGGER own_u AFTER UPDATE OF a ON own WHEN new.a<40 BEGIN UPDATE own SET a=new.a+10,note='suite' WHERE id=new.id+1; END;
+                CREATE TRIGGER own_d AFTER DELETE ON own BEGIN DELETE FROM own WHERE id=old.id+1 AND id<7; END""")
+        self.protect(None, 'own', 'note')
+        for sql in ("INSERT INTO own(a,note) VALUES(1,'un')", "INSERT INTO own(a,note) SELECT a,note FROM own", "UPDATE own SET a=9,note='neuf' WHERE id<3",
+                    'DELETE FROM own WHERE id=3'):
+            got = [(con.execute(sql), con.execute('SELECT * FROM own ORDER BY id').fetchall()) for con in (plain, self.c)]
+            self.assertEqual(got[0][1], got[1][1], sql)
+
+    def test_a_trigger_that_never_ends_is_told_and_changes_nothing(self):
+        self.c.executescript("PRAGMA recursive_triggers=ON; CREATE TRIGGER l_u AFTER UPDATE ON letter BEGIN UPDATE letter SET n=n+1 WHERE id=new.id; END")
+        self.protect(None, 'letter', 'body')
+        self.assertEqual(error_of(self.c, "UPDATE letter SET body='autre' WHERE id=1"), 'too many levels of trigger recursion')
+        self.assertEqual(self.c.execute('SELECT body,n FROM letter WHERE id=1').fetchall(), [('lettre un', 1)])
+        self.c.execute("INSERT INTO letter VALUES(9,'encore',1)")
+        self.assertEqual(one(self.c, 'SELECT body FROM letter WHERE id=9'), 'encore')
+
+    def test_a_whole_table_reads_alike_ahead_and_row_by_row(self):
+        values = [None, 7, -2**63, 1.5, 'é' * 3, '', b'', b'\0x', 'long' * 5000, b'\xff' * 70000, '12']
+        for encoding in ('UTF-8', 'UTF-16'):
+            with self.subTest(encoding):
+                path = os.path.join(self.p.folder, encoding + '.db')
+                con = open_record(path)
+                con.execute("PRAGMA encoding='%s'" % encoding)
+                one(con, 'SELECT dmp_create(?,?,NULL,?)', os.path.join(self.p.folder, encoding + '.dmpkey'), PIN, 'kdf=1x8')
+                one(con, 'SELECT dmp_login(?,?)', os.path.join(self.p.folder, encoding + '.dmpkey'), PIN)
+                con.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, plain, sealed)')
+                con.executemany('INSERT INTO t VALUES(?,?,?)', [(i * 3 - 100, values[i % 11], values[i // 11 % 11]) for i in range(400)])
+                sqls = ['SELECT * FROM t', 'SELECT * FROM t ORDER BY id DESC', 'SELECT plain FROM t ORDER BY rowid', 'SELECT id, sealed FROM t LIMIT 70 OFFSET 3',
+                        "SELECT count(*) FROM t WHERE sealed='ééé'", 'SELECT a.id FROM t a, t b WHERE a.sealed IS b.plain AND b.id=11', 'SELECT typeof(plain), sealed FROM t']
+                was = [con.execute(sql).fetchall() for sql in sqls]
+                con.execute("SELECT dmp_protect('t','sealed')")
+                ahead = [con.execute(sql).fetchall() for sql in sqls]
+                con.execute('BEGIN IMMEDIATE')       # while this connection writes, each row is a step
+                steps = [con.execute(sql).fetchall() for sql in sqls]
+                con.execute('ROLLBACK')
+                for sql, *got in zip(sqls, was, ahead, steps):
+                    self.assertEqual(got[0], got[1], sql)
+                    self.assertEqual(got[0], got[2], sql)
+                con.close()
+
+    def test_rows_read_ahead_end_with_the_login_and_none_is_one_that_is_rolled_back(self):
+        self.protect()
+        reading = self.c.execute('SELECT id, note FROM consultation ORDER BY id')
+        self.assertEqual([next(reading)[0] for _ in range(5)], [1, 2, 3, 4, 5])
+        one(self.c, 'SELECT dmp_logout()')
+        with self.assertRaises(sqlite3.DatabaseError) as e: next(reading)
+        self.assertIn('dmp-E023', str(e.exception))
+        self.p.login('dr', self.c)
+        self.c.execute('BEGIN')
+        self.c.execute("UPDATE consultation SET note='jamais écrit', day='jamais'")
+        reading = self.c.execute('SELECT day, note FROM consultation ORDER BY id')
+        rows = [next(reading) for _ in range(10)]
+        self.c.execute('ROLLBACK')
+        self.assertEqual(set(rows), {('jamais', 'jamais écrit')})
+        next(reading)                                # Python had asked for this one
+        self.assertNotIn('jamais', ''.join(day for day, _ in reading))
+
+    def test_no_nonce_serves_twice(self):
+        self.protect(None, 'letter', 'body')
+        seen, insert = [], "INSERT INTO letter(body) VALUES('encore')"
+        boxes = lambda: [r[0] for r in self.p.raw().execute('SELECT _dmp FROM letter_dmp')]
+        for _ in range(3):                           # alone, in a transaction, in one that is rolled back, at once, and written again
+            self.c.execute(insert)
+            for end in ('COMMIT', 'ROLLBACK'):
+                self.c.execute('BEGIN')
+                for _ in range(150): self.c.execute(insert)
+                seen += [r[0] for r in self.c.execute('SELECT _dmp FROM letter_dmp')]
+                self.c.execute(end)
+            self.c.execute('INSERT INTO letter(body) SELECT body FROM letter')
+            seen += boxes()
+            self.c.execute("UPDATE letter SET body='autre'")
+            seen += boxes()
+            one(self.c, "SELECT dmp_rotate('letter')")
+            seen += boxes()
+        different = set(seen)                        # what stayed from one look to the next is one box
+        self.assertGreater(len(different), 5000)
+        self.assertEqual(len({box[2:14] for box in different}), len(different))
 
     def test_constraints_on_plain_columns_reach_the_shadow_and_explain_says_so(self):
         self.protect()

@@ -1,0 +1,323 @@
+/* test_table_key.c: yesterday's keys of a protected table, and rows that people with real keys plant beside it: what they open.
+ * The forgers use the extension's own code on their own sessions. */
+#include "convert.h"
+#include "functions.h"
+#include "protect.h"
+#include "protected.h"
+#include "table.h"
+#include "verify.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define PIN "code-des-tests-1"
+enum { AUTHORITY, DOCTOR, TWO, THREE, PEOPLE };
+enum { ROWS = 9000, BATCH = 4096 };
+static const char *const NAME[PEOPLE] = { "authority", "doctor", "two", "three" };
+
+static struct { char folder[64], fingerprint[64]; struct { sqlite3 *db; struct connection *c; int64_t id; } who[PEOPLE]; } w;
+
+/* The first column of the first row, or the error's text; "" for nothing. In a ring of buffers. */
+static const char *ask(int who, const char *format, ...) {
+  static char ring[8][512];
+  static int at;
+  char *out = ring[at++ % 8];
+  sqlite3_stmt *st = NULL;
+  va_list ap;
+  va_start(ap, format);
+  char *sql = sqlite3_vmprintf(format, ap);
+  va_end(ap);
+  *out = 0;
+  int rc = sqlite3_prepare_v2(w.who[who].db, sql, -1, &st, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_step(st);
+  if (rc == SQLITE_ROW) {
+    const char *t = (const char *)sqlite3_column_text(st, 0);
+    snprintf(out, 512, "%s", t ? t : "");
+    while (rc == SQLITE_ROW) rc = sqlite3_step(st);
+  }
+  if (rc != SQLITE_OK && rc != SQLITE_DONE) snprintf(out, 512, "%s", sqlite3_errmsg(w.who[who].db));
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return out;
+}
+#define NUMBER(...) strtoll(ask(__VA_ARGS__), NULL, 10)
+#define DONE(...) assert_string_equal(ask(__VA_ARGS__), "")
+#define REFUSED(code, ...) do { \
+    const char *said_ = ask(__VA_ARGS__); \
+    if (strncmp(said_, "dmp-" code, 8) != 0) fail_msg("expected %s, got: %s", code, said_); \
+  } while (0)
+
+static struct session *session_of(int who) {
+  struct session *s;
+  assert_int_equal(session_use(w.who[who].c->r[0], &s), DMP_OK);
+  return s;
+}
+
+static void person_open(int who) {
+  char path[128];
+  snprintf(path, sizeof path, "%s/record.db", w.folder);
+  assert_int_equal(sqlite3_open(path, &w.who[who].db), SQLITE_OK);
+  sqlite3_busy_timeout(w.who[who].db, 5000);
+  assert_int_equal(connection_new(w.who[who].db, &w.who[who].c), DMP_OK);
+  assert_int_equal(table_register(w.who[who].c), SQLITE_OK);
+  assert_int_equal(verify_register(w.who[who].c), SQLITE_OK);
+  assert_int_equal(functions_register(w.who[who].c), SQLITE_OK);
+  assert_int_equal(protected_register(w.who[who].c), SQLITE_OK);
+  assert_int_equal(convert_register(w.who[who].c), SQLITE_OK);
+  DONE(who, "PRAGMA temp_store=2");
+}
+
+static void person_login(int who) {
+  w.who[who].id = NUMBER(who, "SELECT dmp_login('%s/%s.dmpkey','" PIN "',NULL,NULL,%Q)", w.folder, NAME[who], w.fingerprint);
+  assert_true(w.who[who].id > 0);
+  w.who[who].c->r[0]->users++;                        /* what is prepared here stays, as if a table were connected */
+}
+
+/* A table of the doctor's, of which two is the other reader. */
+static int world_make(void **state) {
+  (void)state;
+  memset(&w, 0, sizeof w);
+  strcpy(w.folder, "/tmp/dmp-table-key-XXXXXX");
+  assert_non_null(mkdtemp(w.folder));
+  assert_int_equal(suite_start(), DMP_OK);
+  for (int i = 0; i < PEOPLE; i++) person_open(i);
+  snprintf(w.fingerprint, sizeof w.fingerprint, "%s", ask(AUTHORITY, "SELECT dmp_create('%s/authority.dmpkey','" PIN "','main','kdf=1x8')", w.folder));
+  person_login(AUTHORITY);
+  for (int i = DOCTOR; i < PEOPLE; i++) {
+    DONE(AUTHORITY, "INSERT INTO principal(kind,name,profession,certificate) VALUES('professional',%Q,'10',%Q)", NAME[i],
+         ask(AUTHORITY, "SELECT dmp_keygen('%s/%s.dmpkey','" PIN "','kdf=1x8')", w.folder, NAME[i]));
+    person_login(i);
+  }
+  DONE(DOCTOR, "CREATE TABLE note(id INTEGER PRIMARY KEY, body TEXT)");
+  DONE(DOCTOR, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d) INSERT INTO note SELECT i,'note '||i FROM n", ROWS);
+  DONE(DOCTOR, "SELECT dmp_protect('note','body','readers=%lld')", w.who[TWO].id);
+  return 0;
+}
+
+static int world_drop(void **state) {
+  char command[128];
+  (void)state;
+  for (int i = 0; i < PEOPLE; i++) {
+    w.who[i].c->r[0]->users--;
+    record_finalize(w.who[i].c->r[0]);                /* what was prepared here, beside the tables */
+    assert_int_equal(sqlite3_close(w.who[i].db), SQLITE_OK);
+  }
+  snprintf(command, sizeof command, "rm -rf %s", w.folder);
+  return system(command) == 0 ? 0 : -1;
+}
+
+static void description(int who, struct protect *p) { assert_int_equal(protect_get(session_of(who)->r, "note", p), DMP_OK); }
+
+/* The keys that somebody holds now, as he may keep them. */
+static struct protect_keys keys_of(int who) {
+  struct protect_keys k = { 0 };
+  struct protect p;
+  description(who, &p);
+  assert_int_equal(protect_key(session_of(who), &p, &k), DMP_OK);
+  protect_free(&p);
+  return k;
+}
+
+static int held(int who) {
+  struct protect_keys k;
+  struct protect p;
+  description(who, &p);
+  int e = protect_key(session_of(who), &p, &k);
+  protect_free(&p);
+  return e;
+}
+
+/* How many boxes of the table's rows one key opens, of those that a condition names. */
+static int opens(const uint8_t key[32], const char *where) {
+  struct session *s = session_of(THREE);
+  struct protect_keys k = { 0 };
+  struct protect p;
+  struct buf scratch = { 0 };
+  sqlite3_stmt *st;
+  const uint8_t *row;
+  size_t n;
+  int found = 0;
+  description(THREE, &p);
+  memset(p.old_kid, 0, 16);
+  memcpy(k.live, key, 32);
+  char *sql = sqlite3_mprintf("SELECT id,_dmp FROM note_dmp WHERE %s", where);
+  assert_int_equal(sqlite3_prepare_v2(w.who[THREE].db, sql, -1, &st, NULL), SQLITE_OK);
+  while (sqlite3_step(st) == SQLITE_ROW)
+    found += protect_open(s, &p, &k, sqlite3_column_int64(st, 0), sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &scratch, &row, &n) == DMP_OK;
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  buf_free(&scratch);
+  protect_free(&p);
+  return found;
+}
+
+/* How many readers' rows one key proves. */
+static int proves(const uint8_t key[32]) {
+  struct session *s = session_of(THREE);
+  struct protect_keys k = { 0 };
+  struct protect_reader *list;
+  struct protect p;
+  size_t n;
+  description(THREE, &p);
+  memcpy(k.live, key, 32);
+  assert_int_equal(protect_readers(s, &p, &k, &list, &n), DMP_OK);
+  free(list);
+  protect_free(&p);
+  return (int)n;
+}
+
+static int stop_after(void *left) { return (*(int *)left)-- <= 0; }
+
+/* A rotation that ends, with an error, after its first batch. */
+static void turn_half(void) {
+  int left = 1;
+  sqlite3_commit_hook(w.who[DOCTOR].db, stop_after, &left);
+  assert_string_not_equal(ask(DOCTOR, "SELECT dmp_rotate('note')"), "");
+  sqlite3_commit_hook(w.who[DOCTOR].db, NULL, NULL);
+  assert_int_equal(NUMBER(DOCTOR, "SELECT rows_done FROM dmp_protected"), BATCH);
+}
+
+/* ---- keys of yesterday ---- */
+
+static void the_key_before_a_rotation_opens_no_box_and_proves_no_reader_once_it_is_done(void **state) {
+  (void)state;
+  struct protect_keys before = keys_of(TWO);
+  assert_int_equal(opens(before.live, "1"), ROWS);
+  assert_int_equal(proves(before.live), 2);
+  DONE(DOCTOR, "SELECT dmp_rotate('note')");
+  assert_int_equal(opens(before.live, "1"), 0);
+  assert_int_equal(proves(before.live), 0);
+  struct protect_keys now = keys_of(TWO);
+  assert_int_equal(opens(now.live, "1"), ROWS);
+  assert_int_equal(proves(now.live), 2);
+  assert_true(suite_is_zero(now.old, 32));            /* the one before is gone from the file */
+  assert_int_equal(NUMBER(TWO, "SELECT sum(body='note '||id) FROM note"), ROWS);
+}
+
+static void while_a_key_turns_the_one_before_opens_nothing_that_was_written_since(void **state) {
+  (void)state;
+  struct protect_keys before = keys_of(TWO);
+  turn_half();
+  struct protect_keys both = keys_of(TWO);
+  assert_memory_equal(both.old, before.live, 32);
+  assert_int_equal(opens(before.live, "1"), ROWS - BATCH);
+  assert_int_equal(opens(both.live, "1"), BATCH);
+  DONE(TWO, "UPDATE note SET body='après' WHERE id%%100=0");
+  DONE(DOCTOR, "INSERT INTO note SELECT id+20000,body FROM note WHERE id<=50");
+  DONE(DOCTOR, "UPDATE note SET id=id+30000 WHERE id BETWEEN 8001 AND 8050");
+  assert_int_equal(opens(before.live, "id%100=0 AND id<=9000"), 0);
+  assert_int_equal(opens(before.live, "id>9000"), 0);
+  assert_int_equal(opens(both.live, "id%100=0 OR id>9000"), 90 + 100);
+  DONE(TWO, "SELECT dmp_rotate('note')");
+  assert_int_equal(opens(before.live, "1"), 0);
+  assert_int_equal(opens(both.live, "1"), ROWS + 50);  /* the same rotation, finished */
+}
+
+static void a_withdrawn_reader_opens_no_box_by_the_keys_that_he_kept(void **state) {
+  (void)state;
+  struct protect_keys first = keys_of(TWO);
+  turn_half();
+  struct protect_keys both = keys_of(TWO);
+  DONE(DOCTOR, "DELETE FROM protected_reader WHERE principal=%lld", w.who[TWO].id);
+  DONE(DOCTOR, "INSERT INTO note VALUES(10001,'plus tard')");
+  const uint8_t *const kept[] = { first.live, both.live, both.old };
+  for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+    assert_int_equal(opens(kept[i], "1"), 0);
+    assert_int_equal(proves(kept[i]), 0);
+  }
+  assert_int_equal(held(TWO), DMP_E_NO_TABLE_KEY);
+  assert_int_equal(opens(keys_of(DOCTOR).live, "1"), ROWS + 1);
+}
+
+static void a_rotation_inside_a_transaction_leaves_neither_of_two_keys_alive(void **state) {
+  (void)state;
+  turn_half();
+  struct protect_keys both = keys_of(TWO);
+  DONE(DOCTOR, "BEGIN");
+  DONE(DOCTOR, "SELECT dmp_rotate('note')");
+  DONE(DOCTOR, "COMMIT");
+  assert_int_equal(opens(both.live, "1") + opens(both.old, "1"), 0);
+  assert_int_equal(opens(keys_of(TWO).live, "1"), ROWS);
+}
+
+/* ---- planted rows ---- */
+
+/* Three, who has no key, plants a row for himself: sealed to his certificate, signed by him, under the keys k. */
+static void plant(int by, const struct protect_keys *k) {
+  struct session *s = session_of(by);
+  struct protect p;
+  description(by, &p);
+  DONE(by, "BEGIN IMMEDIATE");
+  assert_int_equal(protect_give(s, &p, k, &s->me, record_now()), DMP_OK);
+  DONE(by, "COMMIT");
+  session_stale(s);
+  protect_free(&p);
+}
+
+static void a_row_that_somebody_without_the_key_planted_gets_none_when_it_turns(void **state) {
+  (void)state;
+  struct protect_keys own = { .live = { 1, 2, 3 } };
+  plant(THREE, &own);
+  assert_int_equal(held(THREE), DMP_E_READER_STALE);
+  assert_int_equal(NUMBER(DOCTOR, "SELECT count(*) FROM dmp_verify WHERE place='dmp_reader' AND kind='fault'"), 1);
+  assert_int_equal(NUMBER(DOCTOR, "SELECT count(*) FROM protected_reader WHERE since IS NOT NULL"), 2);
+  DONE(DOCTOR, "SELECT dmp_rotate('note')");
+  assert_int_equal(held(THREE), DMP_E_NO_TABLE_KEY);
+  plant(THREE, &own);
+  DONE(DOCTOR, "SELECT dmp_rewrap('note')");
+  assert_int_equal(held(THREE), DMP_E_NO_TABLE_KEY);
+  assert_int_equal(NUMBER(TWO, "SELECT sum(body='note '||id) FROM note"), ROWS);
+}
+
+static void a_row_that_a_withdrawn_reader_planted_under_the_key_he_kept_gets_none(void **state) {
+  (void)state;
+  struct protect_keys kept = keys_of(TWO);
+  DONE(DOCTOR, "DELETE FROM protected_reader WHERE principal=%lld", w.who[TWO].id);
+  plant(TWO, &kept);
+  assert_int_equal(held(TWO), DMP_E_READER_STALE);
+  DONE(DOCTOR, "SELECT dmp_rotate('note')");
+  assert_int_equal(held(TWO), DMP_E_NO_TABLE_KEY);
+  DONE(DOCTOR, "INSERT INTO protected_reader VALUES('note',%lld)", w.who[TWO].id);   /* what a holder gives counts */
+  assert_int_equal(held(TWO), DMP_OK);
+}
+
+/* An authority that gives somebody's name to another key, without the signature of the certificate before. */
+static void a_second_certificate_for_a_reader_gets_no_key_by_rewrap_or_rotation(void **state) {
+  (void)state;
+  struct session *s = session_of(AUTHORITY), *three = session_of(THREE);
+  struct certificate c = { .kind = KIND_PROFESSIONAL, .profession = 10, .flags = FLAG_OWN_KEY, .not_before = record_now(), .name = "two" };
+  id_field(c.principal, w.who[TWO].id);
+  memcpy(c.sign_pk, three->cred->sign_pk, 32);
+  memcpy(c.box_pk, three->cred->box_pk, 32);
+  memcpy(c.issuer, s->me.hash, 32);
+  DONE(AUTHORITY, "BEGIN IMMEDIATE");
+  assert_int_equal(directory_add(s->r, s->cred->directory, &s->dir, &c, s->cred->sign_sk), DMP_OK);
+  DONE(AUTHORITY, "COMMIT");
+  static const char *const VERBS[] = { "SELECT dmp_rewrap('note')", "SELECT dmp_rotate('note')" };
+  for (size_t i = 0; i < sizeof VERBS / sizeof *VERBS; i++) {
+    DONE(DOCTOR, "%s", VERBS[i]);
+    assert_int_equal(NUMBER(DOCTOR, "SELECT count(*) FROM protected_reader"), 2);
+    assert_int_equal(held(TWO), DMP_OK);              /* sealed to the certificate that he has always had */
+    memcpy(three->cred->principal, c.principal, 16);  /* three looks where two's row lies */
+    assert_int_equal(held(THREE), DMP_E_TAMPERED);
+    id_field(three->cred->principal, w.who[THREE].id);
+  }
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_make, world_drop)
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    TEST(the_key_before_a_rotation_opens_no_box_and_proves_no_reader_once_it_is_done),
+    TEST(while_a_key_turns_the_one_before_opens_nothing_that_was_written_since),
+    TEST(a_withdrawn_reader_opens_no_box_by_the_keys_that_he_kept),
+    TEST(a_rotation_inside_a_transaction_leaves_neither_of_two_keys_alive),
+    TEST(a_row_that_somebody_without_the_key_planted_gets_none_when_it_turns),
+    TEST(a_row_that_a_withdrawn_reader_planted_under_the_key_he_kept_gets_none),
+    TEST(a_second_certificate_for_a_reader_gets_no_key_by_rewrap_or_rotation),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
