@@ -44,6 +44,7 @@ int  object_drop(struct session *s, struct patient *p, struct item *it);    /* s
 int  object_amend(struct session *s, struct patient *p, struct item *it, uint8_t action);
 /* Re-wraps all items of two leaves from old to new keys (rotation); states are checked, then written under the new ones. */
 int  object_rewrap(struct session *s, struct patient *p, struct leaf *from, struct leaf *to);
-/* Moves sealed deposits whose leaf is held into it; those that don't open stay. */
-int  object_adopt(struct session *s, struct patient *p);
+/* Moves sealed deposits whose leaf is held into it; those that don't open stay. *masked: how many of them lie masked. */
+int  object_adopt(struct session *s, struct patient *p, unsigned *masked);
+int  object_waiting(struct session *s, struct patient *p, uint8_t flag, int *some);   /* 1: some with this flag lie there */
 #endif
