@@ -605,9 +605,15 @@ int object_certified(struct session *s, struct patient *p, const struct item *it
   return e;
 }
 
+/* Who registers patients also says under which number a practice knows them. */
+static int names_patients(struct session *s, const struct item *it) {
+  const struct certificate *c = it->c.table == ITEM_IDENTITY ? directory_by_hash(&s->dir, it->c.depositor_cert) : NULL;
+  return c && (c->kind == KIND_AUTHORITY || c->rights & RIGHT_REGISTER_PATIENTS);
+}
+
 int object_trusted(struct session *s, struct patient *p, const struct item *it) {
   int e = object_verify(s, p, it);
-  if (e == DMP_OK && !patient_trusts(s, p, it->c.depositor_cert)) e = record_fault(s->r, DMP_E_SIGNATURE, "dmp_object", it->id);
+  if (e == DMP_OK && !patient_trusts(s, p, it->c.depositor_cert) && !names_patients(s, it)) e = record_fault(s->r, DMP_E_SIGNATURE, "dmp_object", it->id);
   return e;
 }
 

@@ -24,7 +24,7 @@ void object_seen(struct session *s, int64_t object, int64_t patient);
 int  object_verify(struct session *s, struct patient *p, const struct item *it);
 /* The patient's identity row is the one that the certificate names: every consented professional holds the key of its class. */
 int  object_certified(struct session *s, struct patient *p, const struct item *it);
-/* object_verify for a system item, which only the patient or somebody once named treating doctor may sign. */
+/* object_verify for a system item, which only the patient or somebody once named treating doctor may sign; an identity also a registrar. */
 int  object_trusted(struct session *s, struct patient *p, const struct item *it);
 
 /* Where a new item goes. */
