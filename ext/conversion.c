@@ -124,6 +124,7 @@ static int read_column(struct conversion *c, sqlite3_stmt *st, const char *colum
   int e = conversion_copy(p->name, sizeof p->name, (const char *)sqlite3_column_text(st, 1));
   if (e == DMP_OK) e = conversion_copy(p->decl, sizeof p->decl, (const char *)sqlite3_column_text(st, 2));
   if (e == DMP_OK) e = conversion_copy(p->dflt, sizeof p->dflt, (const char *)sqlite3_column_text(st, 4));
+  if (e == DMP_OK && !ddl_is_type(p->decl)) e = conversion_named(c, DMP_E_TABLE_RULE, "the type of column %s", p->name);
   if (sqlite3_stricmp(p->dflt, "NULL") == 0) *p->dflt = 0;
   int pk = sqlite3_column_int(st, 5), hidden = sqlite3_column_int(st, 6);
   if (sqlite3_column_int(st, 3)) p->flags |= PCOL_NOTNULL;

@@ -338,13 +338,19 @@ int convert_unprotect(struct session *s, const char *table, const char *options)
 
 int convert_rewrap(struct session *s, const char *table) { return on_protected(s, table, NULL, steps_rewrap); }
 
-enum { BATCH = 4096, REST_MS = 2 };
+enum { BATCH = 4096, REST_MIN = 2, REST_MAX = 200 };  /* milliseconds */
 
-/* In batches, each a transaction: killed or refused at any of them, the next call goes on. Between two others may write. */
+/* In batches, each a transaction: killed or refused at any of them, the next call goes on. Between two the lock is free for half as
+ * long as it was held: others, who look every few milliseconds, find it so. */
 static int rotate_batches(struct conversion *c) {
+  int64_t start = record_now();
   int e;
   c->batch = BATCH;
-  while ((e = whole(c, steps_rotate)) == DMP_OK && !c->finished) sqlite3_sleep(REST_MS);
+  while ((e = whole(c, steps_rotate)) == DMP_OK && !c->finished) {
+    int64_t rest = (record_now() - start) / 2;
+    sqlite3_sleep(rest < REST_MIN ? REST_MIN : rest > REST_MAX ? REST_MAX : (int)rest);
+    start = record_now();
+  }
   return e;
 }
 

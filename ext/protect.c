@@ -1,5 +1,6 @@
 /* protect.c: descriptions, keys and boxes of protected tables (see protect.h). */
 #include "protect.h"
+#include "protect_ddl.h"
 #include "access.h"
 #include "random.h"
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static void put_text(struct buf *b, const char *s) {
 static void take_text_field(struct rd *r, char *to, size_t room) {
   size_t n = rd_u16(r);
   const uint8_t *p = rd_bytes(r, n);
-  if (p == NULL || n >= room) {
+  if (p == NULL || n >= room || memchr(p, 0, n)) {
     r->bad = 1;
     return;
   }
@@ -95,11 +96,12 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
     take_text_field(&r, p->c[i].coll, sizeof p->c[i].coll);
     take_text_field(&r, p->c[i].dflt, sizeof p->c[i].dflt);
     p->c[i].flags = rd_u8(&r);
+    if (!ddl_is_type(p->c[i].decl)) r.bad = 1;          /* it becomes part of a declaration, where one column must stay one */
   }
   size_t ddl_len = rd_u32(&r);
   const uint8_t *ddl = rd_bytes(&r, ddl_len), *watched = rd_bytes(&r, 32), *signer = rd_bytes(&r, 32);
   rd_bytes(&r, SUITE_SIG);
-  if (!rd_done(&r)) return DMP_E_PROTECT_BAD;
+  if (!rd_done(&r) || memchr(ddl, 0, ddl_len)) return DMP_E_PROTECT_BAD;
   memcpy(p->watched, watched, 32);
   memcpy(p->signer, signer, 32);
   p->ddl = malloc(ddl_len + 1);
@@ -215,7 +217,7 @@ int protect_proven(struct session *s, const char *table, struct protect *out) { 
 /* Whether two descriptions mean the same table, columns and rules; keys, turns, scrubs and signatures may differ. */
 static int same_table(const struct protect *a, const struct protect *b) {
   return a->without_key == b->without_key && a->autoincrement == b->autoincrement && a->checked == b->checked && a->class_id == b->class_id &&
-         strcmp(a->system, b->system) == 0 && a->columns == b->columns && memcmp(a->c, b->c, a->columns * sizeof *a->c) == 0 &&
+         strcmp(a->system, b->system) == 0 && strcmp(a->type, b->type) == 0 && a->columns == b->columns && memcmp(a->c, b->c, a->columns * sizeof *a->c) == 0 &&
          strcmp(a->ddl, b->ddl) == 0 && sqlite3_stricmp(a->table, b->table) == 0;
 }
 

@@ -81,6 +81,23 @@ const char *ddl_next(const char *p, size_t *n) {
   return p;
 }
 
+/* One token of a type's name: a word, or something quoted that ends. */
+static int is_type_word(const char *p, size_t n) {
+  if (in_word(*p)) return 1;
+  char end = *p == '[' ? ']' : *p;
+  return n > 1 && p[n - 1] == end && (end == '"' || end == '\'' || end == '`' || end == ']');
+}
+
+int ddl_is_type(const char *p) {
+  size_t n;
+  if (strstr(p, "--") || strstr(p, "/*")) return 0;
+  for (p = ddl_next(p, &n); *p && *p != '('; p = ddl_next(p + n, &n))
+    if (!is_type_word(p, n)) return 0;
+  if (*p == 0) return 1;
+  p += 1 + strspn(p + 1, "0123456789+-.eE, ");
+  return *p == ')' && *ddl_next(p + 1, &n) == 0;
+}
+
 int ddl_is_name(const char *p, size_t n, const char *name) {
   char quote = *p == '[' ? ']' : *p;
   if (quote != '"' && quote != '\'' && quote != '`' && quote != ']') return is_word(p, n, name);

@@ -11,6 +11,8 @@ int ddl_is_name(const char *p, size_t n, const char *name);   /* is the token at
 int ddl_count(const char *sql, const char *word);
 /* From the parenthesis that opens the columns; NULL: there is none. */
 const char *ddl_body(const char *sql);
+/* A column's type and nothing behind it: words, and numbers in parentheses. */
+int ddl_is_type(const char *p);
 /* Behind the next semicolon that ends a statement; NULL: there is none. */
 const char *ddl_more(const char *sql);
 int ddl_without_rowid(const char *sql);               /* of the first statement */

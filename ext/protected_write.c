@@ -182,10 +182,11 @@ static int notnull_error(struct ptab *t, const struct pcol *c) {
  * would refuse the value: after the triggers that come first. */
 static int write_row(struct ptab *t, sqlite3_stmt **st, const struct pcol *missing) {
   struct buf box = t->box;                            /* a trigger may write another row meanwhile, which then has a box of its own */
+  int rc = SQLITE_OK;
   t->box = (struct buf){ 0 };
   if (missing) sqlite3_bind_null(*st, 2);
-  else if (box.n) sqlite3_bind_blob64(*st, 2, box.p, box.n, SQLITE_STATIC);
-  int rc = ptab_run(t, st);
+  else if (box.n && sqlite3_bind_blob64(*st, 2, box.p, box.n, SQLITE_STATIC) != SQLITE_OK) rc = ptab_fail(t, SQLITE_TOOBIG, "string or blob too big");
+  if (rc == SQLITE_OK) rc = ptab_run(t, st);
   if (t->box.p) buf_free(&box);
   else t->box = box;
   return missing && rc == SQLITE_CONSTRAINT_NOTNULL ? notnull_error(t, missing) : rc;

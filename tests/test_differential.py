@@ -51,22 +51,28 @@ def main():
     failed = passed = 0
     try:
         template = differential.Template(folder)
+        wide = [differential.Template(os.path.join(folder, e), e) for e in ('UTF-16le', 'UTF-16be')]
         for line in exceptions_hold(template, differential):
             print('FAILED  exception ' + line)
             failed += 1
         passed += len(differential.EXCEPTIONS) - failed
+        for t in [template] + wide:
+            pair = differential.Pair(t, differential.Episode(0, 0))
+            assert {differential.one(c, 'PRAGMA encoding') for c in pair.con} == {differential.Tagged(t.encoding.encode())}
+            pair.close()
         print('seed %d, %d statements' % (a.seed, a.statements))
         i = -1
         while differential.Pair.ran < a.statements:
             i += 1
             e = differential.Episode(a.seed * 1000003 + i, LENGTH)
-            got = differential.play(template, e, e.statements)
+            of = wide[i // 8 % 2] if i % 8 == 7 else template   # now and then in a database of another encoding
+            got = differential.play(of, e, e.statements)
             passed += got is None
             if got is None:
                 continue
             failed += 1
-            kept, what = differential.shrink(template, e, got[0])
-            print('FAILED  %s\n%s\n' % (what[1] if what else got[1], e.text(kept)), flush=True)
+            kept, what = differential.shrink(of, e, got[0])
+            print('FAILED  in %s: %s\n%s\n' % (of.encoding, what[1] if what else got[1], e.text(kept)), flush=True)
             if failed >= a.failures:
                 break
         print('%d statements compared in %d episodes; ended early at an exception: %s; refused for too few values: %d'

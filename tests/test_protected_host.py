@@ -190,6 +190,19 @@ class Host(ProtectedCase):
         self.described(own)
         self.goes_on()
 
+    def test_a_type_that_would_declare_more_columns_or_none_is_refused_before_anybody_logs_in(self):
+        own = self.described()
+        for kind in (b'A, more', b'A)', b'A);', b'(1', b'(a)', b'A (1) more', b'A --', b'A /*', b'"A', b"'A", b'A;', b'A\0B', b'[A', b'A, x AS (1)', b',', b')'):
+            with self.subTest(kind):
+                text = lambda t: len(t).to_bytes(2, 'little') + t
+                self.described(own.replace(text(b'note') + text(b'TEXT'), text(b'note') + text(kind)))
+                con = self.p.connect()
+                self.refused(76, con, 'SELECT * FROM consultation')
+                self.refused(76, con, 'UPDATE consultation SET day=1')
+                con.close()
+        self.described(own)
+        self.goes_on()
+
     def test_every_byte_of_a_description_is_proven(self):
         own = self.described()
         con = self.p.connect()

@@ -39,7 +39,7 @@ class Input(ProtectedCase):
         c = self.c
         c.executescript("""CREATE VIRTUAL TABLE words USING fts5(x); CREATE VIRTUAL TABLE places USING rtree(id,x0,x1); CREATE TABLE held(id INTEGER PRIMARY KEY, s);
                            CREATE TABLE mine(id INTEGER PRIMARY KEY, s UNIQUE, t CHECK(t<>'x'), u REFERENCES letter(id), v, w AS (v)); CREATE INDEX mine_v ON mine(v);
-                           CREATE TABLE other(a UNIQUE ON CONFLICT IGNORE, s); CREATE TABLE wide(%s)""" % ','.join('c%d' % i for i in range(300)))
+                           CREATE TABLE odd(id INTEGER PRIMARY KEY, s "texte, long"); CREATE TABLE other(a UNIQUE ON CONFLICT IGNORE, s); CREATE TABLE wide(%s)""" % ','.join('c%d' % i for i in range(300)))
         c.execute('INSERT INTO held VALUES(1,2)')
         self.protect(None, 'held', 's')
         long = 'x' * 200
@@ -58,7 +58,7 @@ class Input(ProtectedCase):
                 (c, "SELECT dmp_protect('letter')", 82, ''), (c, "SELECT dmp_protect('letter','body','blur=1')", 66, ''),
                 (c, "SELECT dmp_protect('mine','s')", 81, 'column s: index'), (c, "SELECT dmp_protect('mine','u')", 81, 'column u: '),
                 (c, "SELECT dmp_protect('mine','v')", 81, 'column v: index mine_v'), (c, "SELECT dmp_protect('mine','w')", 81, 'column w: generated'),
-                (c, "SELECT dmp_protect('mine','id')", 81, 'column id: PRIMARY KEY'), (c, "SELECT dmp_protect('other','s')", 86, 'ON CONFLICT in table other'),
+                (c, "SELECT dmp_protect('mine','id')", 81, 'column id: PRIMARY KEY'), (c, "SELECT dmp_protect('other','s')", 86, 'ON CONFLICT in table other'), (c, "SELECT dmp_protect('odd','s')", 86, 'the type of column s'),
                 (c, "SELECT dmp_protect('wide','c0')", 55, ''), (c, "SELECT dmp_protect('%s','s')" % long, 55, ''),
                 (c, "SELECT dmp_protect('letter','body') FROM held", 83, ''), (c, "INSERT INTO letter(body) VALUES(dmp_protect('consultation','note'))", 83, ''),
                 (c, "SELECT dmp_protect(x'00','body')", 65, ''), (c, 'SELECT dmp_protect()', 65, ''),
