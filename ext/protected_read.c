@@ -187,6 +187,19 @@ static struct value cursor_who(struct ptab *t, struct pcursor *c) {
   return affinity_stored(sqlite3_column_value(c->st, c->q->at[t->who]), &t->d.c[t->who]);
 }
 
+/* A box that was read ahead lies under the key of before when this connection has turned it since: the row is asked for once more. */
+static int read_again(struct ptab *t, struct session *s, struct pcursor *c, const struct value *who) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=?1", t->shadow, t->key);
+  int e = sql && sqlite3_prepare_v2(t->c->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_E_TAMPERED : record_sql_fault(t->r);
+  sqlite3_bind_int64(st, 1, row_number(c));
+  if (e == DMP_E_TAMPERED && sqlite3_step(st) == SQLITE_ROW)
+    e = row_values(t, s, row_number(c), who, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), &c->plain, c->v, &c->place);
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
 __attribute__((noinline)) static int cursor_open_row(struct pcursor *c) {
   struct ptab *t = (struct ptab *)c->base.pVtab;
   struct session *s = t->r->session;
@@ -206,6 +219,7 @@ __attribute__((noinline)) static int cursor_open_row(struct pcursor *c) {
     n = sqlite3_value_bytes(v);
   }
   e = row_values(t, s, row_number(c), &who, box, (size_t)n, &c->plain, c->v, &c->place);
+  if (e == DMP_E_TAMPERED && c->q->scan) e = read_again(t, s, c, &who);
   c->opened = e == DMP_OK ? OPENED : e == DMP_E_NO_TABLE_KEY && t->rowkeys ? CLOSED : 0;
   return c->opened ? DMP_OK : e;
 }
