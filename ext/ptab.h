@@ -62,6 +62,7 @@ struct ptab {
   struct value *x; sqlite3_stmt **keep;               /* owned: its sealed values; whose values are borrowed, by column */
   struct value was; struct buf was_text; struct rowplace lies;   /* of the row looked up: its patient's column, where it lies */
   struct reading *pool[POOL];                         /* owned: idle statements of closed cursors */
+  int temp_held;                                      /* temp_store was checked and can't have changed (see record_hold_temp) */
   int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
   sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;
   uint8_t *update_mask;                               /* which columns the prepared UPDATE sets */
