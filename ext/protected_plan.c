@@ -308,7 +308,7 @@ static int term_raised(const struct term *x, sqlite3_value *v) {
 
 /* Is this a mark? Its column, or -1, and its end. */
 static int term_marked(const char *q, struct term *x) {
-  if (q[0] != '/' || q[1] != '*' || q[2] == ' ') return 0;
+  if (q[0] != '/' || q[1] != '*') return 0;
   x->mark = q[2];
   x->at = q;
   x->keyed = (int)strtol(q + 3, (char **)&x->end, 10) - 1;
@@ -325,6 +325,7 @@ static int term_next(const char **p, struct term *x) {
     if (quoted) continue;
     if (*q == '"' || *q == ' ') op = q + 1;
     if (*q == '?') x->arg = atoi(q + 1);
+    if (q[0] == '/' && q[1] == '*' && q[2] == ' ') return 0;   /* the sentence, which is the end */
     if (!term_marked(q, x)) continue;
     x->op = op;
     x->whole = *op == '(';
