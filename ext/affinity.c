@@ -74,3 +74,13 @@ void affinity_result(sqlite3_context *ctx, const struct value *x) {
     default: sqlite3_result_null(ctx);
   }
 }
+
+int affinity_bind(sqlite3_stmt *st, int at, const struct value *x) {
+  switch (x->type) {
+    case VALUE_INT: return sqlite3_bind_int64(st, at, x->u.i);
+    case VALUE_REAL: return sqlite3_bind_double(st, at, x->u.r);
+    case VALUE_TEXT: return sqlite3_bind_text64(st, at, x->n ? (const char *)x->u.p : "", x->n, SQLITE_STATIC, SQLITE_UTF8);
+    case VALUE_BLOB: return sqlite3_bind_blob64(st, at, x->n ? (const void *)x->u.p : "", x->n, SQLITE_STATIC);
+    default: return sqlite3_bind_null(st, at);
+  }
+}

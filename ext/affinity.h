@@ -12,5 +12,6 @@ int affinity_any(const struct pcol *c);               /* ANY of a STRICT table k
 struct value affinity_stored(sqlite3_value *v, const struct pcol *c);   /* borrows v's bytes */
 /* The sealed values v, in the order of the columns, as one row. */
 int affinity_pack(const struct protect *d, sqlite3_value **v, struct buf *row);
+int affinity_bind(sqlite3_stmt *st, int at, const struct value *x);     /* does not copy */
 void affinity_result(sqlite3_context *ctx, const struct value *x);      /* gives a stored value; copies */
 #endif

@@ -2,6 +2,7 @@
 #include "conversion.h"
 #include "protect_ddl.h"
 #include "protected.h"
+#include "rowcheck.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -227,13 +228,6 @@ int conversion_patient(struct conversion *c) {
   return e == DMP_OK ? conversion_rowkeys(c) : e;
 }
 
-const char **conversion_sealed(const struct conversion *c) {
-  const char **names = calloc(c->d.columns + 1, sizeof *names);
-  for (uint32_t i = 0, n = 0; names && i < c->d.columns; i++)
-    if (c->d.c[i].flags & PCOL_SEALED) names[n++] = c->d.c[i].name;
-  return names;
-}
-
 /* An index that the keyed one of column i stands for. Made by UNIQUE of the table, it leaves the shadow's text; made by CREATE
  * INDEX, it is dropped, and its text kept behind the table's: ;U"name"(…) where it is UNIQUE, else ;I"name"(…). */
 static int index_replaced(struct conversion *c, uint32_t i, const char *name, int unique, const char *sql) {
@@ -323,6 +317,37 @@ int conversion_judge(struct conversion *c) {
     sqlite3_finalize(st);
     sqlite3_free(sql);
   }
+  return e;
+}
+
+/* A foreign key that changes its column does so in the shadow, where a CHECK of a sealed column is not. */
+static int checks_foreign(struct conversion *c, const uint8_t *named) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT \"from\" FROM pragma_foreign_key_list(%Q,%Q) WHERE on_update IN('CASCADE','SET NULL','SET DEFAULT') OR "
+                              "on_delete IN('SET NULL','SET DEFAULT')", c->d.table, c->r->schema);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW)
+    for (uint32_t i = 0; e == DMP_OK && i < c->d.columns; i++)
+      if (named[i] && sqlite3_stricmp(c->d.c[i].name, (const char *)sqlite3_column_text(st, 0)) == 0)
+        e = conversion_named(c, DMP_E_TABLE_RULE, "a CHECK of a sealed column names %s, which a foreign key changes", c->d.c[i].name);
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
+int conversion_checks(struct conversion *c) {
+  struct rowcheck *k = NULL;
+  char *why = NULL;
+  uint8_t named[PROTECT_COLUMNS] = { 0 };
+  int found = rowcheck_columns(&c->d, named);
+  if (found < 0) return DMP_E_NOMEM;
+  if (found == 0) return DMP_OK;
+  int e = checks_foreign(c, named);
+  if (e == DMP_OK && rowcheck_new(c->r->db, &c->d, &k, &why) != SQLITE_OK) e = conversion_named(c, DMP_E_TABLE_RULE, "a CHECK of a sealed column: %s", why ? why : "no memory");
+  rowcheck_free(k);
+  sqlite3_free(why);
+  c->d.checked = 1;
+  c->strip = 1;
   return e;
 }
 

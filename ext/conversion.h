@@ -46,7 +46,7 @@ int  conversion_indexes(struct conversion *c);                          /* a sea
 int  conversion_triggers(struct conversion *c);
 int  conversion_judge(struct conversion *c);                            /* a keyed index on few values would give them away */
 int  conversion_children(struct conversion *c);
-const char **conversion_sealed(const struct conversion *c);             /* their names, up to NULL; free() the list */
+int  conversion_checks(struct conversion *c);                           /* CHECKs that name sealed columns: tried row by row (rowcheck.h) */
 
 int  steps_protect(struct conversion *c);
 int  steps_unprotect(struct conversion *c);

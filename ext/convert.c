@@ -329,6 +329,7 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
   if (e == DMP_OK) e = conversion_judge(&c);
   if (e == DMP_OK) e = conversion_triggers(&c);
   if (e == DMP_OK) e = conversion_children(&c);
+  if (e == DMP_OK) e = conversion_checks(&c);
   if (e == DMP_OK) e = whole(&c, steps_protect);
   end(&c);
   return e;

@@ -1,7 +1,7 @@
 /* protect.c: descriptions, keys and boxes of protected tables (see protect.h). */
 #include "protect.h"
-#include "protect_ddl.h"
 #include "access.h"
+#include "protect_ddl.h"
 #include "random.h"
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,24 @@ const char *protect_rowid(const struct protect *p) {
   for (uint32_t i = 0; i < p->columns; i++)
     if (p->c[i].flags & PCOL_ROWID) return p->c[i].name;
   return PROTECT_ID;
+}
+
+const char *protect_alias(const struct protect *p) {
+  static const char *const ALIAS[] = { "rowid", "_rowid_", "oid" };
+  if (ddl_without_rowid(p->ddl)) return NULL;
+  for (size_t k = 0; k < sizeof ALIAS / sizeof *ALIAS; k++) {
+    uint32_t i = 0;
+    while (i < p->columns && sqlite3_stricmp(p->c[i].name, ALIAS[k]) != 0) i++;
+    if (i == p->columns) return ALIAS[k];
+  }
+  return NULL;
+}
+
+const char **protect_sealed(const struct protect *p) {
+  const char **names = calloc(p->columns + 1, sizeof *names);
+  for (uint32_t i = 0, n = 0; names && i < p->columns; i++)
+    if (p->c[i].flags & PCOL_SEALED) names[n++] = p->c[i].name;
+  return names;
 }
 
 const char *protect_patient(const struct protect *p) {

@@ -42,6 +42,8 @@ struct protect {
 };
 void protect_free(struct protect *p);
 const char *protect_rowid(const struct protect *p);   /* the shadow's column that is its rowid */
+const char *protect_alias(const struct protect *p);   /* a name of the rowid that no column has taken; NULL: none, or the table has no rowid */
+const char **protect_sealed(const struct protect *p); /* names of the sealed columns, up to NULL; free() the list; NULL: no memory */
 const char *protect_patient(const struct protect *p); /* the column that names the patient; NULL: rows lie under the table's key */
 /* Reads the description of a table; DMP_E_NOT_FOUND. Without its signature: what the host says, before there is a session. */
 int  protect_get(struct record *r, const char *table, struct protect *out);

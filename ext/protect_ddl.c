@@ -116,11 +116,11 @@ static int is_one_of(const char *p, size_t n, const char *const *names) {
 
 /* ---- the columns and constraints between the outer parentheses ---- */
 
-enum { ITEM_OTHER, ITEM_PRIMARY, ITEM_UNIQUE };
+enum { ITEM_OTHER, ITEM_PRIMARY, ITEM_UNIQUE, ITEM_CHECK };
 struct item { const char *p; size_t n; int kind; const char *column; size_t column_n; };   /* column: whose definition it is in; NULL: the table's */
 struct walk { const char *p, *end; int start, constraints; const char *column; size_t column_n; };
 
-/* A constraint as one item: PRIMARY KEY with its order, UNIQUE of the table with its columns. */
+/* A constraint as one item: PRIMARY KEY with its order, UNIQUE of the table with its columns, CHECK with its expression. */
 static void item_constraint(const struct walk *w, struct item *x) {
   const char *next = skip(x->p + x->n);
   if (is_word(x->p, x->n, "PRIMARY") && is_word(next, token(next), "KEY")) {
@@ -131,6 +131,9 @@ static void item_constraint(const struct walk *w, struct item *x) {
   } else if (is_word(x->p, x->n, "UNIQUE")) {
     x->kind = ITEM_UNIQUE;
     if (w->constraints && *next == '(') x->n = (size_t)(body_end(next) - x->p);
+  } else if (is_word(x->p, x->n, "CHECK") && *next == '(') {
+    x->kind = ITEM_CHECK;
+    x->n = (size_t)(body_end(next) - x->p);
   }
 }
 
@@ -169,6 +172,51 @@ static int unique_sealed(const struct item *x, const char *const *sealed) {
   return is_one_of(name, token(name), sealed);
 }
 
+int ddl_names(const char *expr, size_t n, const char *column) {
+  for (size_t i = 0, k; i < n; i += k)
+    if (k = token(expr + i), expr[i] != '\'' && ddl_is_name(expr + i, k, column)) return 1;
+  return 0;
+}
+
+/* A CHECK that only who holds the key can try. */
+static int check_sealed(const struct item *x, const char *const *sealed) {
+  if (x->column && is_one_of(x->column, x->column_n, sealed)) return 1;
+  for (; *sealed; sealed++)
+    if (ddl_names(x->p + 5, x->n - 5, *sealed)) return 1;
+  return 0;
+}
+
+int ddl_checks(const char *sql, const char *const *sealed, void (*each)(void *ctx, const char *expr, size_t n), void *ctx) {
+  const char *body = ddl_body(sql);
+  struct item x;
+  int found = 0;
+  if (body == NULL) return 0;
+  for (struct walk w = walk_body(body); walk_next(&w, &x);) {
+    if (x.kind != ITEM_CHECK || !check_sealed(&x, sealed)) continue;
+    found++;
+    if (each) each(ctx, x.p + 5, x.n - 5);
+  }
+  return found;
+}
+
+const char *ddl_definition(const char *sql, const char *column, size_t *n) {
+  const char *body = ddl_body(sql), *found = NULL;
+  struct item x;
+  if (body == NULL) return NULL;
+  for (struct walk w = walk_body(body); walk_next(&w, &x);) {
+    if (x.column == NULL || !ddl_is_name(x.column, x.column_n, column)) continue;
+    found = x.column;
+    *n = (size_t)(x.p + x.n - found);
+  }
+  return found;
+}
+
+char *ddl_table(const char *sql) {
+  const char *body = ddl_body(sql), *more = ddl_more(sql);
+  if (body == NULL) return NULL;
+  return sqlite3_mprintf("%.*s", (int)(more ? (size_t)(more - body) - 1 : strlen(body)), body);
+}
+
 char *ddl_shadow_body(const char *sql, const char *key, const char *const *sealed) {
   const char *body = ddl_body(sql);
   sqlite3_str *s = sqlite3_str_new(NULL);
@@ -179,7 +227,8 @@ char *ddl_shadow_body(const char *sql, const char *key, const char *const *seale
   if (key) sqlite3_str_appendf(s, "\"%w\" INTEGER PRIMARY KEY,", key);
   while (walk_next(&w, &x)) {
     if (x.kind == ITEM_PRIMARY && key) sqlite3_str_appendall(s, "UNIQUE");
-    else if (x.kind == ITEM_UNIQUE && unique_sealed(&x, sealed)) sqlite3_str_appendall(s, "CONSTRAINT none");   /* a name alone: stands anywhere, means nothing */
+    else if ((x.kind == ITEM_UNIQUE && unique_sealed(&x, sealed)) || (x.kind == ITEM_CHECK && check_sealed(&x, sealed)))
+      sqlite3_str_appendall(s, "CONSTRAINT none");    /* a name alone: stands anywhere, means nothing */
     else sqlite3_str_append(s, x.p, (int)x.n);
   }
   sqlite3_str_appendall(s, option(w.end, "STRICT") ? ") STRICT" : ")");

@@ -16,7 +16,13 @@ int ddl_is_type(const char *p);
 /* Behind the next semicolon that ends a statement; NULL: there is none. */
 const char *ddl_more(const char *sql);
 int ddl_without_rowid(const char *sql);               /* of the first statement */
+char *ddl_table(const char *sql);                     /* the first statement from there to its end; sqlite3_malloc'ed, NULL: no memory or no columns */
+/* Calls each with the expression, in its parentheses, of every CHECK that names one of these columns or stands in the definition of one;
+ * returns how many there are. sealed: names up to NULL. */
+int ddl_checks(const char *sql, const char *const *sealed, void (*each)(void *ctx, const char *expr, size_t n), void *ctx);
+const char *ddl_definition(const char *sql, const char *column, size_t *n);   /* of a column, from its name on; NULL: none */
+int ddl_names(const char *expr, size_t n, const char *column);          /* may the expression mean that column? */
 /* The columns of a shadow. key: a number of its own becomes the primary key, the one that stood there UNIQUE, WITHOUT ROWID goes;
- * NULL: the key stays as it is. sealed: names up to NULL; UNIQUE of one of them alone goes. "(…) STRICT", sqlite3_malloc'ed. */
+ * NULL: the key stays as it is. sealed: names up to NULL; UNIQUE of one of them alone goes, and so do their CHECKs. "(…) STRICT", sqlite3_malloc'ed. */
 char *ddl_shadow_body(const char *sql, const char *key, const char *const *sealed);
 #endif

@@ -87,7 +87,7 @@ static char *declaration(const struct protect *d) {
 }
 
 static void ptab_finalize(struct ptab *t) {
-  sqlite3_stmt **all[] = { &t->insert, &t->replace, &t->erase, &t->old, &t->next, &t->update };
+  sqlite3_stmt **all[] = { &t->insert, &t->replace, &t->erase, &t->old, &t->next, &t->update, &t->whole };
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     sqlite3_finalize(*all[i]);
     *all[i] = NULL;
@@ -101,6 +101,7 @@ static void ptab_finalize(struct ptab *t) {
 static void ptab_free(struct ptab *t) {
   if (t == NULL) return;
   ptab_finalize(t);
+  rowcheck_free(t->check);
   protect_free(&t->d);
   memory_free(t->u);
   rowkeys_free(t->rowkeys);
@@ -113,6 +114,7 @@ static void ptab_free(struct ptab *t) {
   trigger_free(t);
   free(t->place);
   free(t->keyed);
+  free(t->named);
   free(t->update_mask);
   free(t->x);
   free(t->keep);
@@ -136,12 +138,14 @@ static int ptab_load(struct ptab *t, const char *schema, const char *table) {
   t->schema = sqlite3_mprintf("\"%w\"", schema);
   t->shadow = sqlite3_mprintf("\"%w\".\"%w" PROTECT_SUFFIX "\"", schema, t->d.table);
   t->place = calloc(t->d.columns, sizeof *t->place);
+  t->named = calloc(t->d.columns, 1);
   t->keyed = calloc(t->d.columns, sizeof *t->keyed);
   t->update_mask = calloc(t->d.columns + 1, 1);
   t->u = memory_new(sizeof *t->u + t->d.columns * sizeof *t->u->ix);
   if (t->u == NULL) return DMP_E_LOCK;
   t->keep = calloc(t->d.columns, sizeof *t->keep);
-  if (!t->schema || !t->shadow || !t->place || !t->keyed || !t->update_mask || !t->keep) return DMP_E_NOMEM;
+  if (!t->schema || !t->shadow || !t->place || !t->keyed || !t->named || !t->update_mask || !t->keep) return DMP_E_NOMEM;
+  if (t->d.checked && rowcheck_columns(&t->d, t->named) < 0) return DMP_E_NOMEM;
   t->key = protect_rowid(&t->d);
   t->without_rowid = ddl_without_rowid(t->d.ddl);
   ptab_places(t);

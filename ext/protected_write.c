@@ -6,6 +6,9 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
+/* What an UPDATE does beside the columns that it sets. */
+enum { CHANGE_SEAL = 1, CHANGE_REPLACE = 2, CHANGE_ROWID = 4 };
+
 static const struct pcol INTEGER_COLUMN = { .decl = "INTEGER" };
 
 /* A statement that has run is reset. sql is not looked at when the statement is there; freed. */
@@ -148,8 +151,11 @@ static void keep_none(struct ptab *t) {
   }
 }
 
-/* The sealed values of an INSERT: defaults, affinity. *missing: the first column that is NULL and may not be. */
-static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, const struct pcol **missing) {
+/* Why the shadow is to refuse a row: the first column that is NULL and may not be, or the message of a CHECK that it breaks. */
+struct refusal { const struct pcol *missing; char *broken; };
+
+/* The sealed values of an INSERT: defaults, affinity. */
+static int insert_row(struct ptab *t, int64_t id, sqlite3_value **argv, struct buf *row, struct refusal *no) {
   struct value *x = t->x;
   int rc = SQLITE_OK, n = 0;
   for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
@@ -165,8 +171,9 @@ static int insert_row(struct ptab *t, sqlite3_value **argv, struct buf *row, con
       n++;
     }
     if (rc == SQLITE_OK && !null && c->flags & PCOL_GENERATED) rc = generated_error(t, "INSERT", c);
-    if (*missing == NULL && null && (sealed || !*c->dflt) && filled(c)) *missing = c;
+    if (no->missing == NULL && null && (sealed || !*c->dflt) && filled(c)) no->missing = c;
   }
+  if (rc == SQLITE_OK && t->d.checked && !no->missing) rc = check_insert(t, argv, x, id, &no->broken);
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
   keep_none(t);
   return rc;
@@ -178,18 +185,27 @@ static int notnull_error(struct ptab *t, const struct pcol *c) {
   return SQLITE_CONSTRAINT_NOTNULL;
 }
 
-/* Runs the shadow's statement. A row with a missing value goes without its box, which the shadow refuses where a plain table
- * would refuse the value: after the triggers that come first. */
-static int write_row(struct ptab *t, sqlite3_stmt **st, const struct pcol *missing) {
+/* Is the refusal of the shadow about the box that was left out, not about another column that may not be NULL? Under OR REPLACE such
+ * a column would have got its default first. */
+static int box_missed(struct ptab *t) {
+  const char *m = t->base.zErrMsg ? t->base.zErrMsg : "";
+  size_t n = strlen(m), k = strlen("." PROTECT_BOX);
+  return (n > k && strcmp(m + n - k, "." PROTECT_BOX) == 0) || sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE;
+}
+
+/* Runs the shadow's statement. A row that must be refused goes without its box, which the shadow refuses where a plain table
+ * would refuse the row: after the triggers that come first. */
+static int write_row(struct ptab *t, sqlite3_stmt **st, const struct refusal *no) {
   struct buf box = t->box;                            /* a trigger may write another row meanwhile, which then has a box of its own */
   int rc = SQLITE_OK;
   t->box = (struct buf){ 0 };
-  if (missing) sqlite3_bind_null(*st, 2);
+  if (no->missing || no->broken) sqlite3_bind_null(*st, 2);
   else if (box.n && sqlite3_bind_blob64(*st, 2, box.p, box.n, SQLITE_STATIC) != SQLITE_OK) rc = ptab_fail(t, SQLITE_TOOBIG, "string or blob too big");
   if (rc == SQLITE_OK) rc = ptab_run(t, st);
   if (t->box.p) buf_free(&box);
   else t->box = box;
-  return missing && rc == SQLITE_CONSTRAINT_NOTNULL ? notnull_error(t, missing) : rc;
+  if (rc == SQLITE_CONSTRAINT_NOTNULL && no->missing) return notnull_error(t, no->missing);
+  return rc == SQLITE_CONSTRAINT_NOTNULL && no->broken && box_missed(t) ? ptab_fail(t, SQLITE_CONSTRAINT_CHECK, no->broken) : rc;
 }
 
 /* Seals a row for who its patient's column names. */
@@ -218,12 +234,12 @@ static int insert_seal(struct ptab *t, struct session *s, sqlite3_value **argv, 
 static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv, sqlite3_int64 *rowid) {
   int replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE;
   int64_t id = 0;
-  const struct pcol *missing = NULL;
+  struct refusal no = { 0 };
   int rc = insert_rowid(t, argv, &id);
-  if (rc == SQLITE_OK) rc = insert_row(t, argv, &t->row, &missing);
+  if (rc == SQLITE_OK) rc = insert_row(t, id, argv, &t->row, &no);
   if (rc == SQLITE_OK) rc = insert_seal(t, s, argv, id, &t->row, &t->box);
   buf_reset(&t->row);
-  replace = replace && !missing;                      /* which would put the box's own default */
+  replace = replace && !no.missing && !no.broken;     /* which would put the box's own default */
   sqlite3_stmt **st = replace ? &t->replace : &t->insert;
   if (rc == SQLITE_OK) rc = ptab_prepare(t, st, *st ? NULL : insert_sql(t, replace));
   if (rc == SQLITE_OK) {
@@ -231,10 +247,11 @@ static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv,
     struct level l;
     bind_columns(t, *st, argv, NULL);
     rc = trigger_enter(t, TRIGGER_INSERT, NULL, &l);
-    if (rc == SQLITE_OK) rc = write_row(t, st, missing);
+    if (rc == SQLITE_OK) rc = write_row(t, st, &no);
     trigger_leave(t, &l);
   }
   *rowid = id;
+  sqlite3_free(no.broken);
   return rc;
 }
 
@@ -273,32 +290,31 @@ static int replaced_null(struct ptab *t, const struct pcol *c, sqlite3_stmt **ke
 
 /* The new box of an UPDATE: unchanged sealed values come from the old one. While the key turns, the row's keyed values are put anew with
  * its box: moved to a rowid that has turned, it is not met again. */
-static int update_row(struct ptab *t, struct session *s, int64_t from, sqlite3_value **argv, uint8_t *mask, struct buf *row, const struct pcol **missing) {
+static int update_row(struct ptab *t, struct session *s, int64_t to, sqlite3_value **argv, uint8_t *mask, struct buf *row, struct refusal *no) {
   struct value *x = t->x;
-  int rc = old_values(t, s, from, x);
+  int rc = old_values(t, s, sqlite3_value_int64(argv[0]), x), turning = mask[t->d.columns] & CHANGE_SEAL && !suite_is_zero(t->d.old_kid, 16);
   for (uint32_t i = 0; rc == SQLITE_OK && i < t->d.columns; i++) {
     const struct pcol *c = &t->d.c[i];
     sqlite3_value *v = argv[2 + i];
     if (sqlite3_value_nochange(v)) continue;
     rc = replaced_null(t, c, &t->keep[i], &v);
-    if (rc == SQLITE_OK && *missing == NULL && sqlite3_value_type(v) == SQLITE_NULL && filled(c)) *missing = c;
+    if (rc == SQLITE_OK && no->missing == NULL && sqlite3_value_type(v) == SQLITE_NULL && filled(c)) no->missing = c;
     if (rc != SQLITE_OK || !(c->flags & PCOL_SEALED)) continue;
     x[t->place[i]] = affinity_stored(v, c);
     rc = strict_error(t, c, &x[t->place[i]]);
     if (rc == SQLITE_OK) rc = keyed_put(t, i, &x[t->place[i]]);
   }
-  for (uint32_t i = 0; rc == SQLITE_OK && !suite_is_zero(t->d.old_kid, 16) && i < t->d.columns; i++) {
+  for (uint32_t i = 0; rc == SQLITE_OK && turning && i < t->d.columns; i++) {
     if (mask[i] || !(t->d.c[i].flags & PCOL_INDEXED)) continue;
     rc = keyed_put(t, i, &x[t->place[i]]);
     mask[i] = 1;
   }
+  if (rc == SQLITE_OK && t->d.checked && !no->missing) rc = check_update(t, argv, mask, x, to, &no->broken);
   if (rc == SQLITE_OK) row_put(row, x, (size_t)t->sealed);
   keep_none(t);
   buf_reset(&t->scratch);
   return rc;
 }
-
-enum { CHANGE_SEAL = 1, CHANGE_REPLACE = 2, CHANGE_ROWID = 4 };
 
 /* UPDATE sets only the columns that change, so that UPDATE OF triggers and foreign keys see what a plain table shows them. */
 static int update_prepare(struct ptab *t, const uint8_t *mask) {
@@ -404,16 +420,17 @@ static int change_seal(struct ptab *t, struct session *s, sqlite3_value **argv, 
 }
 
 static int write_change(struct ptab *t, struct session *s, int may, sqlite3_value **argv) {
-  const struct pcol *missing = NULL;
+  struct refusal no = { 0 };
   uint8_t mask[PROTECT_COLUMNS + 1] = { 0 }, *does = &mask[t->d.columns];
   int64_t from = sqlite3_value_int64(argv[0]), to = from;
-  int rc = change_mask(t, argv, mask, &to);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL && !may) rc = ptab_keyless(t);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = update_row(t, s, from, argv, mask, &t->row, &missing);
-  if (rc == SQLITE_OK && *does & CHANGE_SEAL) rc = change_seal(t, s, argv, mask, to, &t->row, &t->box);
+  int rc = change_mask(t, argv, mask, &to), open = rc == SQLITE_OK && (*does & CHANGE_SEAL || check_needed(t, mask));
+  if (open && !may) rc = ptab_keyless(t);
+  else if (open) rc = update_row(t, s, to, argv, mask, &t->row, &no);
+  if (no.broken) *does |= CHANGE_SEAL;
+  if (rc == SQLITE_OK && *does & CHANGE_SEAL && !no.broken) rc = change_seal(t, s, argv, mask, to, &t->row, &t->box);
   else buf_reset(&t->box);
   buf_reset(&t->row);
-  if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !missing) *does |= CHANGE_REPLACE;
+  if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !no.missing && !no.broken) *does |= CHANGE_REPLACE;
   if (rc == SQLITE_OK) rc = update_prepare(t, mask);
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(t->update, 1, from);
@@ -421,9 +438,10 @@ static int write_change(struct ptab *t, struct session *s, int may, sqlite3_valu
     struct level l;
     bind_columns(t, t->update, argv, mask);
     rc = trigger_enter(t, TRIGGER_UPDATE, mask, &l);
-    if (rc == SQLITE_OK) rc = write_row(t, &t->update, missing);
+    if (rc == SQLITE_OK) rc = write_row(t, &t->update, &no);
     trigger_leave(t, &l);
   }
+  sqlite3_free(no.broken);
   return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 

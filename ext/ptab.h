@@ -1,7 +1,7 @@
 /* ptab.h: what the files of the protected table's module share.
  * protected.c connects, finds the key, follows transactions; protected_plan.c turns constraints into the shadow's WHERE;
  * protected_read.c owns cursors, protected_scan.c the rows that a cursor reads ahead; protected_write.c owns xUpdate;
- * protected_trigger.c follows triggers that write to the table itself.
+ * protected_trigger.c follows triggers that write to the table itself; protected_check.c tries CHECKs of sealed columns.
  * Never: makes or unmakes a protected table (convert.h). */
 #ifndef PTAB_H
 #define PTAB_H
@@ -9,6 +9,7 @@
 #include "compartment.h"
 #include "connection.h"
 #include "protect.h"
+#include "rowcheck.h"
 
 enum { POOL = 8, INDEXES = 16, INDEX_COLUMNS = 8 };
 /* idxNum, set by xBestIndex and read by xFilter: the box is read; a rowid is given, so that there is one row at most; idxStr has marks
@@ -64,7 +65,9 @@ struct ptab {
   struct reading *pool[POOL];                         /* owned: idle statements of closed cursors */
   int temp_held;                                      /* temp_store was checked and can't have changed (see record_hold_temp) */
   int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
-  sqlite3_stmt *insert, *replace, *erase, *old, *next, *update;
+  sqlite3_stmt *insert, *replace, *erase, *old, *next, *update, *whole;
+  struct rowcheck *check;                             /* owned; NULL until a row is to be tried */
+  uint8_t *named;                                     /* owned: plain columns that a CHECK of a sealed one names */
   uint8_t *update_mask;                               /* which columns the prepared UPDATE sets */
   struct ptrigger *trigger; int triggers;             /* owned */
   uint64_t under_way;                                 /* which of them may be running at this moment */
@@ -105,10 +108,10 @@ int  scan_register(struct connection *c);
 int  scan_new(int columns, struct scan **out);
 void scan_free(struct scan *s);                                         /* NULL is harmless */
 void scan_start(struct scan *s);                                        /* before the first scan_next of each run */
-int  scan_next(struct connection *c, struct scan *s, sqlite3_stmt *st);
+int  scan_next(const struct ptab *t, struct scan *s, sqlite3_stmt *st);
+int  scan_turned(const struct ptab *t, const struct scan *s);           /* 1: the key has turned since the row was read: its box may be another */
 sqlite3_int64 scan_rowid(const struct scan *s);
 const void *scan_blob(const struct scan *s, int column, int *n);        /* columns: as they stand after the rowid */
-struct value scan_value(const struct scan *s, int column);
 void scan_result(const struct scan *s, int column, sqlite3_context *ctx);
 
 int  cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
@@ -129,6 +132,12 @@ int  trigger_load(struct ptab *t);
 void trigger_free(struct ptab *t);
 int  trigger_enter(struct ptab *t, int event, const uint8_t *mask, struct level *l);
 void trigger_leave(struct ptab *t, const struct level *l);
+
+/* The row that a statement would leave, x its sealed values, against the CHECKs. SQLITE_OK: *broken is NULL, or the message of the
+ * first that it breaks, sqlite3_malloc'ed. mask: the columns that an UPDATE of row `from` sets. */
+int  check_insert(struct ptab *t, sqlite3_value **argv, const struct value *x, int64_t id, char **broken);
+int  check_update(struct ptab *t, sqlite3_value **argv, const uint8_t *mask, const struct value *x, int64_t to, char **broken);
+int  check_needed(const struct ptab *t, const uint8_t *mask);           /* 1: plain columns are set that a CHECK of a sealed one names */
 
 int  write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
 #endif

@@ -27,14 +27,13 @@ static char *shadow_sql(struct conversion *c) {
   return found;
 }
 
-/* Dropping a column takes its own CHECK and REFERENCES along without a word: seen by counting. */
+/* Dropping a column takes its own REFERENCES along without a word: seen by counting. */
 static int drop_column(struct conversion *c, const char *column) {
   char *before = shadow_sql(c), *after = NULL;
   int e = before ? conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" DROP COLUMN \"%w\"", c->r->quoted, c->d.table, column)) : DMP_E_NOMEM;
   if (e == DMP_E_SQL && (c->r->fault.sql_rc & 0xff) == SQLITE_ERROR)
     e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: %s", column, sqlite3_errmsg(c->r->db));
   if (e == DMP_OK && (after = shadow_sql(c)) == NULL) e = DMP_E_NOMEM;
-  if (e == DMP_OK && ddl_count(before, "CHECK") != ddl_count(after, "CHECK")) e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: CHECK", column);
   if (e == DMP_OK && ddl_count(before, "REFERENCES") != ddl_count(after, "REFERENCES")) e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: REFERENCES", column);
   sqlite3_free(before);
   sqlite3_free(after);
@@ -104,18 +103,6 @@ static char *stored_list(const struct conversion *c, const char *first) {
   return sqlite3_str_finish(s);
 }
 
-/* A name of the rowid that no column has taken; NULL: none, or the table has no rowid. */
-static const char *rowid_alias(const struct protect *d) {
-  static const char *const ALIAS[] = { "rowid", "_rowid_", "oid" };
-  if (ddl_without_rowid(d->ddl)) return NULL;
-  for (size_t k = 0; k < sizeof ALIAS / sizeof *ALIAS; k++) {
-    uint32_t i = 0;
-    while (i < d->columns && sqlite3_stricmp(d->c[i].name, ALIAS[k]) != 0) i++;
-    if (i == d->columns) return ALIAS[k];
-  }
-  return NULL;
-}
-
 /* A table made anew has a sequence of its own: the old one's goes with it. */
 static int sequence_get(struct conversion *c, const char *table) {
   sqlite3_stmt *st = NULL;
@@ -138,7 +125,7 @@ static int sequence_put(struct conversion *c, const char *table) {
 /* The shadow is made again: with a primary key of its own where c->rebuild says so, without what its sealed columns may not keep. */
 static int rebuild_shadow(struct conversion *c) {
   char shadow[PROTECT_NAME], fresh[PROTECT_NAME];
-  const char **sealed = conversion_sealed(c), *alias = rowid_alias(&c->d);
+  const char **sealed = protect_sealed(&c->d), *alias = protect_alias(&c->d);
   char *now = shadow_sql(c), *body = now && sealed ? ddl_shadow_body(now, c->rebuild ? PROTECT_ID : NULL, sealed) : NULL;
   sqlite3_snprintf(sizeof shadow, shadow, "%s" PROTECT_SUFFIX, c->d.table);
   sqlite3_snprintf(sizeof fresh, fresh, "%s" PROTECT_SUFFIX "2", c->d.table);
@@ -290,9 +277,8 @@ int steps_protect(struct conversion *c) {
 }
 
 int steps_unprotect(struct conversion *c) {
-  const char *q = c->r->quoted, *t = c->d.table, *from = ddl_body(c->d.ddl), *more = ddl_more(c->d.ddl);
-  const char *alias = strcmp(protect_rowid(&c->d), PROTECT_ID) == 0 ? rowid_alias(&c->d) : NULL;
-  char *body = from ? sqlite3_mprintf("%.*s", (int)(more ? more - from - 1 : (ptrdiff_t)strlen(from)), from) : NULL;
+  const char *q = c->r->quoted, *t = c->d.table, *alias = strcmp(protect_rowid(&c->d), PROTECT_ID) == 0 ? protect_alias(&c->d) : NULL;
+  char *body = ddl_table(c->d.ddl);
   sqlite3_str *values = sqlite3_str_new(NULL);
   char fresh[PROTECT_NAME], *who = who_sql(c);
   int k = 0, e = !body ? DMP_E_PROTECT_BAD : who ? patient_index(c, 0) : DMP_E_NOMEM;

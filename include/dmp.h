@@ -104,7 +104,7 @@ enum {
   X(78, NOT_TABLE,    ERROR,  "only an ordinary table can be protected: not a view, a virtual table or a table of the record") \
   X(79, NO_COLUMN,    ERROR,  "a named column is not in the table") \
   X(80, PROTECTED,    ERROR,  "this table is already protected") \
-  X(81, COLUMN_USED,  ERROR,  "a column to be sealed is used by a key, index, CHECK, generated column, foreign key, trigger or view of the file: remove that first") \
+  X(81, COLUMN_USED,  ERROR,  "a column to be sealed is used by a key, index, generated column, foreign key, trigger or view of the file: remove that first") \
   X(82, NOT_PROTECTED,ERROR,  "this table is not protected") \
   X(83, TABLE_BUSY,   ERROR,  "the table is in use: finish the open statements and transactions and try again") \
   X(84, KEYRING,      ERROR,  "this process can't use the kernel's keyring (absent, forbidden or full): give the PIN, or set $DMP_ASKPASS to a program that prints it") \

@@ -239,6 +239,55 @@ class PatientRows(Case):
         self.withdraw('alice', 'nurse')
         self.assertEqual(nurse.execute('SELECT texte FROM suivi').fetchall(), [(None,)])
 
+    def test_a_whole_table_reads_alike_whether_this_connection_writes_or_not(self):
+        ids = [self.p.id['alice'], self.p.id['zoe'], None]
+        for key in ('null', 'hide'):
+            with self.subTest(key):
+                table = 'suivi_' + key
+                self.doctor.execute('CREATE TABLE %s(id INTEGER PRIMARY KEY,patient INTEGER,texte TEXT)' % table)
+                self.doctor.executemany('INSERT INTO %s(patient,texte) VALUES(?,?)' % table, [(ids[i % 3], 'texte %d' % i) for i in range(300)])
+                one(self.doctor, 'SELECT dmp_protect(?,?,?)', table, 'texte', 'patient=patient' + (',without_key=hide' if key == 'hide' else ''))
+                mine = lambda p: p == self.p.id['alice']
+                rows = [(i + 1, ids[i % 3], 'texte %d' % i if mine(ids[i % 3]) else None) for i in range(300) if key == 'null' or mine(ids[i % 3])]
+                nurse = self.p.login('nurse')
+                sqls = ['SELECT * FROM ' + table, 'SELECT * FROM %s ORDER BY id' % table, 'SELECT * FROM %s WHERE +id>0' % table]
+                idle = [nurse.execute(sql).fetchall() for sql in sqls]
+                nurse.execute('BEGIN IMMEDIATE')
+                writing = [nurse.execute(sql).fetchall() for sql in sqls]
+                nurse.execute('ROLLBACK')
+                self.assertEqual(idle + writing, [rows] * 6)
+                self.assertEqual(one(nurse, 'SELECT count(*) FROM ' + table), len(rows))
+
+    def test_a_withdrawal_while_its_patient_reads_loses_no_row(self):
+        self.doctor.execute('CREATE TABLE suivi(id INTEGER PRIMARY KEY,patient INTEGER,texte TEXT)')
+        self.doctor.executemany('INSERT INTO suivi(patient,texte) VALUES(?,?)', [(self.p.id['alice'], 'texte %d' % i) for i in range(200)])
+        one(self.doctor, "SELECT dmp_protect('suivi','texte','patient=patient')")
+        alice = self.p.login('alice')
+        reading = alice.execute('SELECT texte FROM suivi')
+        rows = [next(reading)[0] for _ in range(20)]
+        alice.execute('DELETE FROM consent WHERE grantee=?', (self.p.id['nurse'],))
+        self.assertEqual(rows + [r[0] for r in reading], ['texte %d' % i for i in range(200)])
+
+    def test_a_check_of_a_sealed_column_sees_the_patient_and_needs_the_row_that_it_looks_at(self):
+        self.doctor.execute('CREATE TABLE acte(id INTEGER PRIMARY KEY,patient_id INTEGER,jour TEXT,salle TEXT,note TEXT,CHECK(patient_id<>2 OR length(note)<9),CHECK(jour>note))')
+        self.doctor.execute("INSERT INTO acte VALUES(1,1,'z','A','une note longue'),(2,2,'z','B','courte'),(3,NULL,'z','C','sans')")
+        one(self.doctor, "SELECT dmp_protect('acte','note','patient=patient_id,system=cabinet')")
+        told = 'CHECK constraint failed: patient_id<>2 OR length(note)<9'
+        for sql in ("INSERT INTO acte VALUES(4,2,'z','A','une note longue')", "UPDATE acte SET note='une note longue' WHERE id=2", 'UPDATE acte SET patient_id=2 WHERE id=1',
+                    "INSERT INTO acte(patient_id,jour,note,dmp_masked) VALUES(2,'z','une note longue',1)"):
+            self.assertEqual(error_of(self.doctor, sql), told)
+        self.doctor.execute("INSERT INTO acte VALUES(4,1,'z','A','une note longue')")
+        self.doctor.execute('UPDATE acte SET patient_id=1 WHERE id=2')
+        self.doctor.execute('UPDATE acte SET patient_id=2 WHERE id=2')
+        nurse = self.p.login('nurse')
+        nurse.execute("UPDATE acte SET salle='D'")
+        self.refused(77, nurse, "UPDATE acte SET jour='zz' WHERE id=2")
+        self.refused(77, nurse, "UPDATE acte SET jour='zz' WHERE id=3")
+        self.assertEqual(error_of(nurse, "UPDATE acte SET jour='a' WHERE id=1"), 'CHECK constraint failed: jour>note')
+        nurse.execute("UPDATE acte SET jour='zz' WHERE id=1")
+        self.assertEqual(self.doctor.execute('SELECT jour,salle,note FROM acte').fetchall(),
+                         [('zz', 'D', 'une note longue'), ('z', 'D', 'courte'), ('z', 'D', 'sans'), ('z', 'D', 'une note longue')])
+
     def test_options_that_make_no_sense_are_refused_by_name(self):
         self.doctor.execute('CREATE TABLE t(id INTEGER PRIMARY KEY,p INTEGER,a TEXT,b TEXT)')
         for options in ('patient=', 'patient=zzz', 'patient=a', 'system=cabinet', 'type=11488-4', 'patient=p,type=nowhere'):
