@@ -356,6 +356,14 @@ static int term_twice(const struct ptab *t, const struct term *x, int keyed) {
   return x->keyed >= 0 && keyed && x->mark != MARK_NULL && !suite_is_zero(t->d.old_kid, 16);
 }
 
+/* Most values leave the text as it is: its marks are comments. */
+int plan_stands(const struct ptab *t, const char *str, int keyed, sqlite3_value **argv) {
+  struct term x;
+  while (term_next(&str, &x))
+    if (x.whole || term_open(t, &x, keyed, argv) || term_twice(t, &x, keyed)) return 0;
+  return 1;
+}
+
 /* The text that the shadow gets, now that the values are known: a term that it may not decide becomes true. Parameters that are added
  * are numbered from argc + 1, in the order in which plan_bind meets them. */
 char *plan_text(const struct ptab *t, const char *str, int keyed, int argc, sqlite3_value **argv) {

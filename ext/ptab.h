@@ -99,6 +99,7 @@ int  ptab_is_rowid(const struct ptab *t, int col);
 
 void plan_statistics(struct ptab *t);
 int  plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
+int  plan_stands(const struct ptab *t, const char *str, int keyed, sqlite3_value **argv);   /* 1: a MARKED idxStr is what the shadow gets */
 char *plan_text(const struct ptab *t, const char *str, int keyed, int argc, sqlite3_value **argv);   /* of a MARKED idxStr; sqlite3_malloc'ed */
 int  plan_bind(struct ptab *t, sqlite3_stmt *st, int num, const char *str, int keyed, int argc, sqlite3_value **argv);
 void reading_free(struct reading *q);                                   /* NULL is harmless */
