@@ -30,13 +30,16 @@ TEST_SRC   := $(wildcard tests/test_*.c)
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 EXT_OBJ := $(call obj,$(EXT_SRC))
-GEN     := $(B)/gen/rights_data.h $(B)/gen/layout_sql.h
+GEN     := $(B)/gen/rights_data.h $(B)/gen/section_data.h $(B)/gen/layout_sql.h
 
 all: $(B)/dmp.so $(B)/dmp_preload.so $(if $(IMPORT_SRC),$(B)/dmp_import.so $(B)/dmp-parse) $(if $(FUSE_SRC),$(B)/dmpfs)
 
 $(B)/gen/rights_data.h: scripts/embed $(wildcard schema/*.tsv) $(RIGHTS)
 	@mkdir -p $(@D)
 	scripts/embed rights $(RIGHTS) > $@.tmp && mv $@.tmp $@
+$(B)/gen/section_data.h: scripts/embed schema/sections.tsv
+	@mkdir -p $(@D)
+	scripts/embed sections schema/sections.tsv > $@.tmp && mv $@.tmp $@
 $(B)/gen/layout_sql.h: scripts/embed $(wildcard schema/*.sql)
 	@mkdir -p $(@D)
 	scripts/embed text layout_sql schema/layout.sql > $@.tmp && mv $@.tmp $@

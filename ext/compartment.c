@@ -118,13 +118,15 @@ static int keys_of(struct session *s, const struct protect *p, struct rowkeys *k
 
 struct naming { struct session *s; struct patient *pt; const struct protect *p; struct rowkeys *k; int (*each)(void *ctx, const struct value *v); void *ctx; };
 
-/* The local identifiers of one patient in the table's system; a forged one names nobody. */
+/* The local identifiers of one patient in the table's system. A forged one names nobody, nor does one that the patient wrote: he could
+ * claim somebody else's number, and rows of that person would be sealed for him. */
 static int name_take(void *ctx, struct item *it) {
   struct naming *q = ctx;
   struct value v[2] = { 0 };
   size_t count, used;
   if (it->c.table != ITEM_IDENTITY || row_get(it->c.row, it->c.row_len, v, 2, &count, &used) != DMP_OK) return DMP_OK;
   if (v[0].type != VALUE_TEXT || v[1].type != VALUE_TEXT || v[0].n != strlen(q->p->system) || memcmp(v[0].u.p, q->p->system, v[0].n) != 0) return DMP_OK;
+  if (memcmp(it->c.depositor_cert, q->pt->g.patient_cert, 32) == 0) return DMP_OK;
   int e = object_trusted(q->s, q->pt, it);
   return e == DMP_OK ? q->each(q->ctx, &v[1]) : e == DMP_E_SIGNATURE ? DMP_OK : e;
 }
@@ -338,10 +340,22 @@ static int rowid_add(struct turning *q, int64_t rowid) {
   return DMP_OK;
 }
 
-/* Rows whose patient's column has this value: compared as the column stores it. */
+/* An identifier that is a number as it is written; a column without a type may hold it so. */
+static int is_number(const struct value *v, struct value *out) {
+  char text[24], again[24];
+  if (v->type != VALUE_TEXT || v->n == 0 || v->n >= sizeof text) return 0;
+  memcpy(text, v->u.p, v->n);
+  text[v->n] = 0;
+  *out = value_int(strtoll(text, NULL, 10));
+  snprintf(again, sizeof again, "%lld", (long long)out->u.i);
+  return strcmp(text, again) == 0;
+}
+
+/* Rows whose patient's column has this value: compared as the column stores it. A row met twice is turned once. */
 static int rows_find(void *ctx, const struct value *v) {
   struct turning *q = ctx;
-  int rc = SQLITE_DONE, e = DMP_OK;
+  struct value number;
+  int rc = SQLITE_DONE, e = is_number(v, &number) ? rows_find(ctx, &number) : DMP_OK;
   sqlite3_reset(q->find);
   if (v->type == VALUE_INT) sqlite3_bind_int64(q->find, 1, v->u.i);
   else sqlite3_bind_text(q->find, 1, (const char *)v->u.p, (int)v->n, SQLITE_STATIC);

@@ -1,6 +1,7 @@
 /* conversion.c: a table of the practice as it is before it is protected: what must be known of it, and what stands in the way. */
 #include "conversion.h"
 #include "protect_ddl.h"
+#include "watch.h"
 #include "protected.h"
 #include "rowcheck.h"
 #include <stdlib.h>
@@ -185,6 +186,21 @@ int conversion_columns(struct conversion *c, const char *columns) {
   if (e == DMP_OK && (sealed == 0 || sealed != count_names(columns, columns + strlen(columns), ','))) e = DMP_E_NO_COLUMN;
   if (e == DMP_OK && c->index && (indexed == 0 || indexed != count_names(c->index, c->index + c->index_len, '|'))) e = DMP_E_NO_COLUMN;
   return e == DMP_OK ? read_key(c) : e;
+}
+
+int conversion_fts(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT name,sql FROM %s.sqlite_schema WHERE type='table' AND sql LIKE 'CREATE VIRTUAL TABLE%%'", c->r->quoted);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW) {
+    const char *text = (const char *)sqlite3_column_text(st, 1);
+    for (uint32_t i = 0; e == DMP_OK && text && watch_names(text, c->d.table) && i < c->d.columns; i++)
+      if (c->d.c[i].flags & PCOL_SEALED && watch_names(text, c->d.c[i].name))
+        e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: virtual table %s", c->d.c[i].name, (const char *)sqlite3_column_text(st, 0));
+  }
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
 }
 
 int conversion_rowkeys(struct conversion *c) {

@@ -42,6 +42,7 @@ int  conversion_table(struct conversion *c, const char *table);         /* an or
 int  conversion_columns(struct conversion *c, const char *columns);
 int  conversion_patient(struct conversion *c);                          /* the options patient, type and system */
 int  conversion_rowkeys(struct conversion *c);                          /* where rows lie in compartments: room for their keys */
+int  conversion_fts(struct conversion *c);                              /* a virtual table that keeps words of a sealed column */
 int  conversion_indexes(struct conversion *c);                          /* a sealed column in an index would stand there in clear */
 int  conversion_triggers(struct conversion *c);
 int  conversion_judge(struct conversion *c);                            /* a keyed index on few values would give them away */

@@ -325,6 +325,7 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
   if (e == DMP_OK) e = conversion_table(&c, table);
   if (e == DMP_OK) e = conversion_columns(&c, columns);
   if (e == DMP_OK) e = conversion_patient(&c);
+  if (e == DMP_OK) e = conversion_fts(&c);
   if (e == DMP_OK) e = conversion_indexes(&c);
   if (e == DMP_OK) e = conversion_judge(&c);
   if (e == DMP_OK) e = conversion_triggers(&c);

@@ -113,7 +113,7 @@ static int enrol_grantee(struct enrolment *en, const struct certificate *who, en
   return e == DMP_OK ? record_random_id(&g->grant_id) : e;
 }
 
-/* Items that the patient's own key signs: identity, log pairs, the list, the creator's consent. */
+/* Items that the patient's own key signs: identity, log pairs, the list, the creator's consent; and the practice's number. */
 static int enrol_items(struct enrolment *en) {
   struct session *s = en->s;
   const struct signer me = { en->cred, en->cert.hash };
@@ -124,7 +124,8 @@ static int enrol_items(struct enrolment *en) {
   if (e == DMP_OK && en->n->local) {
     struct content local = { .table = ITEM_IDENTITY, .row = en->n->local->p, .row_len = en->n->local->n };
     int64_t local_id = 0;
-    e = object_insert(s, en->p, &me, (struct place){ CLASS_IDENTITY, 0, 0 }, &local, NULL, &local_id);
+    const struct signer registrar = { s->cred, s->me.hash };   /* a number of the practice is the practice's word, not the patient's */
+    e = object_insert(s, en->p, &registrar, (struct place){ CLASS_IDENTITY, 0, 0 }, &local, NULL, &local_id);
   }
   if (e == DMP_OK) e = change_log_pairs(s, en->p, &me, &en->k);
   grantees_row(&en->list, &row);

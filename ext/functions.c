@@ -241,9 +241,9 @@ static void fn_read(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   done_with(r);
 }
 
-static int is_document(void *ctx, struct item *it) {
+static int is_deposit(void *ctx, struct item *it) {
   int *found = ctx;
-  if (it->c.table == ITEM_DOCUMENT && !it->deleted) *found = 1;
+  if (item_deposited(it->c.table) && !it->deleted) *found = 1;
   return DMP_OK;
 }
 
@@ -255,7 +255,7 @@ static int deposited_for(struct session *s, int64_t patient, int *yes) {
   int e = patient_get(s, patient, &p);
   if (e == DMP_E_NO_PATIENT) return DMP_OK;
   if (e != DMP_OK || patient_leaf(p, CLASS_IDENTITY, 0)->held) return e;
-  return object_scan(s, p, &OWN, is_document, yes);
+  return object_scan(s, p, &OWN, is_deposit, yes);
 }
 
 /* A JSON list of such patients' ids: the file door shows what a depositor keeps after a withdrawal, without listing anybody's items. */

@@ -2,6 +2,7 @@
 #include "holder.h"
 #include "access.h"
 #include "compartment.h"
+#include "episode.h"
 #include "random.h"
 #include "syntax.h"
 #include <stdlib.h>
@@ -12,12 +13,20 @@ static const struct scan CHOICES = { .first = CLASS_CHOICES, .last = CLASS_CHOIC
 
 /* ---- beginning a write ---- */
 
+/* What was deposited masked by somebody who can't know what is masked goes where it belongs. */
+static int adopted_masked(struct session *s, struct patient *p) {
+  int full, e = holder_is_full(s, p, &full);
+  return e == DMP_OK && full ? episode_settle(s, p, NULL) : e;
+}
+
 int writer_begin(struct session *s, int64_t patient, struct patient **out) {
   struct keyset *k;
+  unsigned masked;
   int e = patient_get(s, patient, out);
   if (e == DMP_OK) e = grant_adopt_packets(s, *out);
   if (e == DMP_OK) e = patient_keyset(s, *out, &k);
-  if (e == DMP_OK) e = object_adopt(s, *out);
+  if (e == DMP_OK) e = object_adopt(s, *out, &masked);
+  if (e == DMP_OK && masked) e = adopted_masked(s, *out);
   /* adoption stands by itself: INSERT OR IGNORE may skip what follows and the transaction still commits */
   if (e == DMP_OK) s->pending.whole = sqlite3_total_changes64(s->r->db);
   return e;
@@ -40,53 +49,15 @@ int holder_begin(struct session *s, int64_t patient, struct patient **p) {
 
 /* ---- the end of a change ---- */
 
-struct diverted { int64_t *masked; size_t maskeds; struct item *it; size_t n, cap; };
-
-static int take_masked(void *ctx, struct item *it) {
-  struct diverted *d = ctx;
-  struct value v;
-  size_t count, used;
-  if (it->c.table != ITEM_MASK || row_get(it->c.row, it->c.row_len, &v, 1, &count, &used) != DMP_OK || v.type != VALUE_INT) return DMP_OK;
-  int64_t *m = realloc(d->masked, (d->maskeds + 1) * sizeof *m);
-  if (m == NULL) return DMP_E_NOMEM;
-  d->masked = m;
-  m[d->maskeds++] = v.u.i;
-  return DMP_OK;
-}
-
-static int take_diverted(void *ctx, struct item *it) {
-  struct diverted *d = ctx;
-  if (!(it->c.flags & ITEM_DIVERTED) || it->leaf < 2 || it->via != VIA_LEAF) return DMP_OK;
-  for (size_t i = 0; i < d->maskeds; i++)
-    if (d->masked[i] == it->id) return DMP_OK;
-  struct item *m = realloc(d->it, (d->n + 1) * sizeof *m);
-  if (m == NULL) return DMP_E_NOMEM;
-  d->it = m;
-  m[d->n++] = *it;
-  memset(it, 0, sizeof *it);
-  return DMP_OK;
-}
-
-/* What lies masked only because its class was due goes where its depositor meant it. */
-static int diverted_back(struct session *s, struct patient *p, uint16_t cls) {
-  struct diverted d = { 0 };
-  const struct scan w = { .first = cls, .last = cls };
-  int e = object_scan(s, p, &CHOICES, take_masked, &d);
-  if (e == DMP_OK) e = object_scan(s, p, &w, take_diverted, &d);
-  for (size_t i = 0; i < d.n; i++) {
-    if (e == DMP_OK) e = object_move(s, p, &d.it[i], (struct place){ cls, d.it[i].leaf - 2, 0 });
-    item_close(&d.it[i]);
-  }
-  free(d.it);
-  free(d.masked);
-  return e == DMP_OK ? compartment_settle(s, p, cls) : e;
-}
-
 /* The change is written; what waited for keys that turned in it moves back. */
 static int finish(struct change *c) {
   int e = change_write(c);
   for (size_t i = 0; e == DMP_OK && i < c->next.n; i++)
-    if (c->settled[i]) e = diverted_back(c->s, c->p, c->next.c[i].cls);
+    if (c->settled[i]) {
+      const struct settle w = { .first = c->next.c[i].cls, .last = c->next.c[i].cls };
+      e = episode_settle(c->s, c->p, &w);
+      if (e == DMP_OK) e = compartment_settle(c->s, c->p, c->next.c[i].cls);
+    }
   return e;
 }
 
@@ -217,6 +188,18 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
 }
 
 /* ---- what is owed ---- */
+
+int holder_unsettled(struct session *s, struct patient *p, size_t *items) {
+  struct choices c;
+  int some, e = object_waiting(s, p, ITEM_LATE, &some);
+  *items = 0;
+  if (e == DMP_OK && some) *items = 1;
+  if (e != DMP_OK || some) return e;
+  e = choices_read(s, p, &c);                         /* without a masked episode nothing can be out of place */
+  some = c.episodes > 0;
+  choices_free(&c);
+  return e == DMP_OK && some ? episode_owed(s, p, items) : e;
+}
 
 int holder_owed(struct session *s, struct patient *p, unsigned *classes) {
   struct keyset *k;

@@ -17,6 +17,8 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor /* 0: n
 /* What earlier holders could not do: classes that are due and that this login holds are rotated, and what was deposited masked
  * because of that moves back. */
 int holder_due(struct session *s, struct patient *p);
+/* Late deposits that wait for a full holder, or items of a masked episode that still show. */
+int holder_unsettled(struct session *s, struct patient *p, size_t *items);
 int holder_owed(struct session *s, struct patient *p, unsigned *classes);
 
 /* A consent row of the patient: row values grantee, basis, since, until, recorded_by. */

@@ -8,8 +8,12 @@
 #include "row.h"
 
 /* What an item is: the table it is a row of. Part of the signed content; append only. */
-enum item_table { ITEM_DOCUMENT = 1, ITEM_PATIENT, ITEM_IDENTITY, ITEM_CONSENT, ITEM_MASK, ITEM_GRANTEES, ITEM_LOG_SECRETS };
-enum { ITEM_MASKED = 1, ITEM_HIDDEN = 2, ITEM_DIVERTED = 4 };   /* flags: what the depositor meant; diverted = masked only because due */
+enum item_table { ITEM_DOCUMENT = 1, ITEM_PATIENT, ITEM_IDENTITY, ITEM_CONSENT, ITEM_MASK, ITEM_GRANTEES, ITEM_LOG_SECRETS,
+                  ITEM_EPISODE = 20 /* a masked one */, ITEM_ASSIGNMENT, ITEM_FEED, ITEM_SECTIONS = 32 /* from here on: lines of sections (section.h) */ };
+/* A document or a line of a section: it has a depositor, who keeps it, and lies in a document class. */
+static inline int item_deposited(uint16_t table) { return table == ITEM_DOCUMENT || table >= ITEM_SECTIONS; }
+/* Flags: what the depositor meant. Diverted: masked only because due. Late: masked until a full holder finds the episode unmasked. */
+enum { ITEM_MASKED = 1, ITEM_HIDDEN = 2, ITEM_DIVERTED = 4, ITEM_LATE = 16 };
 enum { AMEND_DELETE = 1 };
 enum via { VIA_LEAF = 1, VIA_DEPOSIT, VIA_OWN };
 

@@ -2,6 +2,7 @@
 #include "login.h"
 #include "access.h"
 #include "anchor.h"
+#include "episode.h"
 #include "memory.h"
 #include "random.h"
 #include <stdlib.h>
@@ -222,25 +223,29 @@ static int session_tags(struct session *s) {
   return e;
 }
 
-/* The duties of a login, in a transaction of their own: first grants adopted; a patient's classes that are due rotated. Inside
+/* The duties of a login, in a transaction of their own: first grants adopted; a patient's classes that are due rotated, what waits
+ * for the patient to say whether its episode is masked moved. Inside
  * an application's transaction nothing is written: reading merges in memory, the next login or write does the rest. */
 static int login_duties(struct session *s) {
   unsigned due = 0;
+  size_t moves = 0;
   struct patient *p = NULL;
   int e = patient_own(s), inbox = s->inbox_refused > 0;
   for (size_t i = 0; i < s->owns; i++) inbox |= s->own[i].inbox;
   if (e == DMP_OK && s->me.kind == KIND_PATIENT) {
     e = patient_get(s, s->principal, &p);
     if (e == DMP_OK) e = holder_owed(s, p, &due);
+    if (e == DMP_OK) e = holder_unsettled(s, p, &moves);
   }
-  if (e != DMP_OK || (!inbox && !due) || !sqlite3_get_autocommit(s->r->db)) return e;
+  if (e != DMP_OK || (!inbox && !due && !moves) || !sqlite3_get_autocommit(s->r->db)) return e;
   if (sqlite3_db_readonly(s->r->db, s->r->schema) == 1) return e;
   e = sqlite3_exec(s->r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(s->r);
   if (e != DMP_OK) return (s->r->fault.sql_rc & 0xff) == SQLITE_BUSY ? DMP_OK : e;   /* another login does it */
   if (inbox) e = grant_adopt_inbox(s);
   if (e == DMP_OK && inbox) e = access_pend(s, NULL, LOG_ADOPT, 0, 0, NULL);
-  if (e == DMP_OK && due) e = holder_begin(s, s->principal, &p);
+  if (e == DMP_OK && (due || moves)) e = holder_begin(s, s->principal, &p);
   if (e == DMP_OK && due) e = holder_due(s, p);
+  if (e == DMP_OK && moves) e = episode_settle(s, p, NULL);
   if (e == DMP_OK) e = access_intent(s);
   if (e == DMP_OK && sqlite3_exec(s->r->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) e = record_sql_fault(s->r);
   if (e != DMP_OK) {
@@ -356,7 +361,7 @@ static int id_is_free(struct session *s, int64_t id) {
 int login_register(struct session *s, struct registration *reg) {
   struct certificate c = { .kind = (uint8_t)reg->kind, .profession = reg->profession, .flags = FLAG_OWN_KEY, .not_before = record_now() };
   if (s->me.kind != KIND_AUTHORITY) return DMP_E_NOT_ALLOWED;
-  if (reg->kind != KIND_PROFESSIONAL) return DMP_E_KIND;
+  if (reg->kind != KIND_PROFESSIONAL && reg->kind != KIND_SOURCE) return DMP_E_KIND;
   int e = certificate_read_request(reg->request, c.principal, c.sign_pk, c.box_pk);
   if (e == DMP_OK) e = text_fits(c.identifier, reg->identifier);
   if (e == DMP_OK) e = text_fits(c.name, reg->name);
@@ -365,6 +370,7 @@ int login_register(struct session *s, struct registration *reg) {
   if (e == DMP_OK && session_who(s, c.principal)) e = DMP_E_DUPLICATE;
   if (e == DMP_OK) e = id_is_free(s, id_from_field(c.principal));
   if (e != DMP_OK) return e;
+  if (reg->kind == KIND_SOURCE && reg->registrar) return DMP_E_NOT_ALLOWED;
   c.rights = reg->registrar ? RIGHT_REGISTER_PATIENTS : 0;
   memcpy(c.issuer, s->me.hash, 32);
   reg->id = id_from_field(c.principal);

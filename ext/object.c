@@ -119,14 +119,16 @@ static void item_amendments(struct session *s, struct patient *p, struct item *i
 /* Which items may lie where. System classes take nothing by their public deposit keys, which everybody who was ever granted
  * knows: only who holds such a class writes in it. */
 static int item_belongs(const struct item *it) {
-  if (it->via == VIA_OWN) return it->c.table == ITEM_DOCUMENT;
-  if (it->via == VIA_DEPOSIT) return it->c.table == ITEM_DOCUMENT && it->cls >= CLASS_FIRST_DOCUMENT;
+  if (it->via == VIA_OWN) return item_deposited(it->c.table);
+  if (item_deposited(it->c.table) || it->via == VIA_DEPOSIT) return item_deposited(it->c.table) && it->cls >= CLASS_FIRST_DOCUMENT;
   switch (it->c.table) {
-    case ITEM_DOCUMENT: return it->cls >= CLASS_FIRST_DOCUMENT;
     case ITEM_PATIENT:
     case ITEM_IDENTITY: return it->cls == CLASS_IDENTITY && it->leaf < 2;
     case ITEM_CONSENT:
+    case ITEM_FEED:
     case ITEM_GRANTEES: return it->cls == CLASS_CHOICES && it->leaf < 2;
+    case ITEM_EPISODE:
+    case ITEM_ASSIGNMENT:
     case ITEM_MASK: return it->cls == CLASS_CHOICES && it->leaf >= 2;
     case ITEM_LOG_SECRETS: return it->cls == CLASS_LOG && it->leaf >= 2;
     default: return 0;
@@ -172,6 +174,12 @@ static int item_open_leaf(struct session *s, struct patient *p, const struct raw
   return e == DMP_OK ? item_open_header(s, p, a, r, it) : e;
 }
 
+/* A source's item that does not lie masked could betray a mask, whatever software put it there. */
+static int is_source(struct session *s, const struct item *it) {
+  const struct certificate *c = directory_by_hash(&s->dir, it->c.depositor_cert);
+  return c && c->kind == KIND_SOURCE;
+}
+
 /* A sealed deposit: the deposit secret of each leaf held is tried. DMP_E_NOT_FOUND: none opens it, no fault. */
 static int item_open_deposit(struct session *s, struct patient *p, const struct raws *a, const struct raw *r, uint16_t first,
                              uint16_t last, struct item *it) {
@@ -192,7 +200,8 @@ static int item_open_deposit(struct session *s, struct patient *p, const struct 
       it->leaf = (uint8_t)l;
       it->via = VIA_DEPOSIT;
       int e = item_wrap_parse(b, n, it);
-      return e == DMP_OK ? item_open_header(s, p, a, r, it) : e;
+      if (e == DMP_OK) e = item_open_header(s, p, a, r, it);
+      return e == DMP_OK && l < 2 && is_source(s, it) ? DMP_E_NOT_FOUND : e;
     }
   }
   return DMP_E_NOT_FOUND;
@@ -596,9 +605,15 @@ int object_certified(struct session *s, struct patient *p, const struct item *it
   return e;
 }
 
+/* Who registers patients also says under which number a practice knows them. */
+static int names_patients(struct session *s, const struct item *it) {
+  const struct certificate *c = it->c.table == ITEM_IDENTITY ? directory_by_hash(&s->dir, it->c.depositor_cert) : NULL;
+  return c && (c->kind == KIND_AUTHORITY || c->rights & RIGHT_REGISTER_PATIENTS);
+}
+
 int object_trusted(struct session *s, struct patient *p, const struct item *it) {
   int e = object_verify(s, p, it);
-  if (e == DMP_OK && !patient_trusts(s, p, it->c.depositor_cert)) e = record_fault(s->r, DMP_E_SIGNATURE, "dmp_object", it->id);
+  if (e == DMP_OK && !patient_trusts(s, p, it->c.depositor_cert) && !names_patients(s, it)) e = record_fault(s->r, DMP_E_SIGNATURE, "dmp_object", it->id);
   return e;
 }
 
@@ -717,7 +732,7 @@ int object_insert(struct session *s, struct patient *p, const struct signer *who
   memcpy(c->depositor, who->cred->principal, 16);
   memcpy(c->depositor_cert, who->cert_hash, 32);
   if (body_key) memcpy(it.body_key, body_key, 32);
-  if (e == DMP_OK && c->table == ITEM_DOCUMENT) {
+  if (e == DMP_OK && item_deposited(c->table) && s->me.kind != KIND_SOURCE) {   /* a source keeps nothing that it could read */
     e = record_random_id(&c->wrap_row);
     memcpy(c->wrap_loc, p->own_loc, 16);
   }
@@ -869,8 +884,9 @@ int object_rewrap(struct session *s, struct patient *p, struct leaf *from, struc
   return e;
 }
 
-int object_adopt(struct session *s, struct patient *p) {
+int object_adopt(struct session *s, struct patient *p, unsigned *masked) {
   struct raws a = { 0 };
+  *masked = 0;
   int e = raws_at(s, &a, p->deposit_loc, (struct raw){ 0 });
   for (size_t i = 0; e == DMP_OK && i < a.n; i++) {
     struct item it = { 0 };
@@ -879,7 +895,21 @@ int object_adopt(struct session *s, struct patient *p) {
       struct leaf *l = patient_leaf(p, it.cls, it.leaf);
       e = object_set_place(s, &it, l);
       if (e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, 1);
+      *masked += it.leaf >= 2;
     }
+    item_close(&it);
+  }
+  raws_free(&a);
+  return e;
+}
+
+int object_waiting(struct session *s, struct patient *p, uint8_t flag, int *some) {
+  struct raws a = { 0 };
+  int e = raws_at(s, &a, p->deposit_loc, (struct raw){ 0 });
+  *some = 0;
+  for (size_t i = 0; e == DMP_OK && !*some && i < a.n; i++) {
+    struct item it = { 0 };
+    if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK) *some = (it.c.flags & flag) != 0;
     item_close(&it);
   }
   raws_free(&a);

@@ -24,7 +24,7 @@ void object_seen(struct session *s, int64_t object, int64_t patient);
 int  object_verify(struct session *s, struct patient *p, const struct item *it);
 /* The patient's identity row is the one that the certificate names: every consented professional holds the key of its class. */
 int  object_certified(struct session *s, struct patient *p, const struct item *it);
-/* object_verify for a system item, which only the patient or somebody once named treating doctor may sign. */
+/* object_verify for a system item, which only the patient or somebody once named treating doctor may sign; an identity also a registrar. */
 int  object_trusted(struct session *s, struct patient *p, const struct item *it);
 
 /* Where a new item goes. */
@@ -44,6 +44,7 @@ int  object_drop(struct session *s, struct patient *p, struct item *it);    /* s
 int  object_amend(struct session *s, struct patient *p, struct item *it, uint8_t action);
 /* Re-wraps all items of two leaves from old to new keys (rotation); states are checked, then written under the new ones. */
 int  object_rewrap(struct session *s, struct patient *p, struct leaf *from, struct leaf *to);
-/* Moves sealed deposits whose leaf is held into it; those that don't open stay. */
-int  object_adopt(struct session *s, struct patient *p);
+/* Moves sealed deposits whose leaf is held into it; those that don't open stay. *masked: how many of them lie masked. */
+int  object_adopt(struct session *s, struct patient *p, unsigned *masked);
+int  object_waiting(struct session *s, struct patient *p, uint8_t flag, int *some);   /* 1: some with this flag lie there */
 #endif

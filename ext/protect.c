@@ -605,7 +605,7 @@ static void index_text(const struct pcol *c, const uint8_t *p, size_t n, struct 
     return;
   }
   buf_u32(b, (uint32_t)n);
-  const uint8_t *nul = memchr(p, 0, n);
+  const uint8_t *nul = n ? memchr(p, 0, n) : NULL;
   if (nul) stop = (size_t)(nul - p);
   for (size_t i = 0; i < stop; i++) buf_u8(b, p[i] >= 'A' && p[i] <= 'Z' ? (uint8_t)(p[i] | 0x20) : p[i]);
 }

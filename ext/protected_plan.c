@@ -241,9 +241,9 @@ static void append_sentence(sqlite3_str *s, struct ptab *t, sqlite3_index_info *
 
 enum { SCAN_COLUMNS = 100 };                          /* a function takes 127 arguments */
 
-/* Nothing but the whole table, as it lies? Boxes of patients are not read ahead: a withdrawal while the statement runs seals them anew. */
+/* Nothing but the whole table, as it lies? A local identifier is looked for in UTF-8, and what is read ahead is as it is stored. */
 static int whole_table(const struct ptab *t, const sqlite3_index_info *info, int terms) {
-  if (t->who >= 0) return 0;
+  if (t->who >= 0 && *t->d.system) return 0;
   return terms == 0 && t->d.columns <= SCAN_COLUMNS && (!info->orderByConsumed || (info->nOrderBy == 1 && ptab_is_rowid(t, info->aOrderBy[0].iColumn)));
 }
 

@@ -105,7 +105,7 @@ static int cursor_step(struct pcursor *c) {
   struct ptab *t = (struct ptab *)c->base.pVtab;
   int rc, e = DMP_OK;
   do {
-    rc = c->q->scan ? scan_next(t, c->q->scan, c->st) : sqlite3_step(c->st);
+    rc = c->q->scan ? scan_next(t->c, c->q->scan, c->st) : sqlite3_step(c->st);
     c->opened = c->numbered = 0;
     c->eof = rc != SQLITE_ROW;
   } while (rc == SQLITE_ROW && t->rowkeys && t->d.without_key == PROTECT_HIDE && (e = cursor_open_row(c)) == DMP_OK && c->opened == CLOSED);
@@ -120,6 +120,7 @@ static int cursor_key(struct ptab *t, struct pcursor *c) {
   c->asked = 1;
   int e = ptab_key(t, &s, &c->keyed);
   c->may = e == DMP_OK && ptab_may(t, c->keyed);
+  c->generation = c->may ? t->u->generation : 0;
   return e;
 }
 
@@ -184,17 +185,19 @@ int row_values(struct ptab *t, struct session *s, int64_t rowid, const struct va
 static struct value cursor_who(struct ptab *t, struct pcursor *c) {
   if (t->who < 0) return (struct value){ 0 };
   if (c->q->at[t->who] == 0) return value_int(row_number(c));
+  if (c->q->scan) return scan_value(c->q->scan, c->q->at[t->who] - 1);
   return affinity_stored(sqlite3_column_value(c->st, c->q->at[t->who]), &t->d.c[t->who]);
 }
 
-/* A reader's key was taken away while the statement runs: the boxes read ahead were sealed anew. */
-static int open_turned(struct ptab *t, struct session *s, struct pcursor *c) {
+/* A box that was read ahead lies under the key of before when this connection has turned it since: the row is asked for once more. When
+ * it has gone meanwhile, what opens that box has gone too. */
+static int read_again(struct ptab *t, struct session *s, struct pcursor *c, const struct value *who) {
   sqlite3_stmt *st = NULL;
-  const struct value who = { 0 };
-  char *sql = sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=%lld", t->shadow, t->key, (long long)row_number(c));
-  int e = sql && sqlite3_prepare_v2(t->c->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(t->r);
-  if (e == DMP_OK && sqlite3_step(st) != SQLITE_ROW) e = DMP_E_TABLE_BUSY;   /* the row has gone, and with it what opens */
-  if (e == DMP_OK) e = row_values(t, s, row_number(c), &who, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), &c->plain, c->v, &c->place);
+  char *sql = sqlite3_mprintf("SELECT \"" PROTECT_BOX "\" FROM %s WHERE \"%w\"=?1", t->shadow, t->key);
+  int e = sql && sqlite3_prepare_v2(t->c->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_E_TABLE_BUSY : record_sql_fault(t->r);
+  if (st) sqlite3_bind_int64(st, 1, row_number(c));
+  if (st && sqlite3_step(st) == SQLITE_ROW)
+    e = row_values(t, s, row_number(c), who, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), &c->plain, c->v, &c->place);
   sqlite3_finalize(st);
   sqlite3_free(sql);
   return e;
@@ -208,17 +211,18 @@ __attribute__((noinline)) static int cursor_open_row(struct pcursor *c) {
   int held = 1, e = t->u->generation == s->generation ? DMP_OK : ptab_key(t, &s, &held);   /* the key may have turned since */
   if (e == DMP_OK && !held && !t->rowkeys) e = DMP_E_NO_TABLE_KEY;
   if (e != DMP_OK) return e;
-  if (c->q->scan && scan_turned(t, c->q->scan)) {
-    e = open_turned(t, s, c);
+  const struct value who = cursor_who(t, c);
+  int n;
+  const void *box;
+  if (c->q->scan) {
+    box = scan_blob(c->q->scan, 0, &n);
   } else {
-    const struct value who = cursor_who(t, c);
-    sqlite3_value *v = c->q->scan ? NULL : sqlite3_column_value(c->st, 1);
-    const void *box = NULL;
-    int n = 0;
-    if (v == NULL) box = scan_blob(c->q->scan, 0, &n);
-    else if ((box = sqlite3_value_blob(v)) != NULL) n = sqlite3_value_bytes(v);
-    e = row_values(t, s, row_number(c), &who, box, (size_t)n, &c->plain, c->v, &c->place);
+    sqlite3_value *v = sqlite3_column_value(c->st, 1);
+    box = sqlite3_value_blob(v);
+    n = sqlite3_value_bytes(v);
   }
+  e = row_values(t, s, row_number(c), &who, box, (size_t)n, &c->plain, c->v, &c->place);
+  if (c->q->scan && (e == DMP_E_TAMPERED || (e == DMP_E_NO_TABLE_KEY && c->generation != s->generation))) e = read_again(t, s, c, &who);
   c->opened = e == DMP_OK ? OPENED : e == DMP_E_NO_TABLE_KEY && t->rowkeys ? CLOSED : 0;
   return c->opened ? DMP_OK : e;
 }

@@ -15,7 +15,6 @@ struct scan {
   int n, at, most;                                    /* rows of this batch; the one that is read; how many it may have */
   int done;                                           /* the shadow has no more */
   int columns;
-  uint8_t kid[16]; int64_t turned;                    /* of the table when the batch was read */
   sqlite3_int64 rowid[BATCH];
   struct cell *cell;                                  /* owned: `columns` for each row */
   struct buf bytes;                                   /* boxes and plain columns: no secret */
@@ -68,7 +67,7 @@ static void row_scan(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 }
 
 /* The next row; SQLITE_ROW, SQLITE_DONE or an error of the shadow. */
-int scan_next(const struct ptab *t, struct scan *s, sqlite3_stmt *st) {
+int scan_next(struct connection *c, struct scan *s, sqlite3_stmt *st) {
   if (s->at + 1 < s->n) {
     s->at++;
     return SQLITE_ROW;
@@ -77,16 +76,12 @@ int scan_next(const struct ptab *t, struct scan *s, sqlite3_stmt *st) {
   s->n = s->at = 0;
   s->bytes.n = 0;
   s->most = s->most == 0 ? 1 : s->most < BATCH ? 2 * s->most : BATCH;
-  memcpy(s->kid, t->d.kid, 16);
-  s->turned = t->d.turned;
-  t->c->scan = s;
+  c->scan = s;
   int rc = sqlite3_step(st);
-  t->c->scan = NULL;
+  c->scan = NULL;
   s->done = rc != SQLITE_ROW;
   return rc == SQLITE_DONE && s->n > 0 ? SQLITE_ROW : rc;
 }
-
-int scan_turned(const struct ptab *t, const struct scan *s) { return memcmp(s->kid, t->d.kid, 16) != 0 || s->turned != t->d.turned; }
 
 sqlite3_int64 scan_rowid(const struct scan *s) { return s->rowid[s->at]; }
 
@@ -94,6 +89,19 @@ const void *scan_blob(const struct scan *s, int column, int *n) {
   const struct cell *x = &s->cell[s->at * s->columns + column];
   *n = x->type == SQLITE_BLOB ? x->n : 0;
   return *n ? s->bytes.p + x->u.at : NULL;
+}
+
+/* A plain column's value, as it is stored: a text in the file's encoding. */
+struct value scan_value(const struct scan *s, int column) {
+  const struct cell *x = &s->cell[s->at * s->columns + column];
+  const void *p = x->n > 0 ? (const void *)(s->bytes.p + x->u.at) : "";
+  switch (x->type) {
+    case SQLITE_INTEGER: return value_int(x->u.i);
+    case SQLITE_FLOAT: return (struct value){ .type = VALUE_REAL, .u.r = x->u.r };
+    case SQLITE_TEXT: return value_bytes(VALUE_TEXT, p, (size_t)x->n);
+    case SQLITE_BLOB: return value_bytes(VALUE_BLOB, p, (size_t)x->n);
+    default: return (struct value){ 0 };
+  }
 }
 
 void scan_result(const struct scan *s, int column, sqlite3_context *ctx) {

@@ -81,6 +81,7 @@ struct pcursor {
   int eof, opened, numbered;
   int64_t rowid;                                      /* of the row, once numbered */
   int may;                                            /* some row may open for this login */
+  unsigned generation;                                /* of the session when the reading began */
   int asked, keyed;                                   /* ptab_key was asked in this run of the statement; the login holds the key */
   struct buf plain;                                   /* the opened row */
   struct rowplace place;                              /* where it lies */
@@ -109,10 +110,10 @@ int  scan_register(struct connection *c);
 int  scan_new(int columns, struct scan **out);
 void scan_free(struct scan *s);                                         /* NULL is harmless */
 void scan_start(struct scan *s);                                        /* before the first scan_next of each run */
-int  scan_next(const struct ptab *t, struct scan *s, sqlite3_stmt *st);
-int  scan_turned(const struct ptab *t, const struct scan *s);           /* 1: the key has turned since the row was read: its box may be another */
+int  scan_next(struct connection *c, struct scan *s, sqlite3_stmt *st);
 sqlite3_int64 scan_rowid(const struct scan *s);
 const void *scan_blob(const struct scan *s, int column, int *n);        /* columns: as they stand after the rowid */
+struct value scan_value(const struct scan *s, int column);
 void scan_result(const struct scan *s, int column, sqlite3_context *ctx);
 
 int  cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);

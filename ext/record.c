@@ -1,5 +1,6 @@
 /* record.c: the shadow tables and statements of one record (see record.h). */
 #include "record.h"
+#include "section_data.h"
 #include "log.h"
 #include "random.h"
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 SQLITE_EXTENSION_INIT3
 
 const char *const record_tables[] = { "dmp", "session", "principal", "patient", "identity", "consent", "document", "mask",
-                                      "access_log",
+                                      SECTION_NAMES "episode_suggestion", "feed", "access_log",
                                       "dmp_protected", "protected_reader", NULL };
 
 /* The schema entries that this version creates, in order. %w: the record's schema where CREATE needs it; the text stored in

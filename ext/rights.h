@@ -10,7 +10,7 @@
 enum { CLASS_IDENTITY = 1, CLASS_CHOICES = 2, CLASS_LOG = 3, CLASS_NOTICES = 4, CLASS_FIRST_DOCUMENT = 16, CLASS_UNLISTED = 16 };
 enum { RIGHTS_MAP_VERSION = 1 };
 /* In which capacity somebody holds keys of a patient: a row of schema/holders.tsv. */
-enum reader { READER_NONE = 0, READER_PATIENT, READER_TREATING, READER_CONSENT };
+enum reader { READER_NONE = 0, READER_PATIENT, READER_TREATING, READER_CONSENT, READER_SOURCE = 8 /* deposits, holds nothing */ };
 /* Which keys of a class: bits. */
 enum { KEY_P = 1, KEY_M = 2 };
 

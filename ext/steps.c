@@ -228,7 +228,7 @@ static int indexes_drop(struct conversion *c) {
   for (uint32_t i = 0; e == DMP_OK && i < c->d.columns; i++) {
     if (!(c->d.c[i].flags & PCOL_INDEXED)) continue;
     char *name = index_name(c, i);
-    e = name ? conversion_run(c, sqlite3_mprintf("DROP INDEX %s.\"%w\"", c->r->quoted, name)) : DMP_E_NOMEM;
+    e = name ? conversion_run(c, sqlite3_mprintf("DROP INDEX IF EXISTS %s.\"%w\"", c->r->quoted, name)) : DMP_E_NOMEM;
     sqlite3_free(name);
   }
   return e;

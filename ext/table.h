@@ -6,6 +6,7 @@
 #include "holder.h"
 #include "access.h"
 #include "connection.h"
+#include "section_data.h"
 
 enum { COL_HIDDEN = 1, COL_PUSH = 2 /* constraints reach the rows' making */, COL_LATE = 4 /* made only when read */ };
 struct column { const char *name, *decl; int flags; };
@@ -42,7 +43,9 @@ struct table {
   int (*late)(struct session *s, int64_t rowid, int column, sqlite3_context *ctx);
 };
 extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_CONSENT, TABLE_DOCUMENT,
-    TABLE_MASK, TABLE_ACCESS_LOG, TABLE_PROTECTED, TABLE_READER;
+    TABLE_MASK, TABLE_ACCESS_LOG, TABLE_PROTECTED, TABLE_READER, TABLE_SUGGESTION, TABLE_FEED;
+#define TABLE_EXTERN(name) extern const struct table TABLE_##name;
+SECTIONS(TABLE_EXTERN)
 
 void table_result(sqlite3_context *ctx, const struct value *x);   /* copies: SQLite may keep the pointer */
 /* Registers the module on the connection; it frees c when the connection closes. */

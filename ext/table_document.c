@@ -1,7 +1,8 @@
-/* table_document.c: the tables `document` and `mask`: what a document's row is, how one is deposited, masked, deleted.
- * Owns: the columns and the order of a document's stored values.  Never: keys (object.h), rights (rights.h). */
+/* table_document.c: the table `document`: what a document's row is and how one is deposited.
+ * Owns: the columns and the order of a document's stored values.  Never: keys (object.h), rights (rights.h), masks (table_mask.c). */
 #include "table.h"
 #include "body.h"
+#include "deposit.h"
 #include "document.h"
 #include "reader.h"
 #include "syntax.h"
@@ -55,17 +56,9 @@ static const uint8_t COLUMN_OF[STORED] = {
   [S_REPLACES] = D_REPLACES, [S_CONFIDENTIALITY] = D_CONFIDENTIALITY, [S_SIZE] = D_SIZE, [S_HASH] = D_HASH,
   [S_VIEW_MIME] = D_VIEW_MIME, [S_VIEW_OFFSET] = D_VIEW_OFFSET, [S_VIEW_SIZE] = D_VIEW_SIZE,
 };
-static const char MASKED_WARNING[] = "Attention, ce document est masqué aux professionnels de santé";
 static const struct scan DOCUMENTS = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .own = 1 };
 
 /* ---- reading ---- */
-
-/* Masked is where the item lies. A depositor who can't open it there knows it when he holds the class's P and it is not in it. */
-static int item_masked(struct patient *p, const struct item *it, uint16_t cls) {
-  if (it->via != VIA_OWN) return it->leaf >= 2;
-  if (it->c.flags & ITEM_MASKED) return 1;
-  return !(it->c.flags & ITEM_DIVERTED) && patient_leaf(p, cls, 0)->held;
-}
 
 struct making { struct session *s; struct patient *p; struct rows *out; size_t first; };
 
@@ -81,13 +74,13 @@ static int make_document(void *ctx, struct item *it) {
     row[COLUMN_OF[i]] = v[i];
     if (v[i].type == VALUE_TEXT || v[i].type == VALUE_BLOB) row[COLUMN_OF[i]].u.p = copy + (v[i].u.p - it->c.row);
   }
-  int masked = item_masked(m->p, it, document_class_of(&v[S_TYPE_CODE]));
+  int masked = deposit_masked(m->p, it, document_class_of(&v[S_TYPE_CODE]));
   row[D_ID] = value_int(it->id);
   row[D_PATIENT] = value_int(m->p->id);
   row[D_DEPOSITOR] = value_int(id_from_field(it->c.depositor));
   row[D_MASKED] = value_int(masked);
-  row[D_HIDDEN] = value_int(it->via == VIA_OWN ? (it->c.flags & ITEM_HIDDEN) != 0 : it->leaf & 1);
-  if (masked) row[D_WARNING] = value_text(MASKED_WARNING);
+  row[D_HIDDEN] = value_int(deposit_hidden(it));
+  if (masked) row[D_WARNING] = value_text(deposit_warning(it));
   row[D_AVAILABILITY] = value_text("Approved");
   object_seen(m->s, it->id, m->p->id);
   return DMP_OK;
@@ -125,7 +118,7 @@ static int document_late(struct session *s, int64_t rowid, int column, sqlite3_c
 
 /* ---- depositing ---- */
 
-struct deposit {
+struct depositing {
   const char *text[STORED];                           /* given or defaulted; integers apart */
   int64_t patient;
   int masked, hidden;
@@ -145,12 +138,12 @@ static int take_blob(sqlite3_value *v, const uint8_t **p, size_t *n) {
   return DMP_OK;
 }
 
-static int about(struct deposit *d, int column, int e) {
+static int about(struct depositing *d, int column, int e) {
   if (e != DMP_OK) d->bad = DOCUMENT[column].name;
   return e;
 }
 
-static int take_texts(struct deposit *d, sqlite3_value **v) {
+static int take_texts(struct depositing *d, sqlite3_value **v) {
   for (int i = 0; i < STORED; i++) {
     if (i == S_SIZE || i == S_HASH || i == S_VIEW_OFFSET || i == S_VIEW_SIZE) continue;
     int e = about(d, COLUMN_OF[i], take_text(v[COLUMN_OF[i]], &d->text[i]));
@@ -160,14 +153,14 @@ static int take_texts(struct deposit *d, sqlite3_value **v) {
 }
 
 /* What the record derives is not given: silently ignoring it would let an application believe in it. */
-static int refuse_derived(struct deposit *d, sqlite3_value **v) {
+static int refuse_derived(struct depositing *d, sqlite3_value **v) {
   static const uint8_t DERIVED[] = { D_ID, D_DEPOSITOR, D_AVAILABILITY, D_WARNING, D_SIZE, D_HASH, D_VIEW_OFFSET, D_VIEW_SIZE };
   for (size_t i = 0; i < sizeof DERIVED; i++)
     if (sqlite3_value_type(v[DERIVED[i]]) != SQLITE_NULL) return about(d, DERIVED[i], DMP_E_READ_ONLY);
   return DMP_OK;
 }
 
-static int check_times(struct deposit *d) {
+static int check_times(struct depositing *d) {
   static const uint8_t TIMES[] = { S_CREATION_TIME, S_SERVICE_START, S_SERVICE_STOP };
   for (size_t i = 0; i < sizeof TIMES; i++) {
     if (d->text[TIMES[i]] == NULL) continue;
@@ -181,15 +174,13 @@ static int check_times(struct deposit *d) {
   return DMP_OK;
 }
 
-static int check_codes(struct deposit *d) {
+static int check_codes(struct depositing *d) {
   const struct type_code *type = type_code_find(d->text[S_TYPE_CODE]);
   /* a code of another nomenclature names its system (code^system): a mistyped one would hide the document from everybody */
   if (type == NULL && strchr(d->text[S_TYPE_CODE], '^') == NULL) return about(d, D_TYPE_CODE, DMP_E_CODE);
   if (d->text[S_CLASS_CODE] == NULL) d->text[S_CLASS_CODE] = type ? type->class_code : "90";
   else if (class_code_display(d->text[S_CLASS_CODE]) == NULL) return about(d, D_CLASS_CODE, DMP_E_CODE);
-  const char *c = d->text[S_CONFIDENTIALITY];
-  if (c == NULL) d->text[S_CONFIDENTIALITY] = "N";
-  else if (strcmp(c, "N") != 0 && strcmp(c, "R") != 0 && strcmp(c, "V") != 0) return about(d, D_CONFIDENTIALITY, DMP_E_CODE);
+  if (deposit_confidentiality(&d->text[S_CONFIDENTIALITY]) != DMP_OK) return about(d, D_CONFIDENTIALITY, DMP_E_CODE);
   if (d->text[S_MIME] == NULL) d->text[S_MIME] = "application/octet-stream";
   if (d->text[S_LANGUAGE] == NULL) d->text[S_LANGUAGE] = "fr-FR";
   /* without a view of its own the original is the view */
@@ -198,7 +189,7 @@ static int check_codes(struct deposit *d) {
   return DMP_OK;
 }
 
-static int deposit_take(struct deposit *d, sqlite3_value **v) {
+static int depositing_take(struct depositing *d, sqlite3_value **v) {
   int given, e = about(d, D_PATIENT, take_int(v[D_PATIENT], &d->patient, &given));
   if (e == DMP_OK && !given) e = about(d, D_PATIENT, DMP_E_MISSING);
   if (e == DMP_OK) e = refuse_derived(d, v);
@@ -215,7 +206,7 @@ static int deposit_take(struct deposit *d, sqlite3_value **v) {
   return e == DMP_OK ? check_codes(d) : e;
 }
 
-static void deposit_row(const struct deposit *d, struct buf *row) {
+static void depositing_row(const struct depositing *d, struct buf *row) {
   struct value v[STORED];
   for (int i = 0; i < STORED; i++) v[i] = value_text(d->text[i]);
   v[S_SIZE] = value_int((int64_t)d->body.a_len);
@@ -232,29 +223,13 @@ static int find_unique(void *ctx, struct item *it) {
   return same_text(&v[S_UNIQUE_ID], &w) ? DMP_E_DUPLICATE : DMP_OK;
 }
 
-/* Where it goes: masked or not; in a class that is due, masked until the keys have turned. */
-static int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags) {
-  struct keyset *k;
-  int e = patient_keyset(s, p, &k);
-  *where = (struct place){ rights_class_of(d->text[S_TYPE_CODE]), d->masked ? 2 : 0, 0 };
-  *flags = d->masked ? ITEM_MASKED : 0;
-  const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
-  if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
-  if (e == DMP_OK && c->due && !d->masked) {
-    where->leaf = 2;
-    where->sealed = 1;
-    *flags = ITEM_DIVERTED;
-  }
-  return e;
-}
-
-static int deposit_write(struct session *s, struct patient *p, struct deposit *d, int64_t *id) {
-  const struct signer me = { s->cred, s->me.hash };
+static int depositing_write(struct session *s, struct patient *p, struct depositing *d, int64_t *id) {
+  const struct deposit to = { .type_code = d->text[S_TYPE_CODE], .episode = d->text[S_EPISODE], .masked = d->masked };
   struct content c = { .table = ITEM_DOCUMENT };
   struct place where;
   struct buf row = { 0 };
   uint8_t body_key[32], sha[32];
-  int e = deposit_place(s, p, d, &where, &c.flags);
+  int e = deposit_place(s, p, &to, &where, &c.flags);
   if (e == DMP_OK) e = object_new_id(s, id);
   if (e == DMP_OK && d->text[S_UNIQUE_ID] == NULL) {
     sqlite3_snprintf(sizeof d->unique, d->unique, "2.25.%lld", *id);
@@ -262,192 +237,27 @@ static int deposit_write(struct session *s, struct patient *p, struct deposit *d
   }
   suite_sha256(d->body.a ? d->body.a : (const uint8_t *)"", d->body.a_len, sha);
   bytes_to_hex(sha, 32, d->hash);
-  deposit_row(d, &row);
+  depositing_row(d, &row);
   if (e == DMP_OK && row.bad) e = DMP_E_NOMEM;
   c.row = row.p;
   c.row_len = row.n;
   if (e == DMP_OK) e = body_write(s, *id, &d->body, body_key, &c);
-  if (e == DMP_OK) e = object_insert(s, p, &me, where, &c, body_key, id);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_DEPOSIT, p->id, *id, NULL);
+  if (e == DMP_OK) e = deposit_put(s, p, where, &c, body_key, id);
   bytes_wipe(body_key, sizeof body_key);
   buf_free(&row);
   return e;
 }
 
 static int document_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
-  struct deposit d = { 0 };
+  struct depositing d = { 0 };
   struct patient *p;
-  int e = deposit_take(&d, v);
+  int e = depositing_take(&d, v);
   if (e != DMP_OK && d.bad) sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "column %s", d.bad);
   if (e == DMP_OK) e = writer_begin(s, d.patient, &p);
   if (e == DMP_OK && d.text[S_UNIQUE_ID]) e = object_scan(s, p, &DOCUMENTS, find_unique, (void *)d.text[S_UNIQUE_ID]);
-  return e == DMP_OK ? deposit_write(s, p, &d, rowid) : e;
-}
-
-/* Opens a document for a change: unknown, hidden and deleted look the same. */
-static int document_find(struct session *s, int64_t id, struct patient **p, struct item *it) {
-  int e = object_find(s, id, p, it);
-  if (e == DMP_OK && (it->c.table != ITEM_DOCUMENT || it->deleted)) {
-    item_close(it);
-    e = DMP_E_NOT_FOUND;
-  }
-  return e;
-}
-
-static int document_erase(struct session *s, int64_t rowid) {
-  struct patient *p;
-  struct item it;
-  int e = document_find(s, rowid, &p, &it);
-  if (e != DMP_OK) return e;
-  if (memcmp(it.c.depositor, s->cred->principal, 16) != 0) e = DMP_E_DEPOSITOR;
-  if (e == DMP_OK) e = object_amend(s, p, &it, AMEND_DELETE);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_DELETE, p->id, rowid, NULL);
-  item_close(&it);
-  return e;
+  return e == DMP_OK ? depositing_write(s, p, &d, rowid) : e;
 }
 
 const struct table TABLE_DOCUMENT = { .name = "document", .col = DOCUMENT, .columns = D_COLUMNS, .patient_col = D_PATIENT, .id_col = D_ID,
                                       .listing = 1, .needs_login = 1, .make = document_make, .insert = document_insert,
-                                      .erase = document_erase, .late = document_late };
-
-/* ---- mask: every document in a masked leaf is a row; the mask's own item says since when ---- */
-
-enum { M_PATIENT, M_DOCUMENT, M_EPISODE, M_GRANTEE, M_SINCE, M_COLUMNS };
-static const struct column MASK[] = {
-  [M_PATIENT] = { "patient", "INTEGER", COL_PUSH }, [M_DOCUMENT] = { "document", "INTEGER", COL_PUSH }, [M_EPISODE] = { "episode", "TEXT", 0 },
-  [M_GRANTEE] = { "grantee", "INTEGER", 0 },        [M_SINCE] = { "since", "TEXT", 0 },
-};
-enum { MASK_DOCUMENT, MASK_SINCE, MASK_VALUES };      /* row of an ITEM_MASK */
-static const struct scan CHOICES = { .first = CLASS_CHOICES, .last = CLASS_CHOICES };
-
-static int make_mask(void *ctx, struct item *it) {
-  struct making *m = ctx;
-  struct value v[STORED];
-  if (it->c.table != ITEM_DOCUMENT || it->deleted || it->via == VIA_OWN || it->leaf < 2 || document_values(it, v) != DMP_OK) return DMP_OK;
-  struct value *row = rows_add(m->out, it->id);
-  if (row == NULL) return DMP_E_NOMEM;
-  row[M_PATIENT] = value_int(m->p->id);
-  row[M_DOCUMENT] = value_int(it->id);
-  if (v[S_EPISODE].type == VALUE_TEXT) row[M_EPISODE] = rows_bytes(m->out, VALUE_TEXT, v[S_EPISODE].u.p, v[S_EPISODE].n);
-  row[M_SINCE] = rows_time(m->out, id_time(it->id));  /* deposited masked, unless a mask says later */
-  return DMP_OK;
-}
-
-static int make_mask_since(void *ctx, struct item *it) {
-  struct making *m = ctx;
-  struct value v[MASK_VALUES];
-  size_t count, used;
-  if (it->c.table != ITEM_MASK || row_get(it->c.row, it->c.row_len, v, MASK_VALUES, &count, &used) != DMP_OK) return DMP_OK;
-  for (size_t i = m->first; i < m->out->n; i++)
-    if (v[MASK_DOCUMENT].type == VALUE_INT && m->out->rowid[i] == v[MASK_DOCUMENT].u.i)
-      m->out->v[i * M_COLUMNS + M_SINCE] = rows_bytes(m->out, VALUE_TEXT, v[MASK_SINCE].u.p, v[MASK_SINCE].n);
-  return DMP_OK;
-}
-
-/* Masks are shown to who may set them: a depositor keeps his document, not the list of what is masked. */
-static int mask_make(struct session *s, struct patient *p, struct rows *out) {
-  struct making m = { s, p, out, out->n };
-  int full, e = holder_is_full(s, p, &full);
-  if (e != DMP_OK || !full) return e;
-  e = object_scan(s, p, &DOCUMENTS, make_mask, &m);
-  return e == DMP_OK ? object_scan(s, p, &CHOICES, make_mask_since, &m) : e;
-}
-
-/* Masking one document must not cost more in a long record. */
-static int mask_make_one(struct session *s, struct patient *p, int64_t document, struct rows *out) {
-  struct making m = { s, p, out, out->n };
-  struct item it;
-  int full, e = holder_is_full(s, p, &full);
-  if (e != DMP_OK || !full) return e;
-  e = object_open(s, p, document, &it);
-  if (e != DMP_OK) return e == DMP_E_NOT_FOUND ? DMP_OK : e;
-  e = make_mask(&m, &it);
-  item_close(&it);
-  return e == DMP_OK ? object_scan(s, p, &CHOICES, make_mask_since, &m) : e;
-}
-
-static int mask_row(struct session *s, struct patient *p, int64_t document) {
-  const struct signer me = { s->cred, s->me.hash };
-  struct content c = { .table = ITEM_MASK };
-  struct buf row = { 0 };
-  char now[32];
-  int64_t id = 0;
-  syntax_time_ms(record_now(), now);
-  struct value v[MASK_VALUES] = { value_int(document), value_text(now) };
-  row_put(&row, v, MASK_VALUES);
-  c.row = row.p;
-  c.row_len = row.n;
-  int e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_CHOICES, 2, 0 }, &c, NULL, &id);
-  buf_free(&row);
-  return e;
-}
-
-/* The document, ready to be moved by a full holder who holds both P and M of its class. */
-static int mask_begin(struct session *s, int64_t document, struct patient **p, struct item *it) {
-  int e = document_find(s, document, p, it);
-  if (e != DMP_OK) return e;
-  int64_t patient = (*p)->id;
-  item_close(it);
-  e = holder_begin(s, patient, p);                    /* adopts: the document is opened again where it lies now */
-  if (e == DMP_OK) e = object_open(s, *p, document, it);
-  if (e == DMP_OK && (it->via != VIA_LEAF || !patient_leaf(*p, it->cls, 0)->held || !patient_leaf(*p, it->cls, 2)->held)) {
-    item_close(it);
-    e = DMP_E_NOT_ALLOWED;
-  }
-  return e;
-}
-
-static int mask_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
-  int64_t document, patient;
-  int given, named;
-  struct patient *p;
-  struct item it;
-  int e = take_int(v[M_DOCUMENT], &document, &given);
-  if (e == DMP_OK) e = take_int(v[M_PATIENT], &patient, &named);
-  if (e == DMP_OK && !given) e = DMP_E_MISSING;
-  for (int i = M_EPISODE; e == DMP_OK && i < M_COLUMNS; i++)
-    if (sqlite3_value_type(v[i]) != SQLITE_NULL) e = DMP_E_READ_ONLY;
-  if (e == DMP_OK) e = mask_begin(s, document, &p, &it);
-  if (e != DMP_OK) return e;
-  if (named && patient != p->id) e = DMP_E_NOT_FOUND;
-  else if (it.leaf >= 2) e = DMP_E_MASKED;
-  if (e == DMP_OK) e = object_move(s, p, &it, (struct place){ it.cls, it.leaf + 2, 0 });
-  if (e == DMP_OK) e = mask_row(s, p, document);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_MASK, p->id, document, NULL);
-  *rowid = document;
-  item_close(&it);
-  return e;
-}
-
-struct mask_search { int64_t document; struct item found; };
-
-static int take_mask(void *ctx, struct item *it) {
-  struct mask_search *q = ctx;
-  struct value v[MASK_VALUES];
-  size_t count, used;
-  if (it->c.table != ITEM_MASK || q->found.id || row_get(it->c.row, it->c.row_len, v, MASK_VALUES, &count, &used) != DMP_OK) return DMP_OK;
-  if (v[MASK_DOCUMENT].type != VALUE_INT || v[MASK_DOCUMENT].u.i != q->document) return DMP_OK;
-  q->found = *it;
-  memset(it, 0, sizeof *it);
-  return DMP_OK;
-}
-
-static int mask_erase(struct session *s, int64_t rowid) {
-  struct patient *p;
-  struct item it;
-  struct mask_search q = { .document = rowid };
-  int e = mask_begin(s, rowid, &p, &it);
-  if (e != DMP_OK) return e;
-  if (it.leaf < 2) e = DMP_E_NOT_FOUND;
-  if (e == DMP_OK) e = object_move(s, p, &it, (struct place){ it.cls, it.leaf - 2, 0 });
-  if (e == DMP_OK) e = object_scan(s, p, &CHOICES, take_mask, &q);
-  if (e == DMP_OK && q.found.id) e = object_drop(s, p, &q.found);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_UNMASK, p->id, rowid, NULL);
-  item_close(&q.found);
-  item_close(&it);
-  return e;
-}
-
-const struct table TABLE_MASK = { .name = "mask", .col = MASK, .columns = M_COLUMNS, .patient_col = M_PATIENT, .id_col = M_DOCUMENT,
-                                  .listing = 1, .needs_login = 1, .make = mask_make, .make_one = mask_make_one,
-                                  .insert = mask_insert, .erase = mask_erase };
+                                      .erase = deposit_erase, .late = document_late };

@@ -114,12 +114,13 @@ static int principal_insert(struct session *s, sqlite3_value **v, int64_t *rowid
   int e = sqlite3_value_type(v[P_ID]) != SQLITE_NULL || sqlite3_value_type(v[P_STATUS]) != SQLITE_NULL ? DMP_E_READ_ONLY : DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < sizeof TEXTS; i++) e = take_text(v[TEXTS[i]], &t[TEXTS[i]]);
   if (e == DMP_OK) e = take_flag(v[P_REGISTRAR], &r.registrar);
-  if (e == DMP_OK && (!t[P_KIND] || !t[P_NAME] || !t[P_CERTIFICATE] || !t[P_PROFESSION])) e = DMP_E_MISSING;
+  if (e == DMP_OK && (!t[P_KIND] || !t[P_NAME] || !t[P_CERTIFICATE])) e = DMP_E_MISSING;
   if (e != DMP_OK) return e;
-  char *end;
-  long profession = strtol(t[P_PROFESSION], &end, 10);
-  if (*end || profession <= 0 || profession > 99 || profession_display((uint16_t)profession) == NULL) return DMP_E_CODE;
   if ((r.kind = certificate_kind_of(t[P_KIND])) == 0) return DMP_E_KIND;
+  char *end = NULL;
+  long profession = t[P_PROFESSION] ? strtol(t[P_PROFESSION], &end, 10) : 0;
+  if (!t[P_PROFESSION] && r.kind != KIND_SOURCE) return DMP_E_MISSING;
+  if (t[P_PROFESSION] && (*end || profession <= 0 || profession > 99 || profession_display((uint16_t)profession) == NULL)) return DMP_E_CODE;
   r.identifier = t[P_IDENTIFIER];
   r.name = t[P_NAME];
   r.specialty = t[P_SPECIALTY];

@@ -3,7 +3,7 @@
 #include "access.h"
 #include "audit.h"
 #include "body.h"
-#include "document.h"
+#include "deposit.h"
 #include "history.h"
 #include "holder.h"
 #include "table.h"
@@ -302,15 +302,15 @@ static void check_deposit_line(struct check *c, const struct item *it) {
 }
 
 static int check_item(struct check *c, struct patient *p, struct item *it) {
-  int document = it->c.table == ITEM_DOCUMENT;
-  int e = document ? check_body(c, p, it) : it->c.table == ITEM_PATIENT ? object_certified(c->s, p, it) : object_trusted(c->s, p, it);
+  int document = it->c.table == ITEM_DOCUMENT, deposited = item_deposited(it->c.table);
+  int e = document ? check_body(c, p, it) : deposited ? object_verify(c->s, p, it) : it->c.table == ITEM_PATIENT ? object_certified(c->s, p, it) : object_trusted(c->s, p, it);
   if (e == DMP_E_NOMEM) return e;
   if (e != DMP_OK) fault(c, e, "dmp_object");
-  if (document && !document_sound(it)) finding(c, "dmp_object", it->id, "fault", "the document's row makes no sense: it is shown to nobody");
-  if (document && it->via != VIA_OWN && document_class(it) != it->cls)
+  if (deposited && !deposit_sound(it)) finding(c, "dmp_object", it->id, "fault", "the document's row makes no sense: it is shown to nobody");
+  if (deposited && it->via != VIA_OWN && deposit_class(it) != it->cls)
     finding(c, "dmp_object", it->id, "fault", "the item lies in another rights class than its type asks for");
   if (it->amend.n && !it->deleted) finding(c, "dmp_object", it->id, "fault", "an amendment is not signed by the depositor: it is ignored");
-  if (document && c->full) check_deposit_line(c, it);
+  if (deposited && c->full) check_deposit_line(c, it);
   return DMP_OK;
 }
 
@@ -354,6 +354,14 @@ static int check_history_met(struct check *c) {
   return e;
 }
 
+/* For who can settle it: what a write, or the patient's next login, will move. */
+static int check_unsettled(struct check *c, struct patient *p) {
+  size_t items = 0;
+  int e = c->full ? holder_unsettled(c->s, p, &items) : DMP_OK;
+  if (e == DMP_OK && items) finding(c, "dmp_object", 0, "owed", "items wait for the patient's next login, or a write of a full holder, to lie where the masks of episodes want them");
+  return e;
+}
+
 static int told(struct check *c, int e) {
   if (e == DMP_OK || e == DMP_E_NOMEM || e == DMP_E_SQL) return e;
   fault(c, e, "dmp_grant");
@@ -381,6 +389,7 @@ static int check_patient(struct check *c, int64_t id) {
   }
   if (e == DMP_OK) e = object_scan(c->s, p, &all, each_item, c);
   if (e == DMP_OK) e = check_history_met(c);
+  if (e == DMP_OK) e = check_unsettled(c, p);
   e = told(c, e);
   c->patient = 0;
   history_free(&c->history);

@@ -82,7 +82,7 @@ enum {
   X(56, DUPLICATE,    CONSTRAINT,"this item already exists") \
   X(57, CREDENTIAL,   CONSTRAINT,"a new patient needs the columns credential (a new path) and pin: the patient keeps the key") \
   X(58, REQUEST,      CONSTRAINT,"the certificate request is malformed or its signature does not verify: make it with dmp_keygen()") \
-  X(59, KIND,         CONSTRAINT,"this kind of principal can't be registered in this version: authority, professional and patient work") \
+  X(59, KIND,         CONSTRAINT,"this kind of principal can't be registered in this version: authority, professional, source and patient work") \
   X(60, LATER,        ERROR,  "the record holds something that only a later version understands: use that version") \
   X(61, TEXT,         CONSTRAINT,"a text is not valid UTF-8 or contains a NUL character") \
   X(62, MASKED,       CONSTRAINT,"this document is already masked") \
@@ -116,7 +116,12 @@ enum {
   X(92, READER_STALE, CORRUPT,"the key of this protected table turned and the row that brings the new one is missing: the file was altered or put back") \
   X(93, READER_BAD,   CORRUPT,"a reader's row of a protected table does not verify: it was forged or altered; a holder gives the key again with INSERT INTO protected_reader") \
   X(97, TWO_SQLITES,  ERROR,  "another SQLite library of this process uses dmp already: two of them on one file lose each other's locks; open records through one only") \
-  X(98, TRIGGER_AGAIN,ERROR,  "a trigger changes its own protected table in a way that may run a trigger inside itself: give it UPDATE OF the columns that it leaves alone, or say PRAGMA recursive_triggers=ON")
+  X(98, TRIGGER_AGAIN,ERROR,  "a trigger changes its own protected table in a way that may run a trigger inside itself: give it UPDATE OF the columns that it leaves alone, or say PRAGMA recursive_triggers=ON") \
+  X(103, EPISODE,     CONSTRAINT,"this item is masked with its episode: unmask the episode") \
+  X(104, FEED_OFF,    AUTH,   "the patient has not turned this feed on") \
+  X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \
+  X(106, NOT_SOURCE,  CONSTRAINT,"a feed names a source that the authority registered (kind source), and its state is on or off") \
+  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };

@@ -17,13 +17,17 @@ PATIENTS = ['patient1', 'patient2']
 IDENTITIES = ['authority'] + PROFESSIONALS + PATIENTS
 NO_SUCH_ID = 987654321
 UID = '1.2.250.1.999.%d'
+EPISODES = ['e1', 'e2', 'e3']
+SECTIONS = {'prescription': '57833-6', 'reimbursement': 'REMB'}           # table -> the type whose readers its lines have
 # The refusals of a right, a unique value or an absent item. Any other error is a failure, whatever the model says.
-REFUSALS = {'dmp-E%03d' % n for n in (41, 42, 43, 44, 45, 46, 47, 48, 56, 62, 72, 74)}
+REFUSALS = {'dmp-E%03d' % n for n in (41, 42, 43, 44, 45, 46, 47, 48, 56, 62, 72, 74, 103)}
 
 VIEWS = """SELECT 'document', patient, unique_id, masked, availability, title FROM document
   UNION ALL SELECT 'patient', id, treating_doctor, NULL, NULL, NULL FROM patient
   UNION ALL SELECT 'consent', patient, grantee, basis, NULL, NULL FROM consent
-  UNION ALL SELECT 'mask', patient, document, grantee, NULL, NULL FROM mask"""
+  UNION ALL SELECT 'line', patient, 'prescription', masked, episode, label FROM prescription
+  UNION ALL SELECT 'line', patient, 'reimbursement', masked, episode, label FROM reimbursement
+  UNION ALL SELECT 'mask', patient, coalesce(document, episode), grantee, NULL, NULL FROM mask"""
 
 Step = collections.namedtuple('Step', 'who verb args undone')        # undone: inside a transaction that is rolled back
 History = collections.namedtuple('History', 'professions patients steps')
@@ -46,22 +50,25 @@ def make_history(rng, n):
     for i in range(len(steps), n):
         patient = rng.choice(PATIENTS)
         label = rng.choice(labels)
-        verb = rng.choices(['deposit', 'consent', 'withdraw', 'mask', 'unmask', 'treating', 'delete', 'login'],
-                           [38, 14, 6, 13, 9, 4, 6, 4])[0]
+        verb = rng.choices(['deposit', 'consent', 'withdraw', 'mask', 'unmask', 'treating', 'delete', 'login', 'mask_episode', 'unmask_episode'],
+                           [40, 12, 6, 9, 7, 4, 5, 6, 6, 5])[0]
         who = rng.choice(IDENTITIES)
         if verb == 'deposit':
             uid = UID % (rng.randrange(i + 1) if rng.random() < 0.08 else i)
             replaces = UID % int(label[1:]) if label != 'none' and rng.random() < 0.15 else None
             if replaces:
                 patient = owner[label][1]
-            args = ('d%d' % i, patient, uid, 'Titre-%d-' % i, rng.choice(model.LISTED + model.UNLISTED),
-                    rng.random() < 0.2, replaces)
+            table, type_code = rng.choice([('document', rng.choice(model.LISTED + model.UNLISTED))] * 3 + list(SECTIONS.items()))
+            args = ('d%d' % i, table, patient, uid, 'Titre-%d-' % i, type_code, rng.choice([None] + EPISODES), rng.random() < 0.15,
+                    replaces if table == 'document' else None)
         elif verb in ('consent', 'withdraw'):
             args = (patient, rng.choice(PROFESSIONALS) if rng.random() < 0.95 else 'authority')
         elif verb == 'treating':
             args = (patient, rng.choice(DOCTORS + DOCTORS + ['stranger', None]))
         elif verb == 'login':
             args = ()
+        elif verb in ('mask_episode', 'unmask_episode'):
+            args = (patient, rng.choice(EPISODES))
         elif verb == 'mask':
             args = (label, owner[label][1] if rng.random() < 0.95 else patient)
         else:
@@ -73,7 +80,7 @@ def make_history(rng, n):
             who = patient
         elif verb in ('mask', 'unmask') and rng.random() < 0.7:
             who = rng.choice([owner[label][1]] + DOCTORS)
-        elif verb in ('consent', 'withdraw') and rng.random() < 0.8:
+        elif verb in ('consent', 'withdraw', 'mask_episode', 'unmask_episode') and rng.random() < 0.8:
             who = rng.choice([patient] + DOCTORS)
         elif verb in ('treating', 'login') and rng.random() < 0.8:
             who = patient
@@ -102,7 +109,7 @@ class Record:
 
     def __init__(self, so, folder, history):
         self.so, self.path, self.folder = so, os.path.join(folder, 'record.db'), folder
-        self.connections, self.ids, self.documents, self.labels = {}, {}, {}, {}
+        self.connections, self.ids, self.documents, self.labels, self.tables = {}, {}, {}, {}, {}
         authority = self.connect('authority')
         self.fingerprint, = authority.execute("SELECT dmp_create(?, ?, NULL, 'kdf=1x8')",
                                               (self.key('authority'), PIN)).fetchone()
@@ -166,16 +173,22 @@ class Record:
         c.execute(sql, args)
         return model.DONE if c.total_changes > before else model.NOTHING
 
-    def do_deposit(self, c, who, label, patient, uid, title, type_code, masked, replaces):
-        done = c.execute('INSERT INTO document(patient, unique_id, title, type_code, masked, replaces, mime, content) '
-                         "VALUES(?, ?, ?, ?, ?, ?, 'text/plain', ?)",
-                         (self.ids[patient], uid, title, type_code, int(masked), replaces, title.encode()))
+    def do_deposit(self, c, who, label, table, patient, uid, title, type_code, episode, masked, replaces):
+        if table == 'document':
+            done = c.execute('INSERT INTO document(patient, unique_id, title, type_code, episode, masked, replaces, mime, content) '
+                             "VALUES(?, ?, ?, ?, ?, ?, ?, 'text/plain', ?)",
+                             (self.ids[patient], uid, title, type_code, episode, int(masked), replaces, title.encode()))
+        else:
+            day = {'prescription': 'prescribed_at', 'reimbursement': 'care_date'}[table]
+            done = c.execute("INSERT INTO %s(patient, label, episode, masked, %s) VALUES(?, ?, ?, ?, '2026-03-12')" % (table, day),
+                             (self.ids[patient], title, episode, int(masked)))
+        self.tables[label] = table
         self.documents[label] = done.lastrowid
         self.labels[done.lastrowid] = label
         return model.DONE
 
     def do_delete(self, c, who, label):
-        return self.run(c, 'DELETE FROM document WHERE id=?', (self.documents.get(label, NO_SUCH_ID),))
+        return self.run(c, 'DELETE FROM %s WHERE id=?' % self.tables.get(label, 'document'), (self.documents.get(label, NO_SUCH_ID),))
 
     def do_mask(self, c, who, label, patient):
         return self.run(c, 'INSERT INTO mask(patient, document) VALUES(?, ?)',
@@ -183,6 +196,12 @@ class Record:
 
     def do_unmask(self, c, who, label):
         return self.run(c, 'DELETE FROM mask WHERE document=?', (self.documents.get(label, NO_SUCH_ID),))
+
+    def do_mask_episode(self, c, who, patient, episode):
+        return self.run(c, 'INSERT INTO mask(patient, episode) VALUES(?, ?)', (self.ids[patient], episode))
+
+    def do_unmask_episode(self, c, who, patient, episode):
+        return self.run(c, 'DELETE FROM mask WHERE patient=? AND episode=? AND document IS NULL', (self.ids[patient], episode))
 
     def do_consent(self, c, who, patient, grantee):
         return self.run(c, 'INSERT INTO consent(patient, grantee) VALUES(?, ?)', (self.ids[patient], self.ids[grantee]))
@@ -199,10 +218,10 @@ class Record:
         return model.DONE
 
     def view(self, who):
-        rows = {'document': [], 'patient': [], 'consent': [], 'mask': []}
+        rows = {'document': [], 'line': [], 'patient': [], 'consent': [], 'mask': []}
         for table, patient, a, b, c, d in self.connections[who].execute(VIEWS):
             name, other = self.names.get(patient, patient), self.names.get(a, a)
-            row = {'document': (name, a, b, c, d), 'patient': (name, other), 'consent': (name, other, b),
+            row = {'document': (name, a, b, c, d), 'line': (name, a, b, c, d), 'patient': (name, other), 'consent': (name, other, b),
                    'mask': (name, self.labels.get(a, a))}
             rows[table].append(row[table])
         return {table: sorted(r, key=str) for table, r in rows.items()}

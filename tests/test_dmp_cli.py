@@ -595,8 +595,13 @@ class Words(unittest.TestCase):
         for code, english, french in ((81, 'column motif: index i', 'colonne motif : index i'), (81, 'column n: generated', 'colonne n, calculée'),
                                       (81, 'a trigger: no such column: new.c', 'un déclencheur : no such column: new.c'),
                                       (86, 'ON CONFLICT in table t', 'ON CONFLICT dans la table t'),
-                                      (86, 'REFERENCES t without a column in table u', 'REFERENCES t sans colonne, dans la table u')):
-            said = self.dmp.in_french('dmp-E%03d: something of the file: remove that first (%s)' % (code, english))
+                                      (86, 'REFERENCES t without a column in table u', 'REFERENCES t sans colonne, dans la table u'),
+                                      (81, 'column n: UPDATE OF of trigger d', 'colonne n : UPDATE OF du déclencheur d'),
+                                      (81, 'column n: REFERENCES in table u', 'colonne n : REFERENCES dans la table u'),
+                                      (81, 'column n names the patient', 'la colonne n désigne le patient'),
+                                      (86, 'a quotation mark in the name of the table', 'un guillemet dans le nom de la table'),
+                                      (87, 'column n: fewer than 20 different values', 'colonne n : moins de 20 valeurs différentes')):
+            said = self.dmp.in_french('dmp-E%03d: something of the file: %s (%s)' % (code, 'no index=' if code == 87 else 'remove that first', english))
             self.assertEqual(said, 'dmp-E%03d : %s (%s)' % (code, self.dmp.FRENCH[code], french))
 
     def test_dates_are_taken_in_french_and_iso_and_impossible_ones_refused(self):

@@ -675,6 +675,27 @@ static void a_report_dropped_by_a_consented_pharmacist_is_named_by_the_patient_a
   assert_true(names(PATIENT, w.document));
 }
 
+/* Whatever a source's software does: what it puts where everybody with consent reads is nobody's, and named. */
+static void a_line_that_a_source_puts_past_the_masked_leaf_is_shown_to_nobody(void **state) {
+  (void)state;
+  const struct value line[] = { { 0 }, value_text("N"), value_text("2026-03-02"), { 0 }, value_text("KANARI"), { 0 }, { 0 }, { 0 }, { 0 }, { 0 }, { 0 }, { 0 }, { 0 } };
+  const uint16_t cls = rights_class_of("REMB"), reimbursement = 33;
+  DONE(AUTHORITY, "INSERT INTO principal(kind,name,certificate) VALUES('source','caisse',%Q)", person_request(NEWCOMER));
+  person_login(NEWCOMER);
+  DONE(PATIENT, "INSERT INTO feed(patient,source) VALUES(%lld,%lld)", w.patient, w.who[NEWCOMER].id);
+  int64_t open = plant_values(NEWCOMER, (struct place){ cls, 0, 1 }, reimbursement, line, 13);
+  int64_t masked = plant_values(NEWCOMER, (struct place){ cls, 2, 1 }, reimbursement, line, 13);
+  for (int i = TREATING; i <= PHARMACIST; i += PHARMACIST - TREATING) {
+    assert_int_equal(NUMBER(i, "SELECT count(*) FROM reimbursement"), i == TREATING);
+    assert_int_equal(NUMBER(i, "SELECT count(*) FROM reimbursement WHERE id=%lld", open), 0);
+  }
+  assert_int_equal(NUMBER(PATIENT, "SELECT id FROM reimbursement"), masked);
+  assert_true(names(PATIENT, open));
+  assert_int_equal(documents_of(NEWCOMER), 0);
+  DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);
+  assert_int_equal(NUMBER(PHARMACIST, "SELECT count(*) FROM reimbursement"), 0);
+}
+
 static void a_deposit_undone_or_deleted_by_its_depositor_is_not_named(void **state) {
   (void)state;
   DONE(TREATING, "BEGIN");
@@ -1277,6 +1298,7 @@ int main(void) {
     TEST(a_report_replaced_by_a_consented_pharmacist_is_an_error_for_its_depositor_and_named_by_the_patient),
     TEST(a_report_replaced_with_a_line_that_says_so_is_named_by_the_patient),
     TEST(a_report_dropped_by_a_consented_pharmacist_is_named_by_the_patient_and_its_depositor),
+    TEST(a_line_that_a_source_puts_past_the_masked_leaf_is_shown_to_nobody),
     TEST(a_deposit_undone_or_deleted_by_its_depositor_is_not_named),
     TEST(a_malformed_row_that_its_depositor_signed_stops_nobodys_list_and_is_named),
     TEST(a_line_sealed_in_anothers_name_is_not_shown_and_reported),

@@ -309,6 +309,36 @@ class PatientRows(Case):
         self.assertEqual(len(got), 1, got)
         self.assertIn('consultation', str(got))
 
+    def test_a_patient_can_not_claim_the_number_of_somebody_else(self):
+        zoe = self.p.login('zoe')
+        for value in ('1', '3'):
+            zoe.execute("INSERT INTO identity(patient,system,value) VALUES(?,'cabinet',?)", (self.p.id['zoe'], value))
+        self.doctor.execute("INSERT INTO consultation(id,patient_id,note) VALUES(20,1,'pour alice')")
+        self.assertEqual(self.notes(self.doctor)[1], NOTE)
+        self.assertEqual({i: n for i, n in self.seen('zoe').items() if n}, {2: 'note de zoe'})
+        self.assertEqual(self.seen('alice')[20], 'pour alice')
+        self.refused(43, self.doctor, "INSERT INTO consultation(id,patient_id,note) VALUES(21,3,'pour personne')")
+
+    def test_a_withdrawal_reaches_rows_whose_column_has_no_type(self):
+        self.doctor.executescript("CREATE TABLE libre(id INTEGER PRIMARY KEY,patient,texte TEXT); INSERT INTO libre VALUES(1,1,'un'),(2,'1','deux'),(3,2,'zoe')")
+        one(self.doctor, "SELECT dmp_protect('libre','texte','patient=patient,system=cabinet')")
+        self.withdraw('alice', 'nurse')
+        self.consent('alice', 'nurse')
+        texts = 'SELECT texte FROM libre ORDER BY id'
+        self.assertEqual(self.doctor.execute(texts).fetchall(), [('un',), ('deux',), ('zoe',)])
+        nurse = self.p.login('nurse')
+        self.assertEqual(nurse.execute(texts).fetchall(), [('un',), ('deux',), (None,)])
+        self.withdraw('alice', 'nurse')
+        self.assertEqual(nurse.execute(texts).fetchall(), [(None,), (None,), (None,)])
+
+    def test_a_full_text_index_of_a_sealed_column_is_refused_by_name_and_of_a_plain_one_not(self):
+        self.doctor.executescript("CREATE TABLE texte(id INTEGER PRIMARY KEY,jour TEXT,note TEXT); INSERT INTO texte VALUES(1,'lundi','mot'); "
+                                  "CREATE VIRTUAL TABLE mots USING fts5(note,content='texte')")
+        self.assertIn('virtual table mots', self.refused(81, self.doctor, "SELECT dmp_protect('texte','note')"))
+        self.doctor.executescript("DROP TABLE mots; CREATE VIRTUAL TABLE jours USING fts5(jour,content='texte')")
+        one(self.doctor, "SELECT dmp_protect('texte','note')")
+        self.assertEqual(self.doctor.execute('SELECT note FROM texte').fetchall(), [('mot',)])
+
     def test_killed_before_commit_a_withdrawal_did_not_happen(self):
         pid = os.fork()
         if pid == 0:

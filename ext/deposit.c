@@ -1,0 +1,101 @@
+/* deposit.c: deposited items (see deposit.h). */
+#include "deposit.h"
+#include "access.h"
+#include "document.h"
+#include "episode.h"
+#include "section.h"
+#include <string.h>
+
+/* A late item looks to its depositor the same whether its episode is masked or nobody has looked yet. */
+const char *deposit_warning(const struct item *it) {
+  if (it->via == VIA_OWN && (it->c.flags & ITEM_LATE))
+    return "Attention, ce document n'est visible des autres professionnels que si le patient ou son médecin traitant le laisse paraître";
+  return "Attention, ce document est masqué aux professionnels de santé";
+}
+
+/* Whether an item of this episode must wait, masked, for somebody who knows. */
+static int is_late(struct session *s, struct patient *p, const struct deposit *d, int *late) {
+  struct choices c;
+  struct value v = value_text(d->episode);
+  int full, visible, e = holder_is_full(s, p, &full);
+  *late = s->me.kind == KIND_SOURCE;
+  if (e != DMP_OK || *late || d->episode == NULL) return e;
+  if (!full) {
+    e = episode_visible(s, p, d->episode, &visible);
+    *late = !visible;
+    return e;
+  }
+  e = choices_read(s, p, &c);
+  *late = e == DMP_OK && choices_episode(&c, &v) != NULL;
+  choices_free(&c);
+  return e;
+}
+
+int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags) {
+  struct keyset *k;
+  int e = patient_keyset(s, p, &k);
+  int late = 0;
+  if (e == DMP_OK && s->me.kind == KIND_SOURCE && p->g.kind != GRANT_ACTIVE) e = DMP_E_FEED_OFF;
+  if (e == DMP_OK && !d->masked) e = is_late(s, p, d, &late);
+  *where = (struct place){ rights_class_of(d->type_code), d->masked || late ? 2 : 0, 0 };
+  *flags = d->masked ? ITEM_MASKED : late ? ITEM_LATE : 0;
+  const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
+  if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
+  if (e == DMP_OK && c->due && where->leaf == 0) {
+    where->leaf = 2;
+    where->sealed = 1;
+    *flags = ITEM_DIVERTED;
+  }
+  return e;
+}
+
+int deposit_confidentiality(const char **code) {
+  if (*code == NULL) *code = "N";
+  return strcmp(*code, "N") == 0 || strcmp(*code, "R") == 0 || strcmp(*code, "V") == 0 ? DMP_OK : DMP_E_CODE;
+}
+
+int deposit_put(struct session *s, struct patient *p, struct place where, struct content *c, const uint8_t body_key[32], int64_t *id) {
+  const struct signer me = { s->cred, s->me.hash };
+  int e = object_insert(s, p, &me, where, c, body_key, id);
+  return e == DMP_OK ? access_pend(s, p, LOG_DEPOSIT, p->id, *id, NULL) : e;
+}
+
+int deposit_sound(const struct item *it) {
+  const struct section *x = section_of(it->c.table);
+  struct value v[LINE_MAX];
+  return x ? section_values(x, it, v) : it->c.table == ITEM_DOCUMENT && document_sound(it);
+}
+
+uint16_t deposit_class(const struct item *it) {
+  const struct section *x = section_of(it->c.table);
+  return x ? rights_class_of(x->type_code) : document_class(it);
+}
+
+int deposit_masked(struct patient *p, const struct item *it, uint16_t cls) {
+  if (it->via != VIA_OWN) return it->leaf >= 2;
+  if (it->c.flags & ITEM_MASKED) return 1;
+  return !(it->c.flags & ITEM_DIVERTED) && patient_leaf(p, cls, 0)->held;
+}
+
+int deposit_hidden(const struct item *it) { return it->via == VIA_OWN ? (it->c.flags & ITEM_HIDDEN) != 0 : it->leaf & 1; }
+
+int deposit_find(struct session *s, int64_t id, struct patient **p, struct item *it) {
+  int e = object_find(s, id, p, it);
+  if (e == DMP_OK && (!item_deposited(it->c.table) || it->deleted)) {
+    item_close(it);
+    e = DMP_E_NOT_FOUND;
+  }
+  return e;
+}
+
+int deposit_erase(struct session *s, int64_t id) {
+  struct patient *p;
+  struct item it;
+  int e = deposit_find(s, id, &p, &it);
+  if (e != DMP_OK) return e;
+  if (memcmp(it.c.depositor, s->cred->principal, 16) != 0) e = DMP_E_DEPOSITOR;
+  if (e == DMP_OK) e = object_amend(s, p, &it, AMEND_DELETE);
+  if (e == DMP_OK) e = access_pend(s, p, LOG_DELETE, p->id, id, NULL);
+  item_close(&it);
+  return e;
+}

@@ -1,0 +1,26 @@
+/* deposit.h: what every deposited item shares, a document or a line of a section: where it goes, how it shows, who deletes it.
+ * Owns: that.  Never: the columns of a table (table_*.c), the keys of a place (object.h), what an episode hides (episode.h). */
+#ifndef DEPOSIT_H
+#define DEPOSIT_H
+#include "holder.h"
+
+/* The place of a new item of this type: masked or not; in a class that is due, masked until the keys have turned. An item that may
+ * belong to a masked episode is masked: for a full holder, who knows, when it is; for a source always; for anybody else unless he
+ * sees an item of that episode. DMP_E_FEED_OFF: a source whom the patient did not turn on. */
+struct deposit { const char *type_code, *episode; int masked; };
+int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags);
+int deposit_confidentiality(const char **code);        /* N where none is given; DMP_E_CODE */
+/* Inserts it (c: table, flags, row and body are given) and its log line. */
+int deposit_put(struct session *s, struct patient *p, struct place where, struct content *c, const uint8_t body_key[32], int64_t *id);
+
+int deposit_sound(const struct item *it);              /* its row makes sense */
+uint16_t deposit_class(const struct item *it);        /* the rights class that its type asks for */
+/* Masked is where the item lies. A depositor who can't open it there knows it when he holds the class's P and it is not in it. */
+int deposit_masked(struct patient *p, const struct item *it, uint16_t cls);
+int deposit_hidden(const struct item *it);
+const char *deposit_warning(const struct item *it);   /* of one that is masked */
+
+/* Opens a deposited item for a change: unknown, hidden and deleted look the same. */
+int deposit_find(struct session *s, int64_t id, struct patient **p, struct item *it);
+int deposit_erase(struct session *s, int64_t id);     /* by its depositor */
+#endif

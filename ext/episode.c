@@ -1,0 +1,295 @@
+/* episode.c: masks and episodes (see episode.h). */
+#include "episode.h"
+#include "document.h"
+#include "section.h"
+#include "syntax.h"
+#include <stdlib.h>
+#include <string.h>
+
+static const struct scan CHOICES = { .first = CLASS_CHOICES, .last = CLASS_CHOICES };
+
+/* ---- reading the choices ---- */
+
+static void *grow(void *list, size_t n, size_t size) { return n & (n - 1) ? list : realloc(list, (n ? 2 * n : 1) * size); }
+
+static char *text_copy(const struct value *v) {
+  char *s = v->type == VALUE_TEXT ? malloc(v->n + 1u) : NULL;
+  if (s) memcpy(s, v->u.p, v->n);
+  if (s) s[v->n] = 0;
+  return s;
+}
+
+static void text_short(const struct value *v, char out[32]) {
+  size_t n = v->type == VALUE_TEXT && v->n < 32 ? v->n : 0;
+  if (n) memcpy(out, v->u.p, n);
+  out[n] = 0;
+}
+
+static int add_item(struct choices *c, const struct item *it, const struct value *v) {
+  struct masked_item *m = grow(c->item, c->items, sizeof *m);
+  if (m == NULL) return DMP_E_NOMEM;
+  c->item = m;
+  m[c->items] = (struct masked_item){ .item = v[MASK_DOCUMENT].u.i, .id = it->id };
+  text_short(&v[MASK_SINCE], m[c->items++].since);
+  return DMP_OK;
+}
+
+static int add_episode(struct choices *c, const struct item *it, const struct value *v) {
+  struct masked_episode *m = grow(c->episode, c->episodes, sizeof *m);
+  if (m == NULL) return DMP_E_NOMEM;
+  c->episode = m;
+  m[c->episodes] = (struct masked_episode){ .name = text_copy(&v[EPISODE_NAME]), .id = it->id };
+  text_short(&v[EPISODE_SINCE], m[c->episodes].since);
+  return m[c->episodes++].name ? DMP_OK : DMP_E_NOMEM;
+}
+
+static int add_assignment(struct choices *c, const struct item *it, const struct value *v) {
+  struct assignment *m = grow(c->assign, c->assigns, sizeof *m);
+  if (m == NULL) return DMP_E_NOMEM;
+  c->assign = m;
+  m[c->assigns] = (struct assignment){ .item = v[ASSIGN_ITEM].u.i, .id = it->id, .episode = text_copy(&v[ASSIGN_EPISODE]),
+                                       .accepted = v[ASSIGN_ACCEPTED].type == VALUE_INT && v[ASSIGN_ACCEPTED].u.i == 1 };
+  return m[c->assigns++].episode ? DMP_OK : DMP_E_NOMEM;
+}
+
+static int take_choice(void *ctx, struct item *it) {
+  struct choices *c = ctx;
+  struct value v[ASSIGN_VALUES] = { 0 };
+  size_t count, used;
+  if (it->c.table != ITEM_MASK && it->c.table != ITEM_EPISODE && it->c.table != ITEM_ASSIGNMENT) return DMP_OK;
+  if (row_get(it->c.row, it->c.row_len, v, ASSIGN_VALUES, &count, &used) != DMP_OK) return DMP_OK;
+  if (it->c.table == ITEM_EPISODE) return v[EPISODE_NAME].type == VALUE_TEXT ? add_episode(c, it, v) : DMP_OK;
+  if (v[0].type != VALUE_INT) return DMP_OK;          /* both others begin with an item's id */
+  if (it->c.table == ITEM_MASK) return add_item(c, it, v);
+  return v[ASSIGN_EPISODE].type == VALUE_TEXT ? add_assignment(c, it, v) : DMP_OK;
+}
+
+static int by_masked(const void *a, const void *b) {
+  const struct masked_item *x = a, *y = b;
+  return (x->item > y->item) - (x->item < y->item);
+}
+
+static int by_assigned(const void *a, const void *b) {
+  const struct assignment *x = a, *y = b;
+  return (x->item > y->item) - (x->item < y->item);
+}
+
+int choices_read(struct session *s, struct patient *p, struct choices *out) {
+  *out = (struct choices){ 0 };
+  int e = object_scan(s, p, &CHOICES, take_choice, out);
+  if (out->items > 1) qsort(out->item, out->items, sizeof *out->item, by_masked);
+  if (out->assigns > 1) qsort(out->assign, out->assigns, sizeof *out->assign, by_assigned);
+  return e;
+}
+
+void choices_free(struct choices *c) {
+  for (size_t i = 0; i < c->episodes; i++) free(c->episode[i].name);
+  for (size_t i = 0; i < c->assigns; i++) free(c->assign[i].episode);
+  free(c->item);
+  free(c->episode);
+  free(c->assign);
+  *c = (struct choices){ 0 };
+}
+
+int episode_is(const struct value *v, const char *name) {
+  return v->type == VALUE_TEXT && v->n == strlen(name) && memcmp(v->u.p, name, v->n) == 0;
+}
+
+const struct masked_episode *choices_episode(const struct choices *c, const struct value *name) {
+  for (size_t i = 0; i < c->episodes; i++)
+    if (episode_is(name, c->episode[i].name)) return &c->episode[i];
+  return NULL;
+}
+
+const struct masked_item *choices_item(const struct choices *c, int64_t item) {
+  const struct masked_item key = { .item = item };
+  return c->items ? bsearch(&key, c->item, c->items, sizeof key, by_masked) : NULL;
+}
+
+const struct assignment *choices_assigned(const struct choices *c, int64_t item, const char *episode) {
+  const struct assignment key = { .item = item }, *a = c->assigns ? bsearch(&key, c->assign, c->assigns, sizeof key, by_assigned) : NULL;
+  while (a && a > c->assign && a[-1].item == item) a--;
+  for (; a && a < c->assign + c->assigns && a->item == item; a++)
+    if (episode ? strcmp(a->episode, episode) == 0 : a->accepted) return a;
+  return NULL;
+}
+
+/* ---- the episode of an item ---- */
+
+int episode_of_row(const struct item *it, struct value *episode) {
+  const struct section *x = section_of(it->c.table);
+  struct value v[LINE_MAX], d[STORED];
+  *episode = (struct value){ 0 };
+  if (x ? !section_values(x, it, v) : it->c.table != ITEM_DOCUMENT || !document_sound_values(it, d)) return 0;
+  *episode = x ? v[LINE_EPISODE] : d[S_EPISODE];
+  return 1;
+}
+
+struct value episode_of(const struct choices *c, const struct item *it) {
+  struct value v;
+  if (!episode_of_row(it, &v) || v.type != VALUE_NULL) return v;
+  const struct assignment *a = choices_assigned(c, it->id, NULL);
+  return a ? value_text(a->episode) : v;
+}
+
+int episode_item_masked(const struct choices *c, const struct item *it) { return (it->c.flags & ITEM_MASKED) || choices_item(c, it->id) != NULL; }
+
+int episode_covers(const struct choices *c, const struct item *it) {
+  struct value v = episode_of(c, it);
+  return v.type == VALUE_TEXT && choices_episode(c, &v) != NULL;
+}
+
+struct visible { const char *name; int yes; };
+
+static int see_episode(void *ctx, struct item *it) {
+  struct visible *q = ctx;
+  struct value v;
+  if (item_deposited(it->c.table) && !it->deleted && it->leaf < 2 && episode_of_row(it, &v) && episode_is(&v, q->name)) q->yes = 1;
+  return DMP_OK;
+}
+
+int episode_visible(struct session *s, struct patient *p, const char *name, int *yes) {
+  const struct scan w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
+  struct visible q = { name, 0 };
+  int e = object_scan(s, p, &w, see_episode, &q);
+  *yes = q.yes;
+  return e;
+}
+
+/* ---- moving ---- */
+
+struct move { struct item it; int leaf; };
+struct settling {
+  struct session *s;
+  struct patient *p;
+  struct choices c;
+  const struct settle *w;
+  struct move *m; size_t n, cap;                      /* owned: items with keys, wiped when closed */
+  size_t proposed;                                    /* of them late without an episode: a proposal may keep them masked */
+};
+
+static int release(const struct settling *q, const struct item *it, const struct value *episode) {
+  if (it->c.flags & (ITEM_LATE | ITEM_DIVERTED) || (q->w->item && q->w->item == it->id)) return 1;
+  return q->w->episode && episode_is(episode, q->w->episode);
+}
+
+static int take_move(void *ctx, struct item *it) {
+  struct settling *q = ctx;
+  const struct keyset_class *kc = keyset_class(&q->p->keyset, it->cls);
+  if (!item_deposited(it->c.table) || it->via != VIA_LEAF || kc == NULL) return DMP_OK;
+  if (!patient_leaf(q->p, it->cls, 0)->held || !patient_leaf(q->p, it->cls, 2)->held) return DMP_OK;
+  struct value episode = episode_of(&q->c, it);
+  int covered = episode.type == VALUE_TEXT && choices_episode(&q->c, &episode) != NULL, to = it->leaf;
+  if (it->leaf < 2 && covered) to = it->leaf + 2;
+  else if (it->leaf >= 2 && !covered && !kc->due && !episode_item_masked(&q->c, it) && release(q, it, &episode)) to = it->leaf - 2;
+  if (to == it->leaf) return DMP_OK;
+  if (q->n == q->cap) {
+    size_t cap = q->cap ? 2 * q->cap : 16;
+    struct move *m = malloc(cap * sizeof *m);         /* not realloc: the old copy holds keys */
+    if (m == NULL) return DMP_E_NOMEM;
+    if (q->n) memcpy(m, q->m, q->n * sizeof *m);
+    if (q->n) bytes_wipe(q->m, q->n * sizeof *m);
+    free(q->m);
+    q->m = m;
+    q->cap = cap;
+  }
+  q->proposed += to < 2 && (it->c.flags & ITEM_LATE) && episode.type == VALUE_NULL;
+  q->m[q->n++] = (struct move){ *it, to };
+  memset(it, 0, sizeof *it);
+  return DMP_OK;
+}
+
+/* A late item that is proposed for a masked episode waits for the patient's word. */
+static int keep_proposed(struct settling *q) {
+  struct proposals all = { 0 };
+  int e = proposals_read(q->s, q->p, &q->c, &all);
+  for (size_t i = 0; e == DMP_OK && i < q->n; i++)
+    for (size_t k = 0; q->m[i].leaf < 2 && (q->m[i].it.c.flags & ITEM_LATE) && k < all.n; k++) {
+      struct value v = value_text(all.p[k].episode);
+      if (all.p[k].item == q->m[i].it.id && choices_episode(&q->c, &v)) q->m[i].leaf = q->m[i].it.leaf;
+    }
+  proposals_free(&all);
+  return e;
+}
+
+static int settle_collect(struct settling *q) {
+  const struct scan w = { .first = q->w->first, .last = q->w->last };
+  struct keyset *k;
+  int e = patient_keyset(q->s, q->p, &k);
+  if (e == DMP_OK) e = choices_read(q->s, q->p, &q->c);
+  if (e == DMP_OK) e = object_scan(q->s, q->p, &w, take_move, q);
+  return e == DMP_OK && q->proposed && q->c.episodes ? keep_proposed(q) : e;
+}
+
+static void settle_end(struct settling *q) {
+  for (size_t i = 0; i < q->n; i++) item_close(&q->m[i].it);
+  free(q->m);
+  choices_free(&q->c);
+}
+
+static const struct settle ALL = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
+
+int episode_settle(struct session *s, struct patient *p, const struct settle *w) {
+  struct settling q = { .s = s, .p = p, .w = w ? w : &ALL };
+  int e = settle_collect(&q);
+  for (size_t i = 0; e == DMP_OK && i < q.n; i++)
+    if (q.m[i].leaf != q.m[i].it.leaf) e = object_move(s, p, &q.m[i].it, (struct place){ q.m[i].it.cls, q.m[i].leaf, 0 });
+  settle_end(&q);
+  return e;
+}
+
+int episode_owed(struct session *s, struct patient *p, size_t *items) {
+  struct settling q = { .s = s, .p = p, .w = &ALL };
+  int e = settle_collect(&q);
+  *items = 0;
+  for (size_t i = 0; i < q.n; i++) *items += q.m[i].leaf != q.m[i].it.leaf;
+  settle_end(&q);
+  return e;
+}
+
+/* ---- writing the choices ---- */
+
+static int note(struct session *s, struct patient *p, enum item_table table, const struct value *v, size_t n, int64_t *id) {
+  const struct signer me = { s->cred, s->me.hash };
+  struct content c = { .table = (uint16_t)table };
+  struct buf row = { 0 };
+  row_put(&row, v, n);
+  c.row = row.p;
+  c.row_len = row.n;
+  int e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_CHOICES, 2, 0 }, &c, NULL, id);
+  buf_free(&row);
+  return e;
+}
+
+int episode_note_mask(struct session *s, struct patient *p, int64_t item) {
+  char now[32];
+  int64_t id = 0;
+  syntax_time_ms(record_now(), now);
+  const struct value v[MASK_VALUES] = { value_int(item), value_text(now) };
+  return note(s, p, ITEM_MASK, v, MASK_VALUES, &id);
+}
+
+int episode_note_episode(struct session *s, struct patient *p, const char *name, int64_t *id) {
+  char now[32];
+  *id = 0;
+  syntax_time_ms(record_now(), now);
+  const struct value v[EPISODE_VALUES] = { value_text(name), value_text(now) };
+  return note(s, p, ITEM_EPISODE, v, EPISODE_VALUES, id);
+}
+
+int episode_note_assignment(struct session *s, struct patient *p, int64_t item, const char *episode, int accepted) {
+  char now[32];
+  int64_t id = 0;
+  syntax_time_ms(record_now(), now);
+  const struct value v[ASSIGN_VALUES] = { value_int(item), value_text(episode), value_int(accepted), value_text(now) };
+  return note(s, p, ITEM_ASSIGNMENT, v, ASSIGN_VALUES, &id);
+}
+
+int episode_drop_choice(struct session *s, struct patient *p, int64_t id) {
+  struct item it;
+  int e = object_open(s, p, id, &it);
+  if (e != DMP_OK) return e;
+  e = it.via == VIA_LEAF && it.cls == CLASS_CHOICES ? object_drop(s, p, &it) : DMP_E_NOT_FOUND;
+  item_close(&it);
+  return e;
+}

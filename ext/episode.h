@@ -1,0 +1,56 @@
+/* episode.h: what is masked, and what follows from an episode of care.
+ * Owns: the rows of masks and assignments (class 2), which items a masked episode covers, moving items to where that says they lie.
+ * Never: decides who may mask (holder.h); knows a table's columns.
+ * A late item (ITEM_LATE) was deposited masked by somebody who can't know what is masked: it becomes visible when a full holder finds
+ * its episode unmasked. One without an episode waits while it is proposed for a masked one. */
+#ifndef EPISODE_H
+#define EPISODE_H
+#include "object.h"
+
+enum { MASK_DOCUMENT, MASK_SINCE, MASK_VALUES };      /* row of an ITEM_MASK */
+enum { EPISODE_NAME, EPISODE_SINCE, EPISODE_VALUES }; /* row of an ITEM_EPISODE: the episode is masked */
+enum { ASSIGN_ITEM, ASSIGN_EPISODE, ASSIGN_ACCEPTED, ASSIGN_AT, ASSIGN_VALUES };   /* row of an ITEM_ASSIGNMENT */
+
+struct masked_item { int64_t item, id; char since[32]; };
+struct masked_episode { char *name; int64_t id; char since[32]; };
+struct assignment { int64_t item, id; char *episode; int accepted; };
+/* What a full holder has chosen for one patient. */
+struct choices {
+  struct masked_item *item; size_t items;             /* sorted by item */
+  struct masked_episode *episode; size_t episodes;
+  struct assignment *assign; size_t assigns;          /* sorted by item */
+};
+int  choices_read(struct session *s, struct patient *p, struct choices *out);
+void choices_free(struct choices *c);
+const struct masked_episode *choices_episode(const struct choices *c, const struct value *name);   /* NULL: not masked */
+const struct masked_item *choices_item(const struct choices *c, int64_t item);                      /* NULL: no mask of its own */
+const struct assignment *choices_assigned(const struct choices *c, int64_t item, const char *episode /* NULL: the accepted one */);
+
+int  episode_of_row(const struct item *it, struct value *episode);   /* as its depositor signed it; 0: the row makes no sense */
+/* The same or, where he named none, the one that a full holder assigned. Borrows from it or c. */
+struct value episode_of(const struct choices *c, const struct item *it);
+int  episode_is(const struct value *v, const char *name);
+/* 1: masked for itself, by its depositor or by a mask. 1: because its episode is. */
+int  episode_item_masked(const struct choices *c, const struct item *it);
+int  episode_covers(const struct choices *c, const struct item *it);
+/* 1: some item of the episode shows to professionals, as far as this login sees. */
+int  episode_visible(struct session *s, struct patient *p, const char *name, int *yes);
+
+/* Moves the items of classes first…last (w NULL: all), as far as their keys are held: those that a masked episode covers become masked; what lies
+ * masked for a reason that has ended (late, a due class, and what is released) becomes visible. */
+struct settle { uint16_t first, last; const char *episode; int64_t item; /* released: an episode, an item */ };
+int  episode_settle(struct session *s, struct patient *p, const struct settle *w);
+int  episode_owed(struct session *s, struct patient *p, size_t *items);   /* how many it would move, released ones aside */
+/* Items of the choices class; *id: of the new one. */
+int  episode_note_mask(struct session *s, struct patient *p, int64_t item);
+int  episode_note_episode(struct session *s, struct patient *p, const char *name, int64_t *id);
+int  episode_note_assignment(struct session *s, struct patient *p, int64_t item, const char *episode, int accepted);
+int  episode_drop_choice(struct session *s, struct patient *p, int64_t id);
+
+/* What is proposed: items without an episode that stand near one by date, author and prescriber. */
+struct proposal { int64_t item; char *episode; int why; };
+struct proposals { struct proposal *p; size_t n; };
+int  proposals_read(struct session *s, struct patient *p, const struct choices *c, struct proposals *out);   /* undecided ones */
+const char *proposal_text(const struct proposal *p);   /* why, in French */
+void proposals_free(struct proposals *q);
+#endif
