@@ -29,7 +29,7 @@ static struct value plain_value(sqlite3_value *v, int type) {
     case SQLITE_FLOAT: return (struct value){ .type = VALUE_REAL, .u.r = sqlite3_value_double(v) };
     case SQLITE_TEXT: {                               /* of text in UTF-8 the bytes as they lie, without a NUL that would be a copy */
       const void *p = sqlite3_value_encoding(v) == SQLITE_UTF8 ? sqlite3_value_blob(v) : sqlite3_value_text(v);
-      return value_bytes(VALUE_TEXT, p, (size_t)sqlite3_value_bytes(v));
+      return value_bytes(VALUE_TEXT, p ? p : "", (size_t)sqlite3_value_bytes(v));
     }
     case SQLITE_BLOB: {
       const void *p = sqlite3_value_blob(v);

@@ -202,7 +202,10 @@ static void ptab_key_turned(struct ptab *t) {
 int ptab_key(struct ptab *t, struct session **s, int *held) {
   struct unlocked *u = t->u;
   *held = 0;
+  t->r->temp_held = t->temp_held;
   int e = session_use(t->r, s);
+  t->r->temp_held = 0;
+  if (e == DMP_OK && !t->temp_held) t->temp_held = record_hold_temp(t->r);
   if (e == DMP_E_NO_SESSION) {
     u->state = 0;
     return DMP_OK;

@@ -308,7 +308,7 @@ static int term_raised(const struct term *x, sqlite3_value *v) {
 
 /* Is this a mark? Its column, or -1, and its end. */
 static int term_marked(const char *q, struct term *x) {
-  if (q[0] != '/' || q[1] != '*' || q[2] == ' ') return 0;
+  if (q[0] != '/' || q[1] != '*') return 0;
   x->mark = q[2];
   x->at = q;
   x->keyed = (int)strtol(q + 3, (char **)&x->end, 10) - 1;
@@ -325,6 +325,7 @@ static int term_next(const char **p, struct term *x) {
     if (quoted) continue;
     if (*q == '"' || *q == ' ') op = q + 1;
     if (*q == '?') x->arg = atoi(q + 1);
+    if (q[0] == '/' && q[1] == '*' && q[2] == ' ') return 0;   /* the sentence, which is the end */
     if (!term_marked(q, x)) continue;
     x->op = op;
     x->whole = *op == '(';
@@ -353,6 +354,14 @@ static int term_open(const struct ptab *t, const struct term *x, int keyed, sqli
 /* While the key turns, a row's keyed values stand under the key of its box or the other one: each value is looked for under both. */
 static int term_twice(const struct ptab *t, const struct term *x, int keyed) {
   return x->keyed >= 0 && keyed && x->mark != MARK_NULL && !suite_is_zero(t->d.old_kid, 16);
+}
+
+/* Most values leave the text as it is: its marks are comments. */
+int plan_stands(const struct ptab *t, const char *str, int keyed, sqlite3_value **argv) {
+  struct term x;
+  while (term_next(&str, &x))
+    if (x.whole || term_open(t, &x, keyed, argv) || term_twice(t, &x, keyed)) return 0;
+  return 1;
 }
 
 /* The text that the shadow gets, now that the values are known: a term that it may not decide becomes true. Parameters that are added

@@ -138,8 +138,9 @@ int cursor_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc,
   if (e != DMP_OK) return ptab_error(t, e);
   if (t->d.without_key == PROTECT_HIDE && !c->may) return t->u->state == 3 ? ptab_keyless(t) : SQLITE_OK;
   if (!reads_ahead(t, num)) num &= ~WHOLE_TABLE;
-  char *text = num & MARKED ? plan_text(t, str, c->keyed, argc, argv) : NULL;
-  int rc = text || !(num & MARKED) ? pool_take(t, c, text ? text : str, num) : SQLITE_NOMEM;
+  int stands = !(num & MARKED) || plan_stands(t, str, c->keyed, argv);
+  char *text = stands ? NULL : plan_text(t, str, c->keyed, argc, argv);
+  int rc = text || stands ? pool_take(t, c, text ? text : str, num) : SQLITE_NOMEM;
   if (rc == SQLITE_OK && c->q->scan) scan_start(c->q->scan);
   if (rc == SQLITE_OK) rc = plan_bind(t, c->st, num, str, c->keyed, argc, argv);
   sqlite3_free(text);

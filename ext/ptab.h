@@ -63,6 +63,7 @@ struct ptab {
   struct value *x; sqlite3_stmt **keep;               /* owned: its sealed values; whose values are borrowed, by column */
   struct value was; struct buf was_text; struct rowplace lies;   /* of the row looked up: its patient's column, where it lies */
   struct reading *pool[POOL];                         /* owned: idle statements of closed cursors */
+  int temp_held;                                      /* temp_store was checked and can't have changed (see record_hold_temp) */
   int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
   sqlite3_stmt *insert, *replace, *erase, *old, *next, *update, *whole;
   struct rowcheck *check;                             /* owned; NULL until a row is to be tried */
@@ -99,6 +100,7 @@ int  ptab_is_rowid(const struct ptab *t, int col);
 
 void plan_statistics(struct ptab *t);
 int  plan_best_index(sqlite3_vtab *base, sqlite3_index_info *info);
+int  plan_stands(const struct ptab *t, const char *str, int keyed, sqlite3_value **argv);   /* 1: a MARKED idxStr is what the shadow gets */
 char *plan_text(const struct ptab *t, const char *str, int keyed, int argc, sqlite3_value **argv);   /* of a MARKED idxStr; sqlite3_malloc'ed */
 int  plan_bind(struct ptab *t, sqlite3_stmt *st, int num, const char *str, int keyed, int argc, sqlite3_value **argv);
 void reading_free(struct reading *q);                                   /* NULL is harmless */

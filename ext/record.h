@@ -89,6 +89,7 @@ struct record {
   struct connection *connection;          /* borrowed: whose record this is */
   int converting;                         /* a protected table's entry is dropped, its shadow kept */
   int64_t watched_check;                  /* the check of the schema after which the protected tables were checked */
+  int temp_held;                          /* 1 while a caller asks who knows that temp_store is what it was when it was checked */
   int users;                              /* virtual tables connected, functions running: without any, no statement may stay prepared */
   sqlite3_stmt *st[STMT_COUNT];
 };
@@ -109,6 +110,7 @@ int  record_check_schema(struct record *r);
 int  record_check_texts(struct record *r);
 /* DMP_E_TEMP_STORE unless temporary files stay in memory. */
 int  record_check_temp(struct record *r);
+int  record_hold_temp(struct record *r);                /* 1: a virtual table that is connected may keep the answer (see temp_held) */
 /* Holds the connection's read snapshot from now to record_release: a function called without FROM has none of its own. */
 int  record_hold(struct record *r);
 void record_release(struct record *r);

@@ -522,6 +522,22 @@ class Protected(ProtectedCase):
         next(reading)                                # Python had asked for this one
         self.assertNotIn('jamais', ''.join(day for day, _ in reading))
 
+    def test_a_table_in_use_refuses_once_temporary_files_would_be_written(self):
+        self.protect()
+        read, write = 'SELECT note FROM consultation WHERE id=1', "UPDATE consultation SET note='autre' WHERE id=1"
+        for _ in range(3):
+            self.assertEqual(error_of(self.c, read), None)
+            self.assertEqual(error_of(self.c, write), None)
+            reading = self.c.execute('SELECT note FROM consultation')
+            next(reading)
+            for value in ('FILE', 'DEFAULT'):
+                self.c.execute('PRAGMA temp_store=' + value)
+                for sql in (read, write, 'SELECT a.note FROM consultation a, consultation b WHERE a.id=b.id'):
+                    self.assertIn('dmp-E024', error_of(self.c, sql) or '', value)
+            reading.close()
+            self.c.execute('PRAGMA temp_store=MEMORY')
+        self.assertEqual(self.notes(self.c, 'id=1'), ['autre'])
+
     def test_rows_read_ahead_outlive_a_withdrawal_that_turns_their_key(self):
         self.c.executemany('INSERT INTO letter(body) VALUES(?)', [('suite %d' % i,) for i in range(200)])
         want = self.c.execute('SELECT id, body FROM letter').fetchall()

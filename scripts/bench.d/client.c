@@ -1,6 +1,6 @@
 /* client.c: one SQLite connection that a program drives over a pipe, so that only SQLite's own work is timed.
  * Owns: the connection and the clock.  Never: knows what it measures (scripts/bench does).
- * Commands, one a line:  open PATH EXTENSION|- CACHE_KIB [SQL]    exec SQL    time SQL    loop COUNT FROM TOP SQL
+ * Commands, one a line:  clock wall|processor    open PATH EXTENSION|- CACHE_KIB [SQL]    exec SQL    time SQL    loop COUNT FROM TOP SQL
  * Answers, one a line:   ok NANOSECONDS ROWS VALUE    or    error NANOSECONDS TEXT
  * open: SQL is the first that the connection runs (a key). time: of stepping, every column of every row read; VALUE: the first
  * column of the first row. loop: a prepared statement COUNT times, its parameters filled by their names (see bind_all). */
@@ -11,10 +11,11 @@
 #include <time.h>
 
 static sqlite3 *db;
+static clockid_t of = CLOCK_MONOTONIC;
 
 static long long now(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(of, &t);
   return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
@@ -140,7 +141,10 @@ int main(void) {
     char *rest = strchr(line, ' ');
     if (rest == NULL) return 2;
     *rest++ = 0;
-    if (strcmp(line, "open") == 0) open_database(rest);
+    if (strcmp(line, "clock") == 0) {
+      of = strcmp(rest, "processor") == 0 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+      answer(1, 0, 0, "");
+    } else if (strcmp(line, "open") == 0) open_database(rest);
     else if (strcmp(line, "exec") == 0) answer(sqlite3_exec(db, rest, NULL, NULL, NULL) == SQLITE_OK, 0, 0, "");
     else if (strcmp(line, "time") == 0) run(rest);
     else if (strcmp(line, "loop") == 0) loop(rest);

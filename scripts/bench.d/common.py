@@ -47,13 +47,15 @@ def compile_client(program, flags=(), libraries=('-lsqlite3',)):
 
 
 class Client:
-    """A connection in a program of its own. Times are seconds."""
+    """A connection in a program of its own. Times are seconds, of the wall's clock or of this program on a processor."""
+    clock = 'wall'
 
     def __init__(self, program, path, build=None, cache=2048, first=''):
         """cache: in KiB; first: the SQL that a connection begins with."""
         self.path, self.extension = path, os.path.join(build, 'dmp.so') if build else '-'
         self.cache, self.first = cache, first
         self.p = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.ask('clock ' + self.clock)
         self.open()
 
     def answer(self, line):

@@ -232,8 +232,8 @@ class Protected:
     def head(self):
         n, ours = self.n, self.engines[0]
         print('%d visits of %d persons (200 + 40 bytes sealed); medians of %d rounds, engines in turns' % (n['visit'], n['person'], self.args.rounds))
-        print('everywhere: page %d, cache %d KiB, WAL, synchronous NORMAL, secure_delete OFF, temp_store MEMORY; %s'
-              % (PAGE, CACHE_KIB, platform.machine()))
+        print('everywhere: page %d, cache %d KiB, WAL, synchronous NORMAL, secure_delete OFF, temp_store MEMORY; %s; %s'
+              % (PAGE, CACHE_KIB, platform.machine(), 'time on a processor' if Client.clock == 'processor' else 'wall clock'))
         print('  dmp and plain: SQLite %s (Debian\'s library)' % ours.c.value('SELECT sqlite_version()'))
         for rival, e in zip(self.args.rivals, self.engines[2:]):
             print('  %s: %s with SQLite %s; KDF: %s' % (e.name, e.c.value(rival.its_version), e.c.value('SELECT sqlite_version()'), rival.kdf))
