@@ -198,6 +198,16 @@ static void ptab_key_turned(struct ptab *t) {
   for (uint32_t i = 0; i < t->d.columns; i++) t->u->ix[i].live.ready = t->u->ix[i].old.ready = 0;
 }
 
+/* The list of views and triggers, of the very description that a holder wrote: watch_check takes whatever is signed at its moment. */
+static int ptab_watched(struct ptab *t, struct session *s) {
+  if (t->watched_check == t->r->schema_checks && memcmp(t->watched, t->d.digest, 32) == 0) return DMP_OK;
+  int e = watch_table(s, &t->d);
+  if (e != DMP_OK) return e;
+  t->watched_check = t->r->schema_checks;
+  memcpy(t->watched, t->d.digest, 32);
+  return DMP_OK;
+}
+
 /* 1 held, 0 not. An error of the file is an error, not an absence. */
 int ptab_key(struct ptab *t, struct session **s, int *held) {
   struct unlocked *u = t->u;
@@ -227,7 +237,7 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     int same = e == DMP_OK && u->state == 1 && memcmp(u->login, (*s)->login_id, 16) == 0 && memcmp(t->d.kid, kid, 16) == 0 &&
                memcmp(t->d.old_kid, old_kid, 16) == 0;
     if (!same) ptab_key_turned(t);
-    if (e == DMP_OK && !same) e = protect_key(*s, &t->d, &u->keys);
+    if (e == DMP_OK) e = same ? protect_by_holder(*s, &t->d, &u->keys) : protect_key(*s, &t->d, &u->keys);
     u->state = e == DMP_OK ? 1 : e == DMP_E_KEY_LOST ? 3 : 2;
     u->generation = (*s)->generation;
     memcpy(u->login, (*s)->login_id, 16);
@@ -235,6 +245,7 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     if (e != DMP_OK) u->state = 0;
   }
   *held = u->state == 1;
+  if (e == DMP_OK && *held && (e = ptab_watched(t, *s)) != DMP_OK) *held = 0;
   return e;
 }
 
@@ -273,7 +284,7 @@ static int ptab_rename(sqlite3_vtab *base, const char *name) {
   if (e == DMP_OK) e = protect_key(s, &t->d, &t->u->keys);
   ptab_key_turned(t);
   if (e == DMP_OK) ptab_finalize(t);
-  if (e == DMP_OK) e = convert_rename(s, &t->d, name);
+  if (e == DMP_OK) e = convert_rename(s, &t->d, &t->u->keys, name);
   return ptab_error(t, e);
 }
 

@@ -93,11 +93,12 @@ int watch_hash(struct record *r, const char *table, uint8_t out[32]) {
   return e;
 }
 
-static int check_one(void *ctx, const struct protect *p) {
-  struct session *s = ctx;
+int watch_table(struct session *s, const struct protect *p) {
   uint8_t now[32];
   int e = watch_hash(s->r, p->table, now);
   return e == DMP_OK && memcmp(now, p->watched, 32) != 0 ? DMP_E_SCHEMA : e;
 }
+
+static int check_one(void *ctx, const struct protect *p) { return watch_table(ctx, p); }
 
 int watch_check(struct session *s) { return protect_each_proven(s, check_one, s); }

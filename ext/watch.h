@@ -9,4 +9,5 @@ int watch_names(const char *sql, const char *table);                    /* 1: th
 int watch_hash(struct record *r, const char *table, uint8_t out[32]);
 /* Every protected table's description verifies, and the views and triggers that name it are those that were signed. */
 int watch_check(struct session *s);
+int watch_table(struct session *s, const struct protect *p);            /* the latter, of one description; DMP_E_SCHEMA */
 #endif

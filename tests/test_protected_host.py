@@ -143,6 +143,31 @@ class Host(ProtectedCase):
             self.refused(82, self.c, 'SELECT * FROM twin')
             self.assertEqual(self.notes(self.c, 'id=1'), ['canari note 0'])
 
+    # ---- colleagues without the key ----
+
+    def test_without_the_key_plain_columns_change_and_no_row_goes(self):
+        self.c.executescript("CREATE TABLE visit(id INTEGER PRIMARY KEY,slot TEXT UNIQUE,note TEXT); INSERT INTO visit VALUES(1,'a','un'),(2,'b','deux')")
+        self.protect(table='visit', columns='note')
+        two, nobody = self.p.login('two'), self.p.connect()
+        for con, code in ((two, 77), (nobody, 23)):
+            self.refused(code, con, 'DELETE FROM visit WHERE id=1')
+            self.refused(77, con, "REPLACE INTO visit VALUES(1,'a',NULL)")
+        self.assertRegex(error_of(two, "UPDATE OR REPLACE visit SET slot='b' WHERE id=1") or 'was accepted', 'UNIQUE')
+        self.refused(23, nobody, "UPDATE visit SET slot='x' WHERE id=1")
+        two.execute("UPDATE visit SET slot='c' WHERE id=1")
+        self.assertEqual(self.c.execute('SELECT * FROM visit').fetchall(), [(1, 'c', 'un'), (2, 'b', 'deux')])
+        self.c.execute("UPDATE OR REPLACE visit SET slot='b' WHERE id=1")
+        self.c.execute("REPLACE INTO visit VALUES(3,'b','trois')")
+        self.assertEqual(self.c.execute('SELECT * FROM visit').fetchall(), [(3, 'b', 'trois')])
+        self.c.execute('DELETE FROM visit')
+        self.assertEqual(one(self.c, 'SELECT count(*) FROM visit'), 0)
+
+    def test_a_scrub_of_somebody_without_the_key_stays_due(self):
+        one(self.p.login('two'), 'SELECT dmp_scrub()')
+        self.assertEqual(one(self.c, 'SELECT scrub_due FROM dmp_protected'), 1)
+        one(self.c, 'SELECT dmp_scrub()')
+        self.assertEqual(one(self.c, 'SELECT scrub_due FROM dmp_protected'), 0)
+
     # ---- altered descriptions and readers ----
 
     def described(self, body=None):
