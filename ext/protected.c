@@ -220,10 +220,7 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     u->state = 0;
     return DMP_OK;
   }
-  if (e == DMP_OK && t->r->watched_check != t->r->schema_checks) {
-    e = watch_check(*s);                            /* a view or trigger planted since the table was protected */
-    if (e == DMP_OK) t->r->watched_check = t->r->schema_checks;
-  }
+  if (e == DMP_OK) e = watch_check(*s);               /* a view or trigger planted since the table was protected */
   if (e != DMP_OK) return e;
   if (t->c->unsettled && !t->begun) {                 /* a key was drawn in a transaction that may be rolled back */
     t->c->unsettled = !sqlite3_get_autocommit(t->c->db);
