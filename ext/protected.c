@@ -259,7 +259,9 @@ static int ptab_destroy(sqlite3_vtab *base) {
   struct ptab *t = (struct ptab *)base;
   struct session *s;
   if (t->r->converting) return ptab_disconnect(base);
+  t->r->converting = 1;                               /* SQLite has dropped the entry by now */
   int keyed, e = ptab_key(t, &s, &keyed);
+  t->r->converting = 0;
   if (e != DMP_OK) return ptab_error(t, e);
   if (!keyed) return ptab_keyless(t);
   ptab_finalize(t);
@@ -276,7 +278,9 @@ static int ptab_destroy(sqlite3_vtab *base) {
 static int ptab_rename(sqlite3_vtab *base, const char *name) {
   struct ptab *t = (struct ptab *)base;
   struct session *s;
+  t->r->converting = 1;
   int e = session_use(t->r, &s);                      /* not ptab_key: the views that were signed name the table as it was */
+  t->r->converting = 0;
   if (e == DMP_OK) e = protect_again(s, &t->d);
   if (e == DMP_OK) e = protect_key(s, &t->d, &t->u->keys);
   ptab_key_turned(t);

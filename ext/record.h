@@ -87,7 +87,7 @@ struct record {
   int schema_settled;                     /* for a rollback gives its number to somebody else's schema; 1: checked outside of one */
   int64_t schema_checks;                  /* how often */
   struct connection *connection;          /* borrowed: whose record this is */
-  int converting;                         /* a protected table's entry is dropped, its shadow kept */
+  int converting;                         /* a protected table's entry is dropped or renamed: it is not looked for, and its shadow is kept */
   int64_t watched_check;                  /* the check of the schema after which the protected tables were checked */
   int temp_held;                          /* 1 while a caller asks who knows that temp_store is what it was when it was checked */
   int64_t watched_bad, watched_id;        /* version of the schema that failed that check, or -1; the table (row of dmp_sealed) */
