@@ -91,6 +91,20 @@ static void protect_write(const struct protect *p, struct buf *b) {
   buf_put(b, p->signer, 32);
 }
 
+/* What a column is said to be goes together: where a value is looked for follows from it. */
+static int flags_agree(const struct protect *p) {
+  int rowids = 0, patients = 0, sealed = 0;
+  for (uint32_t i = 0; i < p->columns; i++) {
+    const int f = p->c[i].flags, is_sealed = (f & PCOL_SEALED) != 0;
+    if (is_sealed && f & (PCOL_ROWID | PCOL_GENERATED | PCOL_PK | PCOL_PATIENT)) return 0;
+    if ((f & PCOL_INDEXED && !is_sealed) || (f & PCOL_ROWID && f & PCOL_GENERATED)) return 0;
+    rowids += (f & PCOL_ROWID) != 0;
+    patients += (f & PCOL_PATIENT) != 0;
+    sealed += is_sealed;
+  }
+  return rowids <= 1 && patients <= 1 && sealed > 0;
+}
+
 static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   struct rd r = { bytes, n, 0 };
   take_text_field(&r, p->table, sizeof p->table);
@@ -121,7 +135,7 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   const uint8_t *ddl = rd_bytes(&r, ddl_len), *watched = rd_bytes(&r, 32), *signer = rd_bytes(&r, 32);
   rd_bytes(&r, SUITE_SIG);
   const uint8_t *mac = rd_bytes(&r, PROTECT_MAC);
-  if (!rd_done(&r) || memchr(ddl, 0, ddl_len)) return DMP_E_PROTECT_BAD;
+  if (!rd_done(&r) || memchr(ddl, 0, ddl_len) || !flags_agree(p)) return DMP_E_PROTECT_BAD;
   memcpy(p->watched, watched, 32);
   memcpy(p->signer, signer, 32);
   p->ddl = malloc(ddl_len + 1);

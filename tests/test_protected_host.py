@@ -302,6 +302,20 @@ class Host(ProtectedCase):
         self.described(own)
         self.goes_on()
 
+    def test_what_columns_are_said_to_be_goes_together_or_is_refused_before_anybody_logs_in(self):
+        own, sealed, key, generated, pk, indexed, patient = self.described(), 1, 4, 8, 16, 64, 128
+        text = lambda t: len(t).to_bytes(2, 'little') + t
+        entry = text(b'note') + text(b'TEXT') + text(b'BINARY') + text(b'')
+        at = own.index(entry) + len(entry)
+        for flags in (sealed | key, sealed | generated, sealed | pk, sealed | patient, indexed, key, key | generated):
+            with self.subTest(flags):
+                self.described(own[:at] + bytes([flags]) + own[at + 1:])
+                con = self.p.connect()
+                self.refused(76, con, 'SELECT * FROM consultation')
+                con.close()
+        self.described(own)
+        self.goes_on()
+
     def test_every_byte_of_a_description_is_proven(self):
         own = self.described()
         con = self.p.connect()
