@@ -294,6 +294,7 @@ static int take_options(struct conversion *c, const char *o, int when) {
     size_t n = strcspn(o, ","), k = strcspn(o, "="), i = 0;
     while (i < sizeof OPTIONS / sizeof *OPTIONS && (strlen(OPTIONS[i].name) != k || strncmp(OPTIONS[i].name, o, k) != 0)) i++;
     int e = k < n && i < sizeof OPTIONS / sizeof *OPTIONS && OPTIONS[i].when & when ? OPTIONS[i].take(c, o + k + 1, n - k - 1) : DMP_E_OPTION;
+    if (e == DMP_E_OPTION) return conversion_named(c, e, "%.*s", (int)n, o);
     if (e != DMP_OK) return e;
     o += n + (o[n] == ',');
   }

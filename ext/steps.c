@@ -276,6 +276,23 @@ int steps_protect(struct conversion *c) {
   return e;
 }
 
+/* The table comes back with the references that it had: one to a table that was protected since would find a virtual table. */
+static int check_parents(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf("SELECT \"table\" FROM pragma_foreign_key_list('%q" PROTECT_SUFFIX "',%Q)", c->d.table, c->r->schema);
+  int e = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(c->r);
+  while (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW) {
+    const char *parent = (const char *)sqlite3_column_text(st, 0);
+    size_t n = parent ? strlen(parent) : 0, k = strlen(PROTECT_SUFFIX), own = strlen(c->d.table);
+    if (n <= k || sqlite3_stricmp(parent + n - k, PROTECT_SUFFIX) != 0 || watch_names(c->d.ddl, parent)) continue;
+    if (n - k == own && sqlite3_strnicmp(parent, c->d.table, (int)own) == 0) continue;   /* itself */
+    e = conversion_named(c, DMP_E_TABLE_RULE, "it refers to table %.*s, which was protected later: dmp_unprotect that one first", (int)(n - k), parent);
+  }
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return e;
+}
+
 int steps_unprotect(struct conversion *c) {
   const char *q = c->r->quoted, *t = c->d.table, *alias = strcmp(protect_rowid(&c->d), PROTECT_ID) == 0 ? protect_alias(&c->d) : NULL;
   char *body = ddl_table(c->d.ddl);
@@ -292,6 +309,7 @@ int steps_unprotect(struct conversion *c) {
     else sqlite3_str_appendf(values, "\"%w\"", p->name);
   }
   char *names = stored_list(c, alias ? alias : ""), *list = sqlite3_str_finish(values);
+  if (e == DMP_OK) e = check_parents(c);
   /* the virtual table's entry goes, its shadow takes its name back: children's foreign keys follow */
   c->r->converting = 1;
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("DROP TABLE %s.\"%w\"", q, t));

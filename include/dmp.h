@@ -28,8 +28,8 @@ enum {
   X( 2, RANDOM,       IOERR,  "the system gives no random numbers; nothing was written") \
   X( 3, LOCK,         NOMEM,  "secret memory can't be locked: raise RLIMIT_MEMLOCK (ulimit -l) and try again") \
   X( 4, CPU,          ERROR,  "this record uses AES-256-GCM and this processor has no AES instructions: open it on another machine, or recreate it with suite=xchacha20") \
-  X( 5, TAMPERED,     CORRUPT,"a sealed value does not verify: the file was altered, damaged, or parts of it were put back from an older copy; restore it or run dmp_verify()") \
-  X( 6, TRUNCATED,    CORRUPT,"a sealed value has the wrong length: the file was cut or altered; restore it or run dmp_verify()") \
+  X( 5, TAMPERED,     CORRUPT,"a sealed value does not verify: the file was altered, damaged, or parts of it were put back from an older copy; restore it or SELECT * FROM dmp_verify says more") \
+  X( 6, TRUNCATED,    CORRUPT,"a sealed value has the wrong length: the file was cut or altered; restore it or SELECT * FROM dmp_verify says more") \
   X( 7, BOX_FORMAT,   CORRUPT,"a sealed value has an unknown format or suite: it was altered or written by a newer version") \
   X( 8, ROW_FORMAT,   CORRUPT,"a sealed row can't be decoded: it was written by a newer version or by faulty software") \
   X( 9, KEY_OPEN,     CANTOPEN,"the credential file can't be opened: check the path and its rights") \
@@ -41,14 +41,14 @@ enum {
   X(15, KEY_COST,     ERROR,  "the credential asks for an Argon2id cost outside 8 MiB to 1 GiB and 1 to 10 passes: it was altered") \
   X(16, LOG_OPEN,     CANTOPEN,"the access log can't be opened: check the folder beside the record; without a log no data is released") \
   X(17, LOG_WRITE,    IOERR,  "the access log can't be written: free some space or repair its folder; without a log no data is released") \
-  X(18, LOG_FORMAT,   CORRUPT,"the access log does not belong to this record or is damaged: run dmp_verify()") \
+  X(18, LOG_FORMAT,   CORRUPT,"the access log does not belong to this record or is damaged: SELECT * FROM dmp_verify says more") \
   X(19, NOT_RECORD,   ERROR,  "this database holds no record: make one with dmp_create(), or open the right file") \
   X(20, NEWER,        ERROR,  "this record was made by a newer version: use that version") \
   X(21, EXISTS,       ERROR,  "this database already holds a record") \
   X(22, NAME_TAKEN,   ERROR,  "a table, view or index of this database already has a name that the record needs: use another database file") \
   X(23, NO_SESSION,   AUTH,   "no session is open on this record: call dmp_login() first") \
   X(24, TEMP_STORE,   ERROR,  "temporary files would be written in clear: run PRAGMA temp_store=MEMORY first") \
-  X(25, SCHEMA,       CORRUPT,"the database schema was altered: a table, view, trigger or index touches the record; remove it and log in again") \
+  X(25, SCHEMA,       CORRUPT,"the database schema was altered: a table, view, trigger or index touches the record or a protected table; remove it and log in again, or sign yours with dmp_protect(table)") \
   X(26, FORK,         MISUSE, "this process was forked after the login: log in again in the child") \
   X(27, OTHER_RECORD, AUTH,   "this credential belongs to another record") \
   X(28, FINGERPRINT,  AUTH,   "the authority's fingerprint is missing or differs from the record's: give the one printed on your invitation as fifth argument of dmp_login()") \
@@ -100,7 +100,7 @@ enum {
   X(74, PROFESSION,   CONSTRAINT,"a treating doctor is a registered professional of profession 10") \
   X(75, IDENTITY,     CONSTRAINT,"a patient needs an INS, a name, or a local identity (local_system and local_value)") \
   X(76, PROTECT_BAD,  CORRUPT,"the description of a protected table does not verify: it was forged or altered") \
-  X(77, NO_TABLE_KEY, AUTH,   "this login holds no key of the protected table: a reader gives it with INSERT INTO protected_reader") \
+  X(77, NO_TABLE_KEY, AUTH,   "this login holds no key of the protected table, or of the patient whose row it is: a reader gives the table's with INSERT INTO protected_reader, a consent the patient's") \
   X(78, NOT_TABLE,    ERROR,  "only an ordinary table can be protected: not a view, a virtual table or a table of the record") \
   X(79, NO_COLUMN,    ERROR,  "a named column is not in the table") \
   X(80, PROTECTED,    ERROR,  "this table is already protected") \

@@ -371,6 +371,17 @@ class PatientRows(Case):
         one(self.doctor, "SELECT dmp_protect('texte','note')")
         self.assertEqual(self.doctor.execute('SELECT note FROM texte').fetchall(), [('mot',)])
 
+    def test_a_child_is_not_unprotected_into_a_reference_to_a_table_that_was_protected_later(self):
+        self.doctor.executescript("CREATE TABLE parent(id INTEGER PRIMARY KEY,a TEXT); CREATE TABLE child(id INTEGER PRIMARY KEY,p INTEGER REFERENCES parent(id) ON DELETE CASCADE,b TEXT);"
+                                  "INSERT INTO parent VALUES(1,'a'); INSERT INTO child VALUES(1,1,'b'); PRAGMA foreign_keys=ON")
+        one(self.doctor, "SELECT dmp_protect('child','b')")
+        one(self.doctor, "SELECT dmp_protect('parent','a')")
+        self.assertIn('table parent', self.refused(86, self.doctor, "SELECT dmp_unprotect('child')"))
+        one(self.doctor, "SELECT dmp_unprotect('parent')")
+        one(self.doctor, "SELECT dmp_unprotect('child')")
+        self.doctor.execute('DELETE FROM parent')
+        self.assertEqual(one(self.doctor, 'SELECT count(*) FROM child'), 0)
+
     def test_killed_before_commit_a_withdrawal_did_not_happen(self):
         pid = os.fork()
         if pid == 0:
