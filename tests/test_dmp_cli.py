@@ -599,6 +599,8 @@ class Words(unittest.TestCase):
                                       (81, 'column n: UPDATE OF of trigger d', 'colonne n : UPDATE OF du déclencheur d'),
                                       (81, 'column n: REFERENCES in table u', 'colonne n : REFERENCES dans la table u'),
                                       (81, 'column n names the patient', 'la colonne n désigne le patient'),
+                                      (86, 'a CHECK of a sealed column: no such function: f', 'un CHECK d’une colonne scellée : no such function: f'),
+                                      (86, 'a CHECK of a sealed column names p, which a foreign key changes', 'un CHECK d’une colonne scellée nomme p, qu’une clé étrangère change'),
                                       (86, 'a quotation mark in the name of the table', 'un guillemet dans le nom de la table'),
                                       (86, 'a CHECK of a sealed column: no such function: f', 'un CHECK d’une colonne scellée : no such function: f'),
                                       (86, 'a CHECK of a sealed column names p, which a foreign key changes', 'un CHECK d’une colonne scellée nomme p, qu’une clé étrangère change'),
