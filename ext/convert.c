@@ -385,7 +385,7 @@ int convert_withdraw(struct session *s, const char *table, const uint8_t princip
 /* ---- remnants ---- */
 
 /* Which tables were due before the remnants went: what became due since stays so. */
-struct due { struct session *s; struct { int64_t id; uint8_t digest[32]; } *all; size_t n; };
+struct due { struct session *s; struct { int64_t id; uint8_t digest[32]; } *all; size_t n; struct protect_keys *keys; /* owned, locked: of the table at hand */ };
 
 static int due_note(void *ctx, const struct protect *p) {
   struct due *d = ctx;
@@ -400,10 +400,13 @@ static int due_note(void *ctx, const struct protect *p) {
 static int due_done(void *ctx, const struct protect *p) {
   const struct due *d = ctx;
   struct protect copy = *p;
+  size_t i = 0;
   copy.scrub_due = 0;
-  for (size_t i = 0; p->scrub_due && i < d->n; i++)
-    if (d->all[i].id == p->id && memcmp(d->all[i].digest, p->digest, 32) == 0) return protect_put(d->s, &copy);
-  return DMP_OK;
+  while (i < d->n && (d->all[i].id != p->id || memcmp(d->all[i].digest, p->digest, 32) != 0)) i++;
+  if (!p->scrub_due || i == d->n) return DMP_OK;
+  int e = protect_key(d->s, p, d->keys);
+  if (e == DMP_E_NO_TABLE_KEY || e == DMP_E_KEY_LOST) return DMP_OK;   /* only a holder says so: it stays due until one scrubs */
+  return e == DMP_OK ? protect_put(d->s, &copy, d->keys) : e;
 }
 
 static int scrub_file(struct record *r) {
@@ -423,6 +426,7 @@ static int scrub_file(struct record *r) {
 int convert_scrub(struct session *s) {
   struct due d = { .s = s };
   if (!sqlite3_get_autocommit(s->r->db)) return DMP_E_TABLE_BUSY;
+  if ((d.keys = memory_new(sizeof *d.keys)) == NULL) return DMP_E_LOCK;
   int e = protect_each_proven(s, due_note, &d);
   if (e == DMP_OK) e = scrub_file(s->r);
   if (e == DMP_OK && sqlite3_exec(s->r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) e = DMP_E_TABLE_BUSY;
@@ -433,11 +437,12 @@ int convert_scrub(struct session *s) {
       sqlite3_exec(s->r->db, "ROLLBACK", NULL, NULL, NULL);
     }
   }
+  memory_free(d.keys);
   free(d.all);
   return e;
 }
 
-int convert_rename(struct session *s, struct protect *d, const char *name) {
+int convert_rename(struct session *s, struct protect *d, const struct protect_keys *k, const char *name) {
   struct conversion c = { .s = s, .r = s->r };
   struct switches w;
   struct protect taken;
@@ -463,7 +468,7 @@ int convert_rename(struct session *s, struct protect *d, const char *name) {
   sqlite3_free(from);
   sqlite3_free(to);
   if (e == DMP_OK) e = watch_hash(s->r, name, d->watched);
-  if (e == DMP_OK) e = protect_put(s, d);
+  if (e == DMP_OK) e = protect_put(s, d, k);
   if (e != DMP_OK) conversion_copy(d->table, sizeof d->table, was);
   return e;
 }

@@ -18,6 +18,6 @@ int convert_rotate(struct session *s, const char *table, const char *options);
 int convert_withdraw(struct session *s, const char *table, const uint8_t principal[16]);
 int convert_rewrap(struct session *s, const char *table);   /* the same key, sealed to the readers' certificates of today */
 /* The shadow and the description of d take another name; inside ALTER TABLE RENAME of the virtual table. */
-int convert_rename(struct session *s, struct protect *d, const char *name);
+int convert_rename(struct session *s, struct protect *d, const struct protect_keys *k, const char *name);
 int convert_register(struct connection *c);           /* the function that the steps use inside */
 #endif

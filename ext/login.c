@@ -5,6 +5,7 @@
 #include "episode.h"
 #include "memory.h"
 #include "random.h"
+#include "watch.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -295,9 +296,11 @@ static int login_credential(struct session *s, const char *path, struct pin pin,
 
 static int login_run(struct record *r, struct session *s, const char *path, struct pin pin, const char *on_behalf, const char *fingerprint) {
   int e = record_check_temp(r);
-  r->schema_version = -1;
+  r->schema_version = r->watched_bad = -1;
+  if (e == DMP_OK) e = record_reparse(r);
   if (e == DMP_OK) e = record_check_schema(r);
   if (e == DMP_OK) e = login_credential(s, path, pin, fingerprint);
+  if (e == DMP_OK) e = watch_login(s);
   if (e == DMP_OK && r->log == NULL) e = log_open(r->path, NULL, r->id, 0, &r->log);
   if (e == DMP_OK && on_behalf && (s->on_behalf = strdup(on_behalf)) == NULL) e = DMP_E_NOMEM;
   if (e == DMP_OK) e = session_tags(s);

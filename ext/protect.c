@@ -8,6 +8,7 @@
 SQLITE_EXTENSION_INIT3
 
 static const char LABEL[] = "dmp-protect-1", READER_LABEL[] = "dmp-reader-1";
+enum { PROTECT_MAC = 32 };
 
 void protect_free(struct protect *p) {
   free(p->c);
@@ -90,6 +91,20 @@ static void protect_write(const struct protect *p, struct buf *b) {
   buf_put(b, p->signer, 32);
 }
 
+/* What a column is said to be goes together: where a value is looked for follows from it. */
+static int flags_agree(const struct protect *p) {
+  int rowids = 0, patients = 0, sealed = 0;
+  for (uint32_t i = 0; i < p->columns; i++) {
+    const int f = p->c[i].flags, is_sealed = (f & PCOL_SEALED) != 0;
+    if (is_sealed && f & (PCOL_ROWID | PCOL_GENERATED | PCOL_PK | PCOL_PATIENT)) return 0;
+    if ((f & PCOL_INDEXED && !is_sealed) || (f & PCOL_ROWID && f & PCOL_GENERATED)) return 0;
+    rowids += (f & PCOL_ROWID) != 0;
+    patients += (f & PCOL_PATIENT) != 0;
+    sealed += is_sealed;
+  }
+  return rowids <= 1 && patients <= 1 && sealed > 0;
+}
+
 static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   struct rd r = { bytes, n, 0 };
   take_text_field(&r, p->table, sizeof p->table);
@@ -119,7 +134,8 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   size_t ddl_len = rd_u32(&r);
   const uint8_t *ddl = rd_bytes(&r, ddl_len), *watched = rd_bytes(&r, 32), *signer = rd_bytes(&r, 32);
   rd_bytes(&r, SUITE_SIG);
-  if (!rd_done(&r) || memchr(ddl, 0, ddl_len)) return DMP_E_PROTECT_BAD;
+  const uint8_t *mac = rd_bytes(&r, PROTECT_MAC);
+  if (!rd_done(&r) || memchr(ddl, 0, ddl_len) || !flags_agree(p)) return DMP_E_PROTECT_BAD;
   memcpy(p->watched, watched, 32);
   memcpy(p->signer, signer, 32);
   p->ddl = malloc(ddl_len + 1);
@@ -127,6 +143,8 @@ static int protect_parse(const uint8_t *bytes, size_t n, struct protect *p) {
   memcpy(p->ddl, ddl, ddl_len);
   p->ddl[ddl_len] = 0;
   suite_hash(bytes, n, p->digest, 32);
+  suite_hash(bytes, n - PROTECT_MAC, p->content, 32);
+  memcpy(p->mac, mac, PROTECT_MAC);
   return DMP_OK;
 }
 
@@ -142,14 +160,31 @@ static int protect_signed(const struct record *r, const uint8_t *p, size_t n, st
 static int signature_check(struct session *s, struct protect *p, const uint8_t *bytes, size_t n) {
   struct buf over = { 0 };
   const struct certificate *by = directory_by_hash(&s->dir, p->signer);
-  int e = by ? protect_signed(s->r, bytes, n - SUITE_SIG, &over) : DMP_E_PROTECT_BAD;
-  if (e == DMP_OK && suite_verify(by->sign_pk, over.p, over.n, bytes + n - SUITE_SIG) != DMP_OK) e = DMP_E_PROTECT_BAD;
+  int e = by ? protect_signed(s->r, bytes, n - SUITE_SIG - PROTECT_MAC, &over) : DMP_E_PROTECT_BAD;
+  if (e == DMP_OK && suite_verify(by->sign_pk, over.p, over.n, bytes + n - SUITE_SIG - PROTECT_MAC) != DMP_OK) e = DMP_E_PROTECT_BAD;
   p->proven = e == DMP_OK;
   buf_free(&over);
   return e;
 }
 
-int protect_put(struct session *s, struct protect *p) {
+/* Record ‖ table ‖ hash of what is signed and of its signature, under a key that only holders have: whoever is in the directory can sign. */
+static void protect_mac(const struct session *s, const struct protect *p, const struct protect_keys *k, uint8_t mac[PROTECT_MAC]) {
+  uint8_t key[32], over[16 + 8 + 32];
+  memcpy(over, s->r->id, 16);
+  le_put64(over + 16, (uint64_t)p->id);
+  memcpy(over + 24, p->content, 32);
+  suite_kdf_text(k->live, "description", key);
+  suite_kdf(key, over, sizeof over, mac);
+  bytes_wipe(key, sizeof key);
+}
+
+int protect_by_holder(struct session *s, const struct protect *p, const struct protect_keys *k) {
+  uint8_t mac[PROTECT_MAC];
+  protect_mac(s, p, k, mac);
+  return suite_equal(mac, p->mac, PROTECT_MAC) ? DMP_OK : record_fault(s->r, DMP_E_PROTECT_BAD, "dmp_sealed", p->id);
+}
+
+int protect_put(struct session *s, struct protect *p, const struct protect_keys *k) {
   struct buf b = { 0 }, over = { 0 };
   uint8_t sig[SUITE_SIG];
   int fresh = p->id == 0;
@@ -160,6 +195,9 @@ int protect_put(struct session *s, struct protect *p) {
   if (e == DMP_OK) {
     suite_sign(s->cred->sign_sk, over.p, over.n, sig);
     buf_put(&b, sig, SUITE_SIG);
+    if (!b.bad) suite_hash(b.p, b.n, p->content, 32);
+    protect_mac(s, p, k, p->mac);
+    buf_put(&b, p->mac, PROTECT_MAC);
     sqlite3_stmt *st = b.bad ? NULL : record_stmt(s->r, fresh ? STMT_SEALED_PUT : STMT_SEALED_SET);
     if (st) {
       sqlite3_bind_int64(st, 1, p->id);
@@ -253,6 +291,8 @@ static int again_take(struct session *s, struct protect *p, const uint8_t *bytes
     memcpy(p->watched, now.watched, 32);
     memcpy(p->signer, now.signer, 32);
     memcpy(p->digest, now.digest, 32);
+    memcpy(p->content, now.content, 32);
+    memcpy(p->mac, now.mac, PROTECT_MAC);
     p->proven = 1;
   }
   protect_free(&now);
@@ -451,6 +491,7 @@ static int key_row(void *ctx, const struct reader_row *row) {
 int protect_key(struct session *s, const struct protect *p, struct protect_keys *k) {
   struct key_try t = { s, p, k };
   int e = reader_each(s, p, s->cred->principal, &(struct reader_try){ key_row, &t });
+  if (e == DMP_OK) e = protect_by_holder(s, p, k);
   if (e != DMP_OK) bytes_wipe(k, sizeof *k);
   if (e != DMP_E_NOT_FOUND) return e;
   for (size_t i = 0; i < s->dir.n; i++)

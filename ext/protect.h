@@ -1,7 +1,8 @@
 /* protect.h: protected tables of a practice: what is sealed, under which key, and who holds it.
  * Owns: descriptions (rows of dmp_sealed), readers (rows of dmp_reader), the table's keys, which of them serves a row.
  * Never: SQL of the table itself (protected.c), turning a table into a protected one (convert.c).
- * A description stands in clear (the shadow's schema says the same) and is signed. A row's sealed columns are one box under
+ * A description stands in clear (the shadow's schema says the same), is signed, and carries a MAC under the table's live key: that a holder
+ * wrote it, every holder checks. A row's sealed columns are one box under
  * KDF(K, table id ‖ rowid >> 16), associated data kind BOX_PROTECTED, id = rowid, loc = locator of the key.
  * A key that turns: rows up to `turned` lie under the new one, rows above it under the old one or, written since, the new one. */
 #ifndef PROTECT_H
@@ -38,6 +39,7 @@ struct protect {
   uint8_t watched[32];                                /* hash of the views and triggers that name the table, or a view that does */
   uint8_t signer[32];                                 /* hash of the certificate that signed */
   uint8_t digest[32];                                 /* of the bytes it was read from */
+  uint8_t content[32], mac[32];                       /* of those before the MAC; the MAC under KDF(live key, "description") */
   int proven;                                         /* the signature of those bytes was checked */
 };
 void protect_free(struct protect *p);
@@ -54,7 +56,6 @@ int  protect_again(struct session *s, struct protect *p);
 /* Calls each with every protected table's description; nonzero stops. */
 int  protect_each(struct record *r, int (*each)(void *ctx, const struct protect *p), void *ctx);
 int  protect_each_proven(struct session *s, int (*each)(void *ctx, const struct protect *p), void *ctx);
-int  protect_put(struct session *s, struct protect *p);                 /* signs and writes: INSERT when p->id is 0 */
 int  protect_drop(struct session *s, const struct protect *p);          /* with its readers */
 
 /* What a login holds of a table; lives in locked memory. The subkeys are those of the block of 65,536 rows last met. */
@@ -69,9 +70,13 @@ struct protect_sub {
 };
 struct protect_keys { uint8_t live[32], old[32] /* while the key turns; else zero */; struct protect_sub live_sub, old_sub; };
 
-/* The table's keys for this login. DMP_E_NO_TABLE_KEY: this login is no reader; DMP_E_KEY_LOST: nobody is. */
+/* The table's keys for this login, once they say that a holder wrote the description. DMP_E_NO_TABLE_KEY: this login is no reader;
+ * DMP_E_KEY_LOST: nobody is. */
 int  protect_key(struct session *s, const struct protect *p, struct protect_keys *k);
+int  protect_by_holder(struct session *s, const struct protect *p, const struct protect_keys *k);   /* DMP_E_PROTECT_BAD: it was not */
 int  protect_new_key(struct protect *p, struct protect_keys *k);        /* draws the live one; sets p->kid */
+/* Signs and writes: INSERT when p->id is 0. k: the keys as p says them. */
+int  protect_put(struct session *s, struct protect *p, const struct protect_keys *k);
 
 /* A reader whose row was given by a holder, as any holder can prove. */
 struct protect_reader { uint8_t principal[16]; int64_t since; };

@@ -198,6 +198,16 @@ static void ptab_key_turned(struct ptab *t) {
   for (uint32_t i = 0; i < t->d.columns; i++) t->u->ix[i].live.ready = t->u->ix[i].old.ready = 0;
 }
 
+/* The list of views and triggers, of the very description that a holder wrote: watch_check takes whatever is signed at its moment. */
+static int ptab_watched(struct ptab *t, struct session *s) {
+  if (t->watched_check == t->r->schema_checks && memcmp(t->watched, t->d.digest, 32) == 0) return DMP_OK;
+  int e = watch_table(s, &t->d);
+  if (e != DMP_OK) return e;
+  t->watched_check = t->r->schema_checks;
+  memcpy(t->watched, t->d.digest, 32);
+  return DMP_OK;
+}
+
 /* 1 held, 0 not. An error of the file is an error, not an absence. */
 int ptab_key(struct ptab *t, struct session **s, int *held) {
   struct unlocked *u = t->u;
@@ -210,10 +220,7 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     u->state = 0;
     return DMP_OK;
   }
-  if (e == DMP_OK && t->r->watched_check != t->r->schema_checks) {
-    e = watch_check(*s);                            /* a view or trigger planted since the table was protected */
-    if (e == DMP_OK) t->r->watched_check = t->r->schema_checks;
-  }
+  if (e == DMP_OK) e = watch_check(*s);               /* a view or trigger planted since the table was protected */
   if (e != DMP_OK) return e;
   if (t->c->unsettled && !t->begun) {                 /* a key was drawn in a transaction that may be rolled back */
     t->c->unsettled = !sqlite3_get_autocommit(t->c->db);
@@ -227,7 +234,7 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     int same = e == DMP_OK && u->state == 1 && memcmp(u->login, (*s)->login_id, 16) == 0 && memcmp(t->d.kid, kid, 16) == 0 &&
                memcmp(t->d.old_kid, old_kid, 16) == 0;
     if (!same) ptab_key_turned(t);
-    if (e == DMP_OK && !same) e = protect_key(*s, &t->d, &u->keys);
+    if (e == DMP_OK) e = same ? protect_by_holder(*s, &t->d, &u->keys) : protect_key(*s, &t->d, &u->keys);
     u->state = e == DMP_OK ? 1 : e == DMP_E_KEY_LOST ? 3 : 2;
     u->generation = (*s)->generation;
     memcpy(u->login, (*s)->login_id, 16);
@@ -235,6 +242,7 @@ int ptab_key(struct ptab *t, struct session **s, int *held) {
     if (e != DMP_OK) u->state = 0;
   }
   *held = u->state == 1;
+  if (e == DMP_OK && *held && (e = ptab_watched(t, *s)) != DMP_OK) *held = 0;
   return e;
 }
 
@@ -251,7 +259,9 @@ static int ptab_destroy(sqlite3_vtab *base) {
   struct ptab *t = (struct ptab *)base;
   struct session *s;
   if (t->r->converting) return ptab_disconnect(base);
+  t->r->converting = 1;                               /* SQLite has dropped the entry by now */
   int keyed, e = ptab_key(t, &s, &keyed);
+  t->r->converting = 0;
   if (e != DMP_OK) return ptab_error(t, e);
   if (!keyed) return ptab_keyless(t);
   ptab_finalize(t);
@@ -268,12 +278,14 @@ static int ptab_destroy(sqlite3_vtab *base) {
 static int ptab_rename(sqlite3_vtab *base, const char *name) {
   struct ptab *t = (struct ptab *)base;
   struct session *s;
+  t->r->converting = 1;
   int e = session_use(t->r, &s);                      /* not ptab_key: the views that were signed name the table as it was */
+  t->r->converting = 0;
   if (e == DMP_OK) e = protect_again(s, &t->d);
   if (e == DMP_OK) e = protect_key(s, &t->d, &t->u->keys);
   ptab_key_turned(t);
   if (e == DMP_OK) ptab_finalize(t);
-  if (e == DMP_OK) e = convert_rename(s, &t->d, name);
+  if (e == DMP_OK) e = convert_rename(s, &t->d, &t->u->keys, name);
   return ptab_error(t, e);
 }
 

@@ -231,11 +231,112 @@ static int insert_seal(struct ptab *t, struct session *s, sqlite3_value **argv, 
   return rc;
 }
 
+/* The patient's column of the row looked up, kept for the new box. */
+static int old_who(struct ptab *t) {
+  t->was = (struct value){ 0 };
+  if (t->who < 0) return SQLITE_OK;
+  t->was = affinity_stored(sqlite3_column_value(t->old, 1), &t->d.c[t->who]);
+  if (t->was.type != VALUE_TEXT && t->was.type != VALUE_BLOB) return SQLITE_OK;
+  buf_reset(&t->was_text);
+  buf_put(&t->was_text, t->was.u.p, t->was.n);
+  t->was.u.p = t->was_text.p;
+  return t->was_text.bad ? SQLITE_NOMEM : SQLITE_OK;
+}
+
+/* ---- whose rows go ---- */
+
+/* A row goes by the hand of whom it opens for; one that is damaged is no secret, and goes as well. */
+static int row_goes(struct ptab *t, struct session *s, int64_t rowid) {
+  struct rowplace place;
+  const uint8_t *row;
+  size_t len;
+  if (!t->rowkeys) return t->u->state == 1 ? SQLITE_OK : ptab_keyless(t);
+  int rc = ptab_prepare(t, &t->old, t->old ? NULL : old_sql(t)), e = DMP_OK;
+  if (rc != SQLITE_OK) return rc;
+  sqlite3_bind_int64(t->old, 1, rowid);
+  rc = sqlite3_step(t->old);
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) rc = ptab_shadow_error(t);
+  else if (rc == SQLITE_DONE) rc = SQLITE_OK;         /* it has gone already */
+  else if ((rc = old_who(t)) == SQLITE_OK)
+    e = compartment_row_open(s, &t->d, t->u->state == 1 ? &t->u->keys : NULL, t->rowkeys, &t->was, rowid, sqlite3_column_blob(t->old, 0),
+                             (size_t)sqlite3_column_bytes(t->old, 0), &t->scratch, &row, &len, &place);
+  sqlite3_reset(t->old);
+  buf_reset(&t->scratch);
+  if (e == DMP_E_TAMPERED || e == DMP_E_TRUNCATED || e == DMP_E_BOX_FORMAT || e == DMP_E_ROW_FORMAT) e = DMP_OK;
+  return rc == SQLITE_OK ? ptab_error(t, e) : rc;
+}
+
+/* What one column of a UNIQUE index is to be; NULL where a statement doesn't tell: an expression, a generated or a keyed column. mask: NULL for an INSERT. */
+static char *rival_term(const struct ptab *t, const char *name, const char *coll, const uint8_t *mask) {
+  for (uint32_t i = 0; name && i < t->d.columns; i++) {
+    const struct pcol *c = &t->d.c[i];
+    if (sqlite3_stricmp(c->name, name) != 0 || c->flags & (PCOL_GENERATED | PCOL_SEALED | PCOL_ROWID)) continue;
+    if (mask && !mask[i]) return sqlite3_mprintf("\"%w\"=(SELECT \"%w\" FROM %s WHERE \"%w\"=?2) COLLATE \"%w\"", name, name, t->shadow, t->key, coll);
+    if (*c->dflt && !mask) return sqlite3_mprintf("\"%w\"=coalesce(?%d,%s) COLLATE \"%w\"", name, (int)i + 3, c->dflt, coll);
+    return sqlite3_mprintf("\"%w\"=?%d COLLATE \"%w\"", name, (int)i + 3, coll);
+  }
+  return NULL;
+}
+
+/* The rows that a row would replace, from the UNIQUE indexes of the shadow, whatever their WHERE. *known: 0 when one can't be told. */
+static int rival_sql(struct ptab *t, const uint8_t *mask, char **sql, int *known) {
+  sqlite3_stmt *st = NULL;
+  sqlite3_str *s = sqlite3_str_new(t->c->db);
+  int index = -1, rc;
+  char *list = sqlite3_mprintf("SELECT l.seq,x.name,x.coll FROM pragma_index_list('%q" PROTECT_SUFFIX "',%Q) l, pragma_index_xinfo(l.name,%Q) x WHERE "
+                               "l.\"unique\" AND x.key ORDER BY l.seq,x.seqno", t->d.table, t->r->schema, t->r->schema);
+  *known = 1;
+  sqlite3_str_appendf(s, "SELECT \"%w\" FROM %s WHERE \"%w\" IS NOT ?2 AND (\"%w\"=?1", t->key, t->shadow, t->key, t->key);
+  rc = ptab_prepare(t, &st, list);
+  while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+    char *term = rival_term(t, (const char *)sqlite3_column_text(st, 1), (const char *)sqlite3_column_text(st, 2), mask);
+    *known = *known && term;
+    sqlite3_str_appendf(s, "%s%s", sqlite3_column_int(st, 0) == index ? " AND " : index < 0 ? " OR (" : ") OR (", term ? term : "0");
+    index = sqlite3_column_int(st, 0);
+    sqlite3_free(term);
+    rc = SQLITE_OK;
+  }
+  sqlite3_str_appendall(s, index < 0 ? ")" : "))");
+  sqlite3_finalize(st);
+  *sql = sqlite3_str_finish(s);
+  if (rc == SQLITE_DONE) return *sql ? SQLITE_OK : SQLITE_NOMEM;
+  sqlite3_free(*sql);
+  return ptab_shadow_error(t);
+}
+
+/* Under OR REPLACE: whether this login may make go what the row would replace; *replace is 0 afterwards where that can't be told, and a
+ * conflict then ends the statement. to: the row's id. mask: NULL for an INSERT. */
+static int rivals_go(struct ptab *t, struct session *s, sqlite3_value **argv, const uint8_t *mask, int64_t to, int *replace) {
+  sqlite3_stmt *st = NULL;
+  char *sql = NULL;
+  int known, rc = SQLITE_OK;
+  if (!*replace) return SQLITE_OK;
+  if (!t->rowkeys) {
+    *replace = t->u->state == 1;
+    return SQLITE_OK;
+  }
+  rc = rival_sql(t, mask, &sql, &known);
+  if (rc == SQLITE_OK) rc = ptab_prepare(t, &st, sql);
+  if (rc == SQLITE_OK) {
+    sqlite3_bind_int64(st, 1, to);
+    if (mask) sqlite3_bind_value(st, 2, argv[0]);
+    for (uint32_t i = 0; i < t->d.columns; i++)
+      if ((!mask || mask[i]) && !(t->d.c[i].flags & (PCOL_SEALED | PCOL_ROWID | PCOL_GENERATED))) sqlite3_bind_value(st, (int)i + 3, argv[2 + i]);
+  }
+  int step = SQLITE_DONE;
+  while (rc == SQLITE_OK && (step = sqlite3_step(st)) == SQLITE_ROW) rc = row_goes(t, s, sqlite3_column_int64(st, 0));
+  if (rc == SQLITE_OK && step != SQLITE_DONE) rc = ptab_shadow_error(t);
+  sqlite3_finalize(st);
+  *replace = known;
+  return rc;
+}
+
 static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv, sqlite3_int64 *rowid) {
   int replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE;
   int64_t id = 0;
   struct refusal no = { 0 };
   int rc = insert_rowid(t, argv, &id);
+  if (rc == SQLITE_OK) rc = rivals_go(t, s, argv, NULL, id, &replace);
   if (rc == SQLITE_OK) rc = insert_row(t, id, argv, &t->row, &no);
   if (rc == SQLITE_OK) rc = insert_seal(t, s, argv, id, &t->row, &t->box);
   buf_reset(&t->row);
@@ -253,18 +354,6 @@ static int write_insert(struct ptab *t, struct session *s, sqlite3_value **argv,
   *rowid = id;
   sqlite3_free(no.broken);
   return rc;
-}
-
-/* The patient's column of the row looked up, kept for the new box. */
-static int old_who(struct ptab *t) {
-  t->was = (struct value){ 0 };
-  if (t->who < 0) return SQLITE_OK;
-  t->was = affinity_stored(sqlite3_column_value(t->old, 1), &t->d.c[t->who]);
-  if (t->was.type != VALUE_TEXT && t->was.type != VALUE_BLOB) return SQLITE_OK;
-  buf_reset(&t->was_text);
-  buf_put(&t->was_text, t->was.u.p, t->was.n);
-  t->was.u.p = t->was_text.p;
-  return t->was_text.bad ? SQLITE_NOMEM : SQLITE_OK;
 }
 
 /* The values of a row as it is now; they borrow from t->scratch. SQLITE_DONE: an earlier row of the same UPDATE replaced it. */
@@ -423,14 +512,16 @@ static int write_change(struct ptab *t, struct session *s, int may, sqlite3_valu
   struct refusal no = { 0 };
   uint8_t mask[PROTECT_COLUMNS + 1] = { 0 }, *does = &mask[t->d.columns];
   int64_t from = sqlite3_value_int64(argv[0]), to = from;
-  int rc = change_mask(t, argv, mask, &to), open = rc == SQLITE_OK && (*does & CHANGE_SEAL || check_needed(t, mask));
+  int replace = sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE, rc = change_mask(t, argv, mask, &to);
+  if (rc == SQLITE_OK) rc = rivals_go(t, s, argv, mask, to, &replace);
+  int open = rc == SQLITE_OK && (*does & CHANGE_SEAL || check_needed(t, mask));
   if (open && !may) rc = ptab_keyless(t);
   else if (open) rc = update_row(t, s, to, argv, mask, &t->row, &no);
   if (no.broken) *does |= CHANGE_SEAL;
   if (rc == SQLITE_OK && *does & CHANGE_SEAL && !no.broken) rc = change_seal(t, s, argv, mask, to, &t->row, &t->box);
   else buf_reset(&t->box);
   buf_reset(&t->row);
-  if (sqlite3_vtab_on_conflict(t->c->db) == SQLITE_REPLACE && !no.missing && !no.broken) *does |= CHANGE_REPLACE;
+  if (replace && !no.missing && !no.broken) *does |= CHANGE_REPLACE;
   if (rc == SQLITE_OK) rc = update_prepare(t, mask);
   if (rc == SQLITE_OK) {
     sqlite3_bind_int64(t->update, 1, from);
@@ -445,8 +536,9 @@ static int write_change(struct ptab *t, struct session *s, int may, sqlite3_valu
   return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-static int write_erase(struct ptab *t, int64_t rowid) {
-  int rc = ptab_prepare(t, &t->erase, t->erase ? NULL : sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
+static int write_erase(struct ptab *t, struct session *s, int64_t rowid) {
+  int rc = row_goes(t, s, rowid);
+  if (rc == SQLITE_OK) rc = ptab_prepare(t, &t->erase, t->erase ? NULL : sqlite3_mprintf("DELETE FROM %s WHERE \"%w\"=?1", t->shadow, t->key));
   if (rc != SQLITE_OK) return rc;
   struct level l;
   sqlite3_bind_int64(t->erase, 1, rowid);
@@ -482,8 +574,10 @@ int write_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int
   if (e != DMP_OK) return ptab_error(t, e);
   int may = ptab_may(t, keyed);
   if (t->d.without_key == PROTECT_HIDE && !may) return ptab_keyless(t);
-  if (argc == 1) rc = write_erase(t, sqlite3_value_int64(argv[0]));
-  else if (sqlite3_value_type(argv[0]) != SQLITE_NULL) rc = write_change(t, s, may, argv);
+  int inserts = argc > 1 && sqlite3_value_type(argv[0]) == SQLITE_NULL;
+  if (t->u->state == 0 && !inserts) return ptab_error(t, DMP_E_NO_SESSION);
+  if (argc == 1) rc = write_erase(t, s, sqlite3_value_int64(argv[0]));
+  else if (!inserts) rc = write_change(t, s, may, argv);
   else rc = may ? write_insert(t, s, argv, rowid) : ptab_keyless(t);
   sqlite3_set_last_insert_rowid(t->c->db, last);
   if (t->without_rowid) *rowid = last;                /* SQLite makes it last_insert_rowid(), which such a table leaves alone */

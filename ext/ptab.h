@@ -64,6 +64,7 @@ struct ptab {
   struct value was; struct buf was_text; struct rowplace lies;   /* of the row looked up: its patient's column, where it lies */
   struct reading *pool[POOL];                         /* owned: idle statements of closed cursors */
   int temp_held;                                      /* temp_store was checked and can't have changed (see record_hold_temp) */
+  int64_t watched_check; uint8_t watched[32];         /* views and triggers were compared: with which check of the schema, which description */
   int begun, checked;                                 /* in a transaction that wrote: SQLite tells what is rolled back; ptab_key passed in it */
   sqlite3_stmt *insert, *replace, *erase, *old, *next, *update, *whole;
   struct rowcheck *check;                             /* owned; NULL until a row is to be tried */

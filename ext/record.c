@@ -54,7 +54,7 @@ int record_new(sqlite3 *db, const char *schema, struct record **out) {
   if (r == NULL) return DMP_E_NOMEM;
   r->db = db;
   r->anchor_fd = -1;
-  r->schema_version = r->watched_check = -1;
+  r->schema_version = r->watched_check = r->watched_bad = r->entries_check = -1;
   r->schema = strdup(schema);
   char *q = sqlite3_mprintf("\"%w\"", schema);
   if (q != NULL) r->quoted = strdup(q);
@@ -353,6 +353,14 @@ int record_check_texts(struct record *r) {
     if (i != 1) e = schema_text_check(r, name);       /* 1 is temp: the application's own */
   if (e == DMP_OK) r->texts_seen = seen;
   return e;
+}
+
+int record_reparse(struct record *r) {
+  sqlite3_stmt *st = NULL;
+  if (!sqlite3_get_autocommit(r->db)) return DMP_OK;
+  while ((st = sqlite3_next_stmt(r->db, st)) != NULL)
+    if (sqlite3_stmt_busy(st) && !sqlite3_stmt_readonly(st)) return DMP_OK;
+  return sqlite3_exec(r->db, "PRAGMA writable_schema=RESET", NULL, NULL, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(r);
 }
 
 int record_check_schema(struct record *r) {

@@ -87,9 +87,12 @@ struct record {
   int schema_settled;                     /* for a rollback gives its number to somebody else's schema; 1: checked outside of one */
   int64_t schema_checks;                  /* how often */
   struct connection *connection;          /* borrowed: whose record this is */
-  int converting;                         /* a protected table's entry is dropped, its shadow kept */
+  int converting;                         /* a protected table's entry is dropped or renamed: it is not looked for, and its shadow is kept */
   int64_t watched_check;                  /* the check of the schema after which the protected tables were checked */
   int temp_held;                          /* 1 while a caller asks who knows that temp_store is what it was when it was checked */
+  int64_t watched_bad, watched_id;        /* version of the schema that failed that check, or -1; the table (row of dmp_sealed) */
+  uint8_t watched_seen[32];               /* hash of the views and triggers that were met there */
+  int64_t entries_check;                  /* the check of the schema after which the entries of the protected tables were checked */
   int users;                              /* virtual tables connected, functions running: without any, no statement may stay prepared */
   sqlite3_stmt *st[STMT_COUNT];
 };
@@ -105,6 +108,9 @@ int  record_make(struct record *r);
 /* Compares the record's schema entries with what this version creates and refuses foreign text that names a dmp_ function.
  * Cheap when the schema version is unchanged. DMP_E_SCHEMA. */
 int  record_check_schema(struct record *r);
+/* Makes SQLite parse the schema anew, in the snapshot that is held: what it keeps may have been changed under the same version.
+ * Not inside a transaction nor under a statement that writes, whose program points into what it parsed. */
+int  record_reparse(struct record *r);
 /* Refuses foreign text that names a dmp_ function in any attached database but temp: a CHECK of any file runs our functions with
  * this login's keys. */
 int  record_check_texts(struct record *r);

@@ -96,7 +96,7 @@ int steps_rotate(struct conversion *c) {
     next.scrub_due = 1;
   }
   if (e == DMP_OK && (fresh || c->finished)) e = protect_regive(c->s, &next, &c->keys[1], list, readers);
-  if (e == DMP_OK) e = protect_put(c->s, &next);
+  if (e == DMP_OK) e = protect_put(c->s, &next, &c->keys[1]);
   free(list);
   return e;
 }
@@ -112,7 +112,7 @@ int steps_rewrap(struct conversion *c) {
 
 int steps_sign(struct conversion *c) {
   int e = watch_hash(c->r, c->d.table, c->d.watched);
-  return e == DMP_OK ? protect_put(c->s, &c->d) : e;
+  return e == DMP_OK ? protect_put(c->s, &c->d, c->keys) : e;
 }
 
 /* ---- progress ---- */

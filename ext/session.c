@@ -2,6 +2,7 @@
 #include "session.h"
 #include "grant.h"
 #include "memory.h"
+#include "watch.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ int session_use(struct record *r, struct session **out) {
     session_stale(s);
     e = directory_refresh(r, s->cred->directory, &s->dir);
   }
-  return e;
+  return e == DMP_OK ? watch_entries(s) : e;
 }
 
 int session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,

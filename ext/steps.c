@@ -253,7 +253,7 @@ int steps_protect(struct conversion *c) {
   c->d.scrub_due = 1;
   if (e == DMP_OK) e = protect_new_key(&c->d, &c->keys[1]);
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w\" RENAME TO \"%w" PROTECT_SUFFIX "\"", q, t, t));
-  if (e == DMP_OK) e = protect_put(c->s, &c->d);
+  if (e == DMP_OK) e = protect_put(c->s, &c->d, &c->keys[1]);
   if (e == DMP_OK) e = give_first(c);
   if (e == DMP_OK) e = conversion_run(c, sqlite3_mprintf("CREATE VIRTUAL TABLE %s.\"%w\" USING " PROTECTED_MODULE, q, t));
   if (e == DMP_OK && c->drop) e = conversion_run(c, sqlite3_mprintf("%s", c->drop));
@@ -268,7 +268,7 @@ int steps_protect(struct conversion *c) {
   if (e == DMP_OK) e = indexes_make(c);
   if (e == DMP_OK) e = check_triggers(c);
   if (e == DMP_OK) e = watch_hash(c->r, t, c->d.watched);
-  if (e == DMP_OK) e = protect_put(c->s, &c->d);
+  if (e == DMP_OK) e = protect_put(c->s, &c->d, &c->keys[1]);
   sqlite3_free(shadow);
   sqlite3_free(sets);
   sqlite3_free(list);

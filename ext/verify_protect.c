@@ -109,7 +109,7 @@ static int check_table(struct one *o, const char *table) {
   for (o->who = (int)o->d.columns - 1; o->who >= 0 && !(o->d.c[o->who].flags & PCOL_PATIENT);) o->who--;
   e = protect_key(o->s, &o->d, o->k);
   if (e == DMP_E_NO_TABLE_KEY && o->who < 0) return DMP_OK;
-  if (e != DMP_OK && e != DMP_E_NO_TABLE_KEY) return told(o, e, o->d.table);
+  if (e != DMP_OK && e != DMP_E_NO_TABLE_KEY) return told(o, e, e == DMP_E_PROTECT_BAD ? "dmp_sealed" : o->d.table);
   if (e == DMP_OK) return check_held(o);
   struct protect_keys *k = o->k;
   o->k = NULL;

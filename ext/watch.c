@@ -93,11 +93,68 @@ int watch_hash(struct record *r, const char *table, uint8_t out[32]) {
   return e;
 }
 
-static int check_one(void *ctx, const struct protect *p) {
-  struct session *s = ctx;
-  uint8_t now[32];
-  int e = watch_hash(s->r, p->table, now);
-  return e == DMP_OK && memcmp(now, p->watched, 32) != 0 ? DMP_E_SCHEMA : e;
+/* The table's own entry, and its shadow's, as the conversion makes them: a plain table or a view in its place takes what is written in clear. */
+struct entry { const char *table; int own, shadow, others; };
+
+static void entry_meet(struct entry *x, const char *type, const char *name, const char *sql) {
+  char want[512], shadow[PROTECT_NAME + 8];
+  sqlite3_snprintf(sizeof shadow, shadow, "%s" PROTECT_SUFFIX, x->table);
+  sqlite3_snprintf(sizeof want, want, "CREATE VIRTUAL TABLE \"%w\" USING dmp_table", name);
+  int table = type && sql && strcmp(type, "table") == 0;
+  if (sqlite3_stricmp(name, x->table) == 0) *(table && strcmp(sql, want) == 0 ? &x->own : &x->others) += 1;
+  if (sqlite3_stricmp(name, shadow) == 0) *(table && strncmp(sql, "CREATE TABLE ", 13) == 0 ? &x->shadow : &x->others) += 1;
 }
 
-int watch_check(struct session *s) { return protect_each_proven(s, check_one, s); }
+static int check_entry(void *ctx, const struct protect *p) {
+  struct record *r = ((struct session *)ctx)->r;
+  struct entry x = { .table = p->table };
+  sqlite3_stmt *st = record_stmt(r, STMT_SCHEMA_ROWS);
+  int rc = SQLITE_DONE;
+  while (st && (rc = sqlite3_step(st)) == SQLITE_ROW)
+    if (sqlite3_column_text(st, 1))
+      entry_meet(&x, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1), (const char *)sqlite3_column_text(st, 3));
+  if (st == NULL || rc != SQLITE_DONE) return record_sql_fault(r);
+  sqlite3_reset(st);
+  return x.own == 1 && x.shadow == 1 && x.others == 0 ? DMP_OK : DMP_E_SCHEMA;
+}
+
+int watch_entries(struct session *s) {
+  struct record *r = s->r;
+  if (r->entries_check == r->schema_checks || r->converting) return DMP_OK;
+  int64_t checks = r->schema_checks;
+  int e = protect_each_proven(s, check_entry, s);
+  if (e == DMP_OK) r->entries_check = checks;
+  return e == DMP_E_SCHEMA || e == DMP_E_NOMEM || e == DMP_E_SQL ? e : DMP_OK;   /* a description that does not verify is met where it is used */
+}
+
+/* What was met under a version of the schema stands for it: SQLite may have parsed it, whoever puts text and number back. */
+int watch_table(struct session *s, const struct protect *p) {
+  struct record *r = s->r;
+  uint8_t now[32];
+  int e = DMP_OK;
+  if (r->watched_bad == r->schema_version && r->watched_id == p->id) memcpy(now, r->watched_seen, 32);
+  else e = watch_hash(r, p->table, now);
+  if (e != DMP_OK || memcmp(now, p->watched, 32) == 0) return e;
+  if (sqlite3_get_autocommit(r->db)) {                /* a rollback gives the number to another schema */
+    r->watched_bad = r->schema_version;
+    r->watched_id = p->id;
+    memcpy(r->watched_seen, now, 32);
+  }
+  return DMP_E_SCHEMA;
+}
+
+static int check_one(void *ctx, const struct protect *p) { return watch_table(ctx, p); }
+
+int watch_check(struct session *s) {
+  if (s->r->watched_check == s->r->schema_checks) return DMP_OK;
+  int e = protect_each_proven(s, check_one, s);
+  if (e == DMP_OK) s->r->watched_check = s->r->schema_checks;
+  return e;
+}
+
+int watch_login(struct session *s) {
+  int e = watch_entries(s);
+  if (e != DMP_OK) return e;
+  e = watch_check(s);
+  return e == DMP_E_NOMEM || e == DMP_E_SQL ? e : DMP_OK;
+}

@@ -553,6 +553,13 @@ class Pair:
             ('replaced', sql.startswith('UPDATE OR REPLACE') and ('id=' in sql or 'UNIQUE' in ''.join(self.e.ddl)))) if so]
         return found[0] if found else None
 
+    def without_automatic_index(self, sql):
+        """The plain table's answer by another way: an index that SQLite 3.40.1 makes for one join itself misses rows that are equal under RTRIM."""
+        self.con[0].execute('PRAGMA automatic_index=OFF')
+        got = self.answer(self.con[0], sql)
+        self.con[0].execute('PRAGMA automatic_index=ON')
+        return got
+
     def compare(self, sql):
         """None, or the difference."""
         Pair.ran += 1
@@ -561,6 +568,8 @@ class Pair:
         a, b = (self.answer(c, sql) for c in self.con)
         if a != b and self.early(sql, a, b):
             raise Early(self.early(sql, a, b))
+        if a != b and a[0] == b[0] == 'rows' and sql.startswith('SELECT'):
+            a = self.without_automatic_index(sql)
         if a != b and not self.known(sql, a, b):
             return '%s\n  plain:     %s\n  protected: %s' % (sql, a, b)
         if self.con[0].in_transaction != self.con[1].in_transaction:

@@ -600,6 +600,8 @@ class Words(unittest.TestCase):
                                       (81, 'column n: REFERENCES in table u', 'colonne n : REFERENCES dans la table u'),
                                       (81, 'column n names the patient', 'la colonne n désigne le patient'),
                                       (86, 'a quotation mark in the name of the table', 'un guillemet dans le nom de la table'),
+                                      (86, 'a CHECK of a sealed column: no such function: f', 'un CHECK d’une colonne scellée : no such function: f'),
+                                      (86, 'a CHECK of a sealed column names p, which a foreign key changes', 'un CHECK d’une colonne scellée nomme p, qu’une clé étrangère change'),
                                       (87, 'column n: fewer than 20 different values', 'colonne n : moins de 20 valeurs différentes')):
             said = self.dmp.in_french('dmp-E%03d: something of the file: %s (%s)' % (code, 'no index=' if code == 87 else 'remove that first', english))
             self.assertEqual(said, 'dmp-E%03d : %s (%s)' % (code, self.dmp.FRENCH[code], french))

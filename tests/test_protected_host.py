@@ -143,6 +143,99 @@ class Host(ProtectedCase):
             self.refused(82, self.c, 'SELECT * FROM twin')
             self.assertEqual(self.notes(self.c, 'id=1'), ['canari note 0'])
 
+    # ---- colleagues without the key ----
+
+    def test_without_the_key_plain_columns_change_and_no_row_goes(self):
+        self.c.executescript("CREATE TABLE visit(id INTEGER PRIMARY KEY,slot TEXT UNIQUE,note TEXT); INSERT INTO visit VALUES(1,'a','un'),(2,'b','deux')")
+        self.protect(table='visit', columns='note')
+        two, nobody = self.p.login('two'), self.p.connect()
+        for con, code in ((two, 77), (nobody, 23)):
+            self.refused(code, con, 'DELETE FROM visit WHERE id=1')
+            self.refused(77, con, "REPLACE INTO visit VALUES(1,'a',NULL)")
+        self.assertRegex(error_of(two, "UPDATE OR REPLACE visit SET slot='b' WHERE id=1") or 'was accepted', 'UNIQUE')
+        self.refused(23, nobody, "UPDATE visit SET slot='x' WHERE id=1")
+        two.execute("UPDATE visit SET slot='c' WHERE id=1")
+        self.assertEqual(self.c.execute('SELECT * FROM visit').fetchall(), [(1, 'c', 'un'), (2, 'b', 'deux')])
+        self.c.execute("UPDATE OR REPLACE visit SET slot='b' WHERE id=1")
+        self.c.execute("REPLACE INTO visit VALUES(3,'b','trois')")
+        self.assertEqual(self.c.execute('SELECT * FROM visit').fetchall(), [(3, 'b', 'trois')])
+        self.c.execute('DELETE FROM visit')
+        self.assertEqual(one(self.c, 'SELECT count(*) FROM visit'), 0)
+
+    def test_a_scrub_of_somebody_without_the_key_stays_due(self):
+        one(self.p.login('two'), 'SELECT dmp_scrub()')
+        self.assertEqual(one(self.c, 'SELECT scrub_due FROM dmp_protected'), 1)
+        one(self.c, 'SELECT dmp_scrub()')
+        self.assertEqual(one(self.c, 'SELECT scrub_due FROM dmp_protected'), 0)
+    def instead(self, *statements):
+        """The host takes the virtual table's entry away and makes something else of the name; the undoing of it."""
+        raw = self.p.raw()
+        self.rewrite(raw, "DELETE FROM sqlite_schema WHERE name='consultation'")
+        raw.close()
+        for sql in statements:
+            self.change(sql)
+
+    PLAIN = 'CREATE TABLE consultation(id INTEGER PRIMARY KEY, patient_id, day TEXT, note TEXT, motif TEXT)'
+    TAKING = ('CREATE VIEW consultation AS SELECT id, patient_id, day, NULL AS note, NULL AS motif FROM consultation_dmp',
+              'CREATE TRIGGER taking INSTEAD OF INSERT ON consultation BEGIN INSERT INTO letter(body) VALUES(new.note); END')
+
+    def test_a_plain_table_a_view_or_nothing_in_the_table_s_place_stops_the_login_and_the_open_connection(self):
+        for statements, undo in (((self.PLAIN,), 'DROP TABLE consultation'), (self.TAKING, 'DROP VIEW consultation'), ((), 'SELECT 1')):
+            self.instead(*statements)
+            with self.subTest(statements):
+                self.refused(25, self.p.connect(), 'SELECT dmp_login(?,?)', (self.p.key('dr'), PIN))
+                one(self.c, 'SELECT count(*) FROM letter')
+                self.refused(25, self.c, 'SELECT * FROM patient')
+                self.refused(25, self.c, 'SELECT * FROM dmp_verify')
+            self.change(undo)
+            self.change(("INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES('table','consultation','consultation',0,'CREATE VIRTUAL TABLE \"consultation\" USING dmp_table')",))
+            self.goes_on()
+        self.c.execute('ALTER TABLE consultation RENAME TO "L acte"')
+        self.assertEqual(one(self.p.login('dr'), 'SELECT count(note) FROM "L acte"'), 40)
+
+    def version(self, to=None):
+        raw = self.p.raw()
+        v = one(raw, 'PRAGMA schema_version')
+        if to is not None:
+            raw.execute('PRAGMA schema_version=%d' % to)
+        raw.close()
+        return v
+
+    SPY = 'CREATE TRIGGER spy AFTER INSERT ON letter BEGIN UPDATE letter SET body=(SELECT group_concat(note) FROM consultation) WHERE id=new.id; END'
+
+    def test_a_trigger_that_was_dropped_under_the_same_schema_version_after_the_login_copies_nothing(self):
+        self.change(self.SPY)
+        v, con = self.version(), self.p.login('dr')
+        self.change('DROP TRIGGER spy')
+        self.version(v)
+        for sql in ("INSERT INTO letter(body) VALUES('x')", 'SELECT note FROM consultation'):
+            self.refused(25, con, sql)
+        self.assertEqual(self.notes(self.p.login('dr', con), 'id=1'), ['canari note 0'])
+        con.execute("INSERT INTO letter(body) VALUES('x')")
+        self.assertEqual(one(con, 'SELECT body FROM letter ORDER BY id DESC'), 'x')
+
+    def test_a_trigger_that_was_dropped_under_the_same_schema_version_before_the_login_copies_nothing(self):
+        self.change(self.SPY)
+        v, con = self.version(), self.p.connect()
+        one(con, 'SELECT count(*) FROM letter')             # SQLite has parsed the trigger
+        self.change('DROP TRIGGER spy')
+        self.version(v)
+        self.p.login('dr', con)
+        con.execute("INSERT INTO letter(body) VALUES('x')")
+        self.assertEqual(one(con, 'SELECT body FROM letter ORDER BY id DESC'), 'x')
+        self.assertEqual(self.notes(con, 'id=1'), ['canari note 0'])
+
+    def test_who_meets_a_changed_view_signs_it_and_the_other_connections_go_on(self):
+        other = self.p.login('dr')
+        self.change('CREATE VIEW notes AS SELECT note FROM consultation')
+        one(other, 'SELECT count(*) FROM letter')
+        self.refused(25, other, 'SELECT note FROM consultation')
+        new = self.p.login('dr')
+        self.refused(25, new, 'SELECT note FROM consultation')
+        new.execute("SELECT dmp_protect('consultation')")
+        for con in (new, other):
+            self.assertEqual(one(con, 'SELECT count(note) FROM notes'), 40)
+
     # ---- altered descriptions and readers ----
 
     def described(self, body=None):
@@ -168,12 +261,18 @@ class Host(ProtectedCase):
         own = self.described()
         self.change('ALTER TABLE consultation_dmp ADD COLUMN note TEXT')
         self.described(self.forged())
-        con = self.p.connect()
-        self.assertEqual(con.execute('SELECT day, note FROM consultation WHERE id=1').fetchall(), [('2026-01-01', None)])
+        con, late = self.p.connect(), self.p.connect()
+        for each in (con, late):
+            self.assertEqual(each.execute('SELECT day, note FROM consultation WHERE id=1').fetchall(), [('2026-01-01', None)])
         self.described(own)
+        late.execute('BEGIN')                               # inside a transaction a login does not have the table declared anew
+        self.p.login('dr', late)
+        self.refused(76, late, "INSERT INTO consultation(day,note,motif) VALUES('2030','en clair','m')")
+        self.assertRegex(error_of(late, "UPDATE consultation SET note='en clair'") or 'was accepted', '^dmp-E076: |^database disk image is malformed$')
+        late.execute('ROLLBACK')
         self.p.login('dr', con)
-        self.refused(76, con, "INSERT INTO consultation(day,note,motif) VALUES('2030','en clair','m')")
-        self.refused(76, con, "UPDATE consultation SET note='en clair'")
+        con.execute("UPDATE consultation SET note='scellé' WHERE id=1")
+        self.assertEqual(self.notes(self.c, 'id=1'), ['scellé'])
         self.assertEqual(one(self.p.raw(), 'SELECT count(*) FROM consultation_dmp WHERE note IS NOT NULL'), 0)
 
     def test_an_altered_description_is_not_signed_again_by_anything_that_signs(self):
@@ -199,6 +298,20 @@ class Host(ProtectedCase):
                 con = self.p.connect()
                 self.refused(76, con, 'SELECT * FROM consultation')
                 self.refused(76, con, 'UPDATE consultation SET day=1')
+                con.close()
+        self.described(own)
+        self.goes_on()
+
+    def test_what_columns_are_said_to_be_goes_together_or_is_refused_before_anybody_logs_in(self):
+        own, sealed, key, generated, pk, indexed, patient = self.described(), 1, 4, 8, 16, 64, 128
+        text = lambda t: len(t).to_bytes(2, 'little') + t
+        entry = text(b'note') + text(b'TEXT') + text(b'BINARY') + text(b'')
+        at = own.index(entry) + len(entry)
+        for flags in (sealed | key, sealed | generated, sealed | pk, sealed | patient, indexed, key, key | generated):
+            with self.subTest(flags):
+                self.described(own[:at] + bytes([flags]) + own[at + 1:])
+                con = self.p.connect()
+                self.refused(76, con, 'SELECT * FROM consultation')
                 con.close()
         self.described(own)
         self.goes_on()

@@ -575,9 +575,10 @@ class Keys(Case):
             self.assertEqual([r[0] for r in self.faults(con)], ['dmp_sealed'])
         raw.execute('DROP VIEW leak')
         body = one(raw, 'SELECT body FROM dmp_sealed')
-        for n in (0, 10, 40, len(body) - 1):
+        for n in (0, 10, 40, len(body) - 33, len(body) - 1):
             raw.execute('UPDATE dmp_sealed SET body=?', (body[:n] + bytes([body[n] ^ 1]) + body[n + 1:],))
-            self.assertEqual([r[0] for r in self.faults(three)], ['dmp_sealed'], n)
+            self.assertEqual([r[0] for r in self.faults(self.c)], ['dmp_sealed'], n)
+            self.assertEqual([r[0] for r in self.faults(three)], ['dmp_sealed'] * (n < len(body) - 32), n)   # the MAC is for holders
             self.assertIsNotNone(error_of(self.c, 'SELECT body FROM note'), n)       # also in a session that knew the true one
         raw.execute('UPDATE dmp_sealed SET body=?', (body,))
         self.whole(self.c, 60)

@@ -165,6 +165,38 @@ class PatientRows(Case):
         nurse.execute("UPDATE consultation SET jour='2026-03-03' WHERE id=2")
         self.assertEqual(self.doctor.execute('SELECT jour,note FROM consultation WHERE id=2').fetchone(), ('2026-03-03', 'note de zoe'))
 
+    def test_a_row_that_does_not_open_is_neither_deleted_nor_replaced(self):
+        self.doctor.executescript("CREATE TABLE acte(id INTEGER PRIMARY KEY,patient INTEGER,code TEXT UNIQUE,texte TEXT);"
+                                  "INSERT INTO acte VALUES(1,1,'a','d alice'),(2,2,'b','de zoe')")
+        one(self.doctor, "SELECT dmp_protect('acte','texte','patient=patient,system=cabinet')")
+        nurse, rows = self.p.login('nurse'), 'SELECT * FROM acte ORDER BY id'
+        before = self.doctor.execute(rows).fetchall()
+        for sql in ('DELETE FROM acte WHERE id=2', 'DELETE FROM acte', "REPLACE INTO acte VALUES(2,1,'c','x')", "REPLACE INTO acte VALUES(3,1,'b','x')",
+                    "UPDATE OR REPLACE acte SET code='b' WHERE id=1", 'UPDATE OR REPLACE acte SET id=2 WHERE id=1'):
+            self.refused(77, nurse, sql)
+            self.assertEqual(self.doctor.execute(rows).fetchall(), before, sql)
+        self.refused(77, self.p.login('pharmacist'), "REPLACE INTO acte VALUES(1,1,'a','faux')")
+        nurse.execute("REPLACE INTO acte VALUES(3,1,'c','trois'),(4,1,'d','quatre')")
+        nurse.execute("REPLACE INTO acte VALUES(5,1,'c','trois encore')")
+        nurse.execute("UPDATE OR REPLACE acte SET code='d' WHERE id=5")
+        self.assertEqual(self.doctor.execute(rows).fetchall(), before + [(5, 1, 'd', 'trois encore')])
+        nurse.execute('DELETE FROM acte WHERE id=1')
+        self.doctor.execute("REPLACE INTO acte VALUES(5,1,'b','tout')")
+        self.assertEqual(self.doctor.execute(rows).fetchall(), [(5, 1, 'b', 'tout')])
+
+    def test_who_lost_the_consent_replaces_and_deletes_no_row_of_before(self):
+        self.withdraw('alice', 'nurse')
+        nurse = self.p.login('nurse')
+        self.refused(77, nurse, "REPLACE INTO consultation VALUES(1,1,'2026-01-05','faux','x')")
+        self.refused(77, nurse, 'DELETE FROM consultation WHERE id=1')
+        self.assertEqual(self.notes(self.doctor)[1], NOTE)
+
+    def test_without_a_login_no_row_is_changed_or_deleted(self):
+        con = self.p.connect()
+        self.refused(23, con, 'DELETE FROM consultation')
+        self.refused(23, con, "UPDATE consultation SET jour='x'")
+        self.assertEqual(one(self.doctor, "SELECT count(*) FROM consultation WHERE jour<>'x'"), 4)
+
     def test_reading_a_patients_rows_is_logged_before_they_are_released(self):
         before = self.lines('alice')
         self.seen('nurse')

@@ -6,6 +6,7 @@
 #include "protected.h"
 #include "table.h"
 #include "verify.h"
+#include "watch.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -308,6 +309,68 @@ static void a_second_certificate_for_a_reader_gets_no_key_by_rewrap_or_rotation(
   }
 }
 
+/* ---- descriptions that somebody without the key signs ---- */
+
+/* Three signs what he likes of a table: his certificate is in the directory, his signature verifies. */
+static void sign_without_key(const char *table) {
+  struct protect_keys guessed = { .live = { 7 } };
+  struct protect p;
+  assert_int_equal(protect_get(session_of(THREE)->r, table, &p), DMP_OK);
+  assert_int_equal(watch_hash(session_of(THREE)->r, table, p.watched), DMP_OK);
+  assert_int_equal(protect_put(session_of(THREE), &p, &guessed), DMP_OK);
+  protect_free(&p);
+  assert_int_equal(protect_proven(session_of(THREE), table, &p), DMP_OK);
+  protect_free(&p);
+}
+
+/* A statement of the host's own SQLite. */
+static void host_does(const char *sql) {
+  char path[128];
+  sqlite3 *db;
+  snprintf(path, sizeof path, "%s/record.db", w.folder);
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void a_description_signed_by_somebody_without_the_key_is_refused_by_every_holder(void **state) {
+  (void)state;
+  DONE(DOCTOR, "CREATE TABLE leak(x)");
+  DONE(DOCTOR, "CREATE TABLE agenda(a)");
+  host_does("CREATE TABLE kept AS SELECT id, body FROM dmp_sealed; CREATE TRIGGER trap AFTER INSERT ON agenda BEGIN INSERT INTO leak SELECT body FROM note; END");
+  sign_without_key("note");
+  for (int who = DOCTOR; who <= TWO; who++) {
+    REFUSED("E076", who, "SELECT body FROM note WHERE id=1");
+    REFUSED("E076", who, "UPDATE note SET body='x' WHERE id=1");
+    assert_string_not_equal(ask(who, "INSERT INTO agenda VALUES(1)"), "");
+    REFUSED("E076", who, "SELECT dmp_protect('note')");
+    assert_int_equal(NUMBER(who, "SELECT count(*) FROM dmp_verify WHERE place='dmp_sealed' AND kind='fault'"), 1);
+  }
+  assert_int_equal(NUMBER(DOCTOR, "SELECT count(*) FROM leak"), 0);
+  host_does("UPDATE dmp_sealed SET body=(SELECT body FROM kept k WHERE k.id=dmp_sealed.id); DROP TRIGGER trap");
+  assert_string_equal(ask(DOCTOR, "SELECT body FROM note WHERE id=1"), "note 1");
+  DONE(TWO, "SELECT dmp_protect('note')");             /* any holder signs, and the others read on */
+  assert_string_equal(ask(DOCTOR, "SELECT body FROM note WHERE id=1"), "note 1");
+}
+
+static void a_planted_trigger_is_not_let_in_by_a_description_that_stood_while_another_table_was_read(void **state) {
+  (void)state;
+  DONE(DOCTOR, "CREATE TABLE leak(x)");
+  DONE(DOCTOR, "CREATE TABLE agenda(a)");
+  DONE(DOCTOR, "CREATE TABLE other(id INTEGER PRIMARY KEY, body TEXT)");
+  DONE(DOCTOR, "SELECT dmp_protect('other','body')");
+  assert_string_equal(ask(DOCTOR, "SELECT body FROM note WHERE id=1"), "note 1");
+  host_does("CREATE TABLE kept AS SELECT id, body FROM dmp_sealed; CREATE TRIGGER trap AFTER INSERT ON agenda BEGIN INSERT INTO leak SELECT body FROM note; END");
+  sign_without_key("note");
+  DONE(DOCTOR, "SELECT body FROM other");
+  host_does("UPDATE dmp_sealed SET body=(SELECT body FROM kept k WHERE k.id=dmp_sealed.id)");
+  REFUSED("E025", DOCTOR, "SELECT body FROM note WHERE id=1");
+  assert_string_not_equal(ask(DOCTOR, "INSERT INTO agenda VALUES(1)"), "");
+  assert_int_equal(NUMBER(DOCTOR, "SELECT count(*) FROM leak"), 0);
+  host_does("DROP TRIGGER trap");
+  assert_string_equal(ask(DOCTOR, "SELECT body FROM note WHERE id=1"), "note 1");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_make, world_drop)
 int main(void) {
   const struct CMUnitTest tests[] = {
@@ -318,6 +381,8 @@ int main(void) {
     TEST(a_row_that_somebody_without_the_key_planted_gets_none_when_it_turns),
     TEST(a_row_that_a_withdrawn_reader_planted_under_the_key_he_kept_gets_none),
     TEST(a_second_certificate_for_a_reader_gets_no_key_by_rewrap_or_rotation),
+    TEST(a_description_signed_by_somebody_without_the_key_is_refused_by_every_holder),
+    TEST(a_planted_trigger_is_not_let_in_by_a_description_that_stood_while_another_table_was_read),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
