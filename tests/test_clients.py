@@ -18,13 +18,14 @@ STORY = [
     ("INSERT INTO consultation(patient_id, note, act) VALUES(1, 'asthme', 'G')", [], 'dmp-E077'),
     ("UPDATE consultation SET note = 'toux grasse' WHERE id = 1", [], 'dmp-E077'),
     ("UPDATE consultation SET act = 'V' WHERE id = 1", [], []),
-    ("DELETE FROM consultation WHERE id = 2", [], []),
-    (LOOK, ['1:toux grasse:V', '3:asthme:G'], ['1:NULL:V']),
-    ("SELECT name || ' ' || n FROM per_patient", ['DUPONT 2'], ['DUPONT 1']),
+    ("DELETE FROM consultation WHERE id = 2", [], 'dmp-E077'),
+    (LOOK, ['1:toux grasse:V', '3:asthme:G'], ['1:NULL:V', '2:NULL:C']),
+    ("SELECT name || ' ' || n FROM per_patient", ['DUPONT 2'], ['DUPONT 2']),
     ("SELECT coalesce(max(kind), 'NULL') FROM session", ['professional'], ['professional']),
 ]
-# A client without any login sees what somebody without the key sees.
-STRANGER = [s for s in STORY if 'session' not in s[0]]
+# A client without any login sees what somebody without the key sees, and changes nothing.
+STRANGER = [(sql, reader, 'dmp-E023' if sql.startswith(('UPDATE', 'DELETE')) else ['1:NULL:C', '2:NULL:C'] if sql == LOOK else other)
+            for sql, reader, other in STORY if 'session' not in sql]
 
 
 def need(package, *paths):
@@ -474,7 +475,7 @@ class Clients(Case):
         _, got = self.objects(SO, self.p.key('leroy'))
         for step in got[0], got[1], got[4]:
             self.assertIn('dmp-E077', step[0])
-        self.assertEqual(got[6], ["[(2, None, 'C')]"])
+        self.assertEqual(got[6], ["[(1, None, 'C'), (2, None, 'C')]"])
 
     def test_django_without_the_recipe_has_no_id_from_version_4_on_and_migrates_the_table_into_the_clear(self):
         need('python3-django', PYTHONS + 'django')
