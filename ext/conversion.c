@@ -105,6 +105,17 @@ static size_t count_names(const char *list, const char *end, char between) {
   return n;
 }
 
+/* Names the first of the list that no column has. */
+static int no_column(struct conversion *c, const char *list, const char *end, char between) {
+  const char *p;
+  for (size_t n; (n = next_name(&list, end, between, &p)) > 0;) {
+    uint32_t i = 0;
+    while (i < c->d.columns && (strlen(c->d.c[i].name) != n || sqlite3_strnicmp(p, c->d.c[i].name, (int)n) != 0)) i++;
+    if (i == c->d.columns) return conversion_named(c, DMP_E_NO_COLUMN, "%.*s", (int)n, p);
+  }
+  return DMP_E_NO_COLUMN;                             /* an empty list, or a name twice */
+}
+
 /* A sealed column that is named by index=. */
 static int read_indexed(struct conversion *c, struct pcol *p) {
   static const char *const KNOWN[] = { "", "BINARY", "NOCASE", "RTRIM" };
@@ -183,8 +194,8 @@ int conversion_columns(struct conversion *c, const char *columns) {
     sealed += (c->d.c[i].flags & PCOL_SEALED) != 0;
     indexed += (c->d.c[i].flags & PCOL_INDEXED) != 0;
   }
-  if (e == DMP_OK && (sealed == 0 || sealed != count_names(columns, columns + strlen(columns), ','))) e = DMP_E_NO_COLUMN;
-  if (e == DMP_OK && c->index && (indexed == 0 || indexed != count_names(c->index, c->index + c->index_len, '|'))) e = DMP_E_NO_COLUMN;
+  if (e == DMP_OK && (sealed == 0 || sealed != count_names(columns, columns + strlen(columns), ','))) e = no_column(c, columns, columns + strlen(columns), ',');
+  if (e == DMP_OK && c->index && (indexed == 0 || indexed != count_names(c->index, c->index + c->index_len, '|'))) e = no_column(c, c->index, c->index + c->index_len, '|');
   return e == DMP_OK ? read_key(c) : e;
 }
 
@@ -283,7 +294,7 @@ int conversion_indexes(struct conversion *c) {
       if (p->flags & PCOL_INDEXED && same && !sqlite3_column_int(st, 3) && sqlite3_column_int(st, 5) == 1)
         e = index_replaced(c, i, name, sqlite3_column_int(st, 2), (const char *)sqlite3_column_text(st, 6));
       else
-        e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: index %s", p->name, name);
+        e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: index %s, unless index= names the column", p->name, name);
     }
   sqlite3_finalize(st);
   sqlite3_free(sql);

@@ -362,7 +362,7 @@ class CommandLine(unittest.TestCase):
         self.assertIn('aucune table n’est protégée', self.quiet(['unprotect'], DOCTOR, code=1))
         self.assertTrue(b'bronchite asthmatiforme' in self.written(), 'proves nothing')
         said = self.quiet(['protect', 'visite', 'motif,note'], DOCTOR, code=1)
-        self.assertRegex(said, r'dmp-E081 : une colonne à sceller sert à .* \(colonne motif : index par_motif\)')
+        self.assertRegex(said, r'dmp-E081 : une colonne à sceller sert à .* \(colonne motif : index par_motif, à moins que index= ne nomme la colonne\)')
         self.assertIn('dmp-E079 : une colonne', self.quiet(['protect', 'visite', 'poids'], DOCTOR, code=1))
         self.assertIn('dmp-E078 : seule une table', self.quiet(['protect', 'personne', 'nom'], DOCTOR, code=1))
         self.talk(['protect', '--no-scrub'], ('Code de la clé', DOCTOR), ('1  tarif', None), ('2  visite', None), ('Table, numéro', '2'),
