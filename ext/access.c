@@ -55,7 +55,7 @@ static struct log_line *line_room(struct log_line **line, size_t n, size_t *cap)
 
 static struct log_line *access_line(struct access *a) { return line_room(&a->line, a->n, &a->cap); }
 
-static int listed_today(struct session *s, int64_t patient) {
+int access_listed(struct session *s, int64_t patient) {
   int64_t day = record_now() / DAY;
   if (day != s->listed_day) {
     s->listed_day = day;
@@ -72,7 +72,7 @@ static int listed_today(struct session *s, int64_t patient) {
 
 /* Only after the block is in the log: a listing that could not be logged stays unlogged. */
 static int listed_add(struct session *s, int64_t patient) {
-  if (listed_today(s, patient)) return DMP_OK;
+  if (access_listed(s, patient)) return DMP_OK;
   if (s->listeds == s->listed_cap) {
     size_t cap = s->listed_cap ? 2 * s->listed_cap : 64;
     int64_t *p = realloc(s->listed, cap * sizeof *p);
@@ -87,7 +87,7 @@ static int listed_add(struct session *s, int64_t patient) {
 }
 
 int access_list(struct session *s, struct access *a, const struct patient *p) {
-  if (listed_today(s, p->id)) return DMP_OK;
+  if (access_listed(s, p->id)) return DMP_OK;
   for (size_t i = 0; i < a->n; i++)
     if (a->line[i].action == LOG_LIST && id_from_field(a->line[i].patient) == p->id) return DMP_OK;
   struct log_line *l = access_line(a);

@@ -9,6 +9,7 @@
 struct access { struct log_line *line; size_t n, cap; };
 /* Adds a `list` line unless this login logged one for this patient today. */
 int  access_list(struct session *s, struct access *a, const struct patient *p);
+int  access_listed(struct session *s, int64_t patient);                 /* 1: that line is in the log already */
 /* Adds a line about one object; a repetition within five minutes only counts. */
 int  access_object(struct session *s, struct access *a, const struct patient *p, enum log_action what, int64_t object);
 /* An attempt refused: in the pairwise log of the patient when the asker has a grant (p), else in the asker's own chain. */

@@ -16,7 +16,7 @@ enum { SLOTS_FIRST = 256, SLOTS_MOST = 1 << 14 /* 4 MiB of locked memory */ };
 /* One patient's row keys; a patient of whom the login holds nothing has a slot too. */
 struct rowkey {
   int64_t patient, until;                             /* 0: the slot is free; until: a date rule, 0 none */
-  uint8_t held, due, listed;                          /* held: bits by leaf; listed: the access log has the listing */
+  uint8_t held, due;                                  /* held: bits by leaf */
   uint8_t key[LEAVES][32], loc[LEAVES][16];
 };
 struct rowkeys {
@@ -234,14 +234,14 @@ static int open_leaves(struct session *s, const struct protect *p, const struct 
   return DMP_OK;
 }
 
-static int log_listing(struct session *s, struct rowkey *x) {
+/* Before the first row of a patient is released, each day. */
+static int log_listing(struct session *s, const struct rowkey *x) {
   struct access a = { 0 };
   struct patient *pt;
-  if (x->listed) return DMP_OK;
+  if (access_listed(s, x->patient)) return DMP_OK;
   int e = patient_get(s, x->patient, &pt);
   if (e == DMP_OK) e = access_list(s, &a, pt);
   if (e == DMP_OK) e = access_flush(s, &a);
-  x->listed = e == DMP_OK;
   access_free(&a);
   return e;
 }
@@ -419,6 +419,16 @@ static int turn_prepare(struct turning *q, sqlite3_stmt **st, char *sql) {
   return rc == SQLITE_OK ? DMP_OK : rc == SQLITE_NOMEM ? DMP_E_NOMEM : record_sql_fault(q->s->r);
 }
 
+/* No row changes for the practice: its triggers stay silent. Only where there are rows, for the switch expires prepared statements. */
+static int turn_rows(struct turning *q) {
+  int was, e = DMP_OK;
+  sqlite3_db_config(q->s->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, -1, &was);
+  if (was) sqlite3_db_config(q->s->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+  for (size_t i = 0; e == DMP_OK && i < q->rows; i++) e = turn_row(q, q->rowid[i]);
+  if (was) sqlite3_db_config(q->s->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, was, NULL);
+  return e;
+}
+
 static int turn_table(void *ctx, const struct protect *p) {
   struct turning *q = ctx;
   const char *schema = q->s->r->quoted, *key = protect_rowid(p), *column = protect_patient(p);
@@ -432,7 +442,7 @@ static int turn_table(void *ctx, const struct protect *p) {
   if (e == DMP_OK) e = turn_prepare(q, &q->set, sqlite3_mprintf("UPDATE %s.\"%w" PROTECT_SUFFIX "\" SET \"" PROTECT_BOX "\"=?1 WHERE \"%w\"=?2", schema, p->table, key));
   if (e == DMP_OK) e = rows_find(q, &id);
   if (e == DMP_OK && *p->system) e = names_each(&names);
-  for (size_t i = 0; e == DMP_OK && i < q->rows; i++) e = turn_row(q, q->rowid[i]);
+  if (e == DMP_OK && q->rows) e = turn_rows(q);
   sqlite3_finalize(q->find);
   sqlite3_finalize(q->get);
   sqlite3_finalize(q->set);
@@ -440,13 +450,8 @@ static int turn_table(void *ctx, const struct protect *p) {
   return e;
 }
 
-/* No row changes for the practice: its triggers stay silent. */
 static int turn_tables(struct turning *q) {
-  int was;
-  sqlite3_db_config(q->s->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, -1, &was);
-  sqlite3_db_config(q->s->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
   int e = protect_each_proven(q->s, turn_table, q);
-  sqlite3_db_config(q->s->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, was, NULL);
   free(q->rowid);
   return e;
 }

@@ -382,6 +382,17 @@ class PatientRows(Case):
         self.doctor.execute('DELETE FROM parent')
         self.assertEqual(one(self.doctor, 'SELECT count(*) FROM child'), 0)
 
+    def test_no_trigger_of_the_practice_fires_when_a_patients_keys_turn(self):
+        self.doctor.executescript("CREATE TABLE acte(id INTEGER PRIMARY KEY,patient INTEGER,texte TEXT); CREATE TABLE vu(n); INSERT INTO acte VALUES(1,1,'a');"
+                                  "CREATE TRIGGER t_acte AFTER UPDATE ON acte BEGIN INSERT INTO vu VALUES(new.id); END")
+        one(self.doctor, "SELECT dmp_protect('acte','texte','patient=patient,system=cabinet')")
+        box = one(self.p.raw(), 'SELECT _dmp FROM acte_dmp')
+        self.withdraw('alice', 'nurse')
+        self.assertNotEqual(one(self.p.raw(), 'SELECT _dmp FROM acte_dmp'), box)
+        self.assertEqual(one(self.doctor, 'SELECT count(*) FROM vu'), 0)
+        self.doctor.execute("UPDATE acte SET texte='b'")
+        self.assertEqual(one(self.doctor, 'SELECT count(*) FROM vu'), 1)
+
     def test_killed_before_commit_a_withdrawal_did_not_happen(self):
         pid = os.fork()
         if pid == 0:
