@@ -8,9 +8,10 @@
 #include "row.h"
 
 /* What an item is: the table it is a row of. Part of the signed content; append only. */
-enum item_table { ITEM_DOCUMENT = 1, ITEM_PATIENT, ITEM_IDENTITY, ITEM_CONSENT, ITEM_MASK, ITEM_GRANTEES, ITEM_LOG_SECRETS };
-enum { ITEM_MASKED = 1, ITEM_HIDDEN = 2, ITEM_DIVERTED = 4 };   /* flags: what the depositor meant; diverted = masked only because due */
-enum { AMEND_DELETE = 1 };
+enum item_table { ITEM_DOCUMENT = 1, ITEM_PATIENT, ITEM_IDENTITY, ITEM_CONSENT, ITEM_MASK, ITEM_GRANTEES, ITEM_LOG_SECRETS, ITEM_REPRESENTATIVE = 16 };
+enum { ITEM_MASKED = 1, ITEM_HIDDEN = 2, ITEM_DIVERTED = 4,
+       ITEM_INVISIBLE = 8 /* to the patient, until announced or a month old */ };   /* flags: what the depositor meant; diverted = masked only because due */
+enum { AMEND_DELETE = 1, AMEND_ANNOUNCE };
 enum via { VIA_LEAF = 1, VIA_DEPOSIT, VIA_OWN };
 
 /* The signed content of an item. */
@@ -43,7 +44,8 @@ struct item {
   const uint8_t *folds; size_t fold_len;              /* folded amendments as stored: count u16, then 1+8+64 each */
   struct buf amend;                                   /* the amend box as stored; empty: none */
   uint8_t tag[16];                                    /* of the header box */
-  int deleted;                                        /* by a lawful amendment, folded or not */
+  int deleted, announced;                             /* by a lawful amendment, folded or not */
+  int amended;                                        /* the amend box holds one */
   struct buf plain;                                   /* owned: the header's plaintext */
 };
 void item_close(struct item *it);

@@ -12,7 +12,7 @@ SQLITE_EXTENSION_INIT3
 /* One description: each column, its declaration, and which stored value it shows. */
 enum { D_ID, D_PATIENT, D_UNIQUE_ID, D_TITLE, D_TYPE_CODE, D_CLASS_CODE, D_FORMAT_CODE, D_MIME, D_LANGUAGE, D_CREATION_TIME,
        D_SERVICE_START, D_SERVICE_STOP, D_EPISODE, D_AUTHOR, D_AUTHOR_PROFESSION, D_DEPOSITOR, D_FACILITY, D_PRACTICE_SETTING,
-       D_AVAILABILITY, D_REPLACES, D_CONFIDENTIALITY, D_MASKED, D_HIDDEN, D_WARNING, D_SIZE, D_HASH, D_VIEW_MIME, D_VIEW_OFFSET,
+       D_AVAILABILITY, D_REPLACES, D_CONFIDENTIALITY, D_MASKED, D_HIDDEN, D_INVISIBLE, D_WARNING, D_SIZE, D_HASH, D_VIEW_MIME, D_VIEW_OFFSET,
        D_VIEW_SIZE, D_CONTENT, D_VIEW, D_COLUMNS };
 static const struct column DOCUMENT[] = {
   [D_ID] = { "id", "INTEGER", COL_PUSH },
@@ -38,6 +38,7 @@ static const struct column DOCUMENT[] = {
   [D_CONFIDENTIALITY] = { "confidentiality", "TEXT", 0 },
   [D_MASKED] = { "masked", "INTEGER", 0 },
   [D_HIDDEN] = { "hidden_from_representatives", "INTEGER", 0 },
+  [D_INVISIBLE] = { "invisible_patient", "INTEGER", 0 },   /* 1 until announced or a month old */
   [D_WARNING] = { "warning", "TEXT", 0 },
   [D_SIZE] = { "size", "INTEGER", 0 },
   [D_HASH] = { "hash", "TEXT", 0 },
@@ -55,7 +56,10 @@ static const uint8_t COLUMN_OF[STORED] = {
   [S_REPLACES] = D_REPLACES, [S_CONFIDENTIALITY] = D_CONFIDENTIALITY, [S_SIZE] = D_SIZE, [S_HASH] = D_HASH,
   [S_VIEW_MIME] = D_VIEW_MIME, [S_VIEW_OFFSET] = D_VIEW_OFFSET, [S_VIEW_SIZE] = D_VIEW_SIZE,
 };
-static const char MASKED_WARNING[] = "Attention, ce document est masqué aux professionnels de santé";
+static const char WARN_MASKED[] = "Attention, ce document est masqué aux professionnels de santé";
+static const char WARN_PATIENT[] = "Attention, ce document n'est pas visible du patient";
+static const char WARN_REPRESENTATIVES[] = "Attention, ce document n'est pas visible des représentants légaux";
+static const char WARN_BOTH[] = "Attention, ce document n'est pas visible des représentants légaux et est masqué aux professionnels de santé";
 static const struct scan DOCUMENTS = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .own = 1 };
 
 /* ---- reading ---- */
@@ -64,7 +68,21 @@ static const struct scan DOCUMENTS = { .first = CLASS_FIRST_DOCUMENT, .last = UI
 static int item_masked(struct patient *p, const struct item *it, uint16_t cls) {
   if (it->via != VIA_OWN) return it->leaf >= 2;
   if (it->c.flags & ITEM_MASKED) return 1;
-  return !(it->c.flags & ITEM_DIVERTED) && patient_leaf(p, cls, 0)->held;
+  return !(it->c.flags & ITEM_DIVERTED) && patient_leaf(p, cls, it->c.flags & (ITEM_HIDDEN | ITEM_INVISIBLE) ? 1 : 0)->held;
+}
+
+static int item_hidden_meant(const struct item *it) {
+  return it->c.flags & ITEM_HIDDEN || (it->c.flags & ITEM_INVISIBLE && !it->announced);
+}
+
+/* Hidden from representatives is where the item lies; a depositor who can't open it there knows what he meant. */
+static int item_hidden(const struct item *it) {
+  return it->via != VIA_OWN ? it->leaf & 1 : item_hidden_meant(it);
+}
+
+static const char *item_warning(int masked, int hidden, int invisible) {
+  if (invisible) return WARN_PATIENT;
+  return masked && hidden ? WARN_BOTH : masked ? WARN_MASKED : hidden ? WARN_REPRESENTATIVES : NULL;
 }
 
 struct making { struct session *s; struct patient *p; struct rows *out; size_t first; };
@@ -86,8 +104,9 @@ static int make_document(void *ctx, struct item *it) {
   row[D_PATIENT] = value_int(m->p->id);
   row[D_DEPOSITOR] = value_int(id_from_field(it->c.depositor));
   row[D_MASKED] = value_int(masked);
-  row[D_HIDDEN] = value_int(it->via == VIA_OWN ? (it->c.flags & ITEM_HIDDEN) != 0 : it->leaf & 1);
-  if (masked) row[D_WARNING] = value_text(MASKED_WARNING);
+  row[D_HIDDEN] = value_int(item_hidden(it));
+  row[D_INVISIBLE] = value_int(object_unannounced(it));
+  row[D_WARNING] = value_text(item_warning(masked, item_hidden(it), object_unannounced(it)));
   row[D_AVAILABILITY] = value_text("Approved");
   object_seen(m->s, it->id, m->p->id);
   return DMP_OK;
@@ -128,7 +147,7 @@ static int document_late(struct session *s, int64_t rowid, int column, sqlite3_c
 struct deposit {
   const char *text[STORED];                           /* given or defaulted; integers apart */
   int64_t patient;
-  int masked, hidden;
+  int masked, hidden, invisible;
   struct body_parts body;
   const char *bad;                                    /* the column that an error is about */
   char times[4][32], hash[65], unique[48];
@@ -205,7 +224,8 @@ static int deposit_take(struct deposit *d, sqlite3_value **v) {
   if (e == DMP_OK) e = take_texts(d, v);
   if (e == DMP_OK) e = about(d, D_MASKED, take_flag(v[D_MASKED], &d->masked));
   if (e == DMP_OK) e = about(d, D_HIDDEN, take_flag(v[D_HIDDEN], &d->hidden));
-  if (e == DMP_OK && d->hidden) e = DMP_E_HIDDEN_LATER;
+  if (e == DMP_OK) e = about(d, D_INVISIBLE, take_flag(v[D_INVISIBLE], &d->invisible));
+  if (e == DMP_OK && d->masked && d->invisible) e = DMP_E_INVISIBLE_MASKED;
   if (e == DMP_OK) e = about(d, D_CONTENT, take_blob(v[D_CONTENT], &d->body.a, &d->body.a_len));
   if (e == DMP_OK) e = about(d, D_VIEW, take_blob(v[D_VIEW], &d->body.b, &d->body.b_len));
   if (e == DMP_OK && sqlite3_value_type(v[D_CONTENT]) == SQLITE_NULL) e = about(d, D_CONTENT, DMP_E_MISSING);
@@ -232,18 +252,22 @@ static int find_unique(void *ctx, struct item *it) {
   return same_text(&v[S_UNIQUE_ID], &w) ? DMP_E_DUPLICATE : DMP_OK;
 }
 
-/* Where it goes: masked or not; in a class that is due, masked until the keys have turned. */
+/* Where it goes: masked or not, hidden from representatives or not; in a class that is due, where nobody who has left can open it,
+ * until the keys have turned. */
 static int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags) {
   struct keyset *k;
   int e = patient_keyset(s, p, &k);
-  *where = (struct place){ rights_class_of(d->text[S_TYPE_CODE]), d->masked ? 2 : 0, 0 };
-  *flags = d->masked ? ITEM_MASKED : 0;
+  int hidden = d->hidden || d->invisible;
+  *where = (struct place){ rights_class_of(d->text[S_TYPE_CODE]), (d->masked ? 2 : 0) | hidden, 0 };
+  *flags = (uint8_t)((d->masked ? ITEM_MASKED : 0) | (d->hidden ? ITEM_HIDDEN : 0) | (d->invisible ? ITEM_INVISIBLE : 0));
   const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
   if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
-  if (e == DMP_OK && c->due && !d->masked) {
-    where->leaf = 2;
+  /* P due: somebody left who held it; M due: a representative left, who held its half */
+  int to = e != DMP_OK ? 0 : c->due & KEY_M ? 3 : c->due & KEY_P ? where->leaf | 2 : where->leaf;
+  if (e == DMP_OK && to != where->leaf) {
+    where->leaf = to;
     where->sealed = 1;
-    *flags = ITEM_DIVERTED;
+    *flags |= ITEM_DIVERTED;
   }
   return e;
 }
@@ -279,6 +303,8 @@ static int document_insert(struct session *s, sqlite3_value **v, int64_t *rowid)
   struct patient *p;
   int e = deposit_take(&d, v);
   if (e != DMP_OK && d.bad) sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "column %s", d.bad);
+  if (e == DMP_OK && ((d.invisible && d.patient == s->principal) || ((d.invisible || d.hidden) && s->me.kind == KIND_REPRESENTATIVE)))
+    e = DMP_E_HIDE_SELF;
   if (e == DMP_OK) e = writer_begin(s, d.patient, &p);
   if (e == DMP_OK && d.text[S_UNIQUE_ID]) e = object_scan(s, p, &DOCUMENTS, find_unique, (void *)d.text[S_UNIQUE_ID]);
   return e == DMP_OK ? deposit_write(s, p, &d, rowid) : e;
@@ -306,9 +332,58 @@ static int document_erase(struct session *s, int64_t rowid) {
   return e;
 }
 
+/* The depositor tells the patient; where he holds the class the document goes where representatives see it, unless it is hidden
+ * from them for itself. */
+static int document_announce(struct session *s, struct patient *p, struct item *it) {
+  int64_t id = it->id;
+  if (!object_unannounced(it)) return DMP_OK;
+  if (memcmp(it->c.depositor, s->cred->principal, 16) != 0) return DMP_E_ANNOUNCER;
+  int e = object_amend(s, p, it, AMEND_ANNOUNCE);
+  item_close(it);
+  if (e == DMP_OK) e = object_open(s, p, id, it);
+  if (e == DMP_OK && !(it->c.flags & ITEM_HIDDEN) && it->via == VIA_LEAF && it->leaf & 1 && patient_leaf(p, it->cls, it->leaf - 1)->held)
+    e = object_move(s, p, it, (struct place){ it->cls, it->leaf - 1, 0 });
+  return e == DMP_OK ? access_pend(s, p, LOG_ANNOUNCE, p->id, id, NULL) : e;
+}
+
+/* Shown to representatives, for good: by the patient, the treating doctor or the depositor, each where he holds the class. */
+static int document_reveal(struct session *s, struct patient *p, struct item *it) {
+  int full, e = holder_is_full(s, p, &full);
+  if (e != DMP_OK || !item_hidden(it)) return e;
+  if (object_unannounced(it)) return DMP_E_UNANNOUNCED;
+  if (!full && memcmp(it->c.depositor, s->cred->principal, 16) != 0) return DMP_E_NOT_ALLOWED;
+  if (it->via != VIA_LEAF || !patient_leaf(p, it->cls, it->leaf - 1)->held) return DMP_E_NOT_ALLOWED;
+  e = object_move(s, p, it, (struct place){ it->cls, it->leaf - 1, 0 });
+  return e == DMP_OK ? access_pend(s, p, LOG_REVEAL, p->id, it->id, NULL) : e;
+}
+
+static int document_update(struct session *s, int64_t rowid, sqlite3_value **v) {
+  struct patient *p;
+  struct item it;
+  int hidden = 0, invisible = 0, e = DMP_OK;
+  int asks_hidden = !sqlite3_value_nochange(v[D_HIDDEN]), asks_invisible = !sqlite3_value_nochange(v[D_INVISIBLE]);
+  for (int i = 0; i < D_COLUMNS; i++)
+    if (i != D_HIDDEN && i != D_INVISIBLE && !sqlite3_value_nochange(v[i])) return DMP_E_READ_ONLY;
+  if (asks_hidden) e = take_flag(v[D_HIDDEN], &hidden);
+  if (e == DMP_OK && asks_invisible) e = take_flag(v[D_INVISIBLE], &invisible);
+  if (e == DMP_OK) e = document_find(s, rowid, &p, &it);
+  if (e != DMP_OK) return e;
+  int64_t patient = p->id;
+  int taken_back = (hidden && !item_hidden(&it)) || (invisible && !object_unannounced(&it));
+  item_close(&it);
+  if (taken_back) return DMP_E_NO_HIDING;
+  e = writer_begin(s, patient, &p);                   /* adopts: the document is opened again where it lies now */
+  if (e == DMP_OK) e = object_open(s, p, rowid, &it);
+  if (e != DMP_OK) return e;
+  if (asks_invisible && !invisible) e = document_announce(s, p, &it);
+  if (e == DMP_OK && asks_hidden && !hidden) e = document_reveal(s, p, &it);
+  item_close(&it);
+  return e;
+}
+
 const struct table TABLE_DOCUMENT = { .name = "document", .col = DOCUMENT, .columns = D_COLUMNS, .patient_col = D_PATIENT, .id_col = D_ID,
                                       .listing = 1, .needs_login = 1, .make = document_make, .insert = document_insert,
-                                      .erase = document_erase, .late = document_late };
+                                      .update = document_update, .erase = document_erase, .late = document_late };
 
 /* ---- mask: every document in a masked leaf is a row; the mask's own item says since when ---- */
 
@@ -411,6 +486,7 @@ static int mask_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
   if (e != DMP_OK) return e;
   if (named && patient != p->id) e = DMP_E_NOT_FOUND;
   else if (it.leaf >= 2) e = DMP_E_MASKED;
+  else if (object_unannounced(&it)) e = DMP_E_INVISIBLE_MASKED;
   if (e == DMP_OK) e = object_move(s, p, &it, (struct place){ it.cls, it.leaf + 2, 0 });
   if (e == DMP_OK) e = mask_row(s, p, document);
   if (e == DMP_OK) e = access_pend(s, p, LOG_MASK, p->id, document, NULL);
@@ -439,7 +515,9 @@ static int mask_erase(struct session *s, int64_t rowid) {
   int e = mask_begin(s, rowid, &p, &it);
   if (e != DMP_OK) return e;
   if (it.leaf < 2) e = DMP_E_NOT_FOUND;
-  if (e == DMP_OK) e = object_move(s, p, &it, (struct place){ it.cls, it.leaf - 2, 0 });
+  /* what lies in the last leaf only because its class was due was not meant to be hidden from representatives */
+  int to = it.leaf == 3 && it.c.flags & ITEM_DIVERTED && !item_hidden_meant(&it) ? 0 : it.leaf - 2;
+  if (e == DMP_OK) e = object_move(s, p, &it, (struct place){ it.cls, to, 0 });
   if (e == DMP_OK) e = object_scan(s, p, &CHOICES, take_mask, &q);
   if (e == DMP_OK && q.found.id) e = object_drop(s, p, &q.found);
   if (e == DMP_OK) e = access_pend(s, p, LOG_UNMASK, p->id, rowid, NULL);

@@ -306,7 +306,7 @@ static int check_item(struct check *c, struct patient *p, struct item *it) {
   if (document && !document_sound(it)) finding(c, "dmp_object", it->id, "fault", "the document's row makes no sense: it is shown to nobody");
   if (document && it->via != VIA_OWN && document_class(it) != it->cls)
     finding(c, "dmp_object", it->id, "fault", "the item lies in another rights class than its type asks for");
-  if (it->amend.n && !it->deleted) finding(c, "dmp_object", it->id, "fault", "an amendment is not signed by the depositor: it is ignored");
+  if (it->amend.n && !it->amended) finding(c, "dmp_object", it->id, "fault", "an amendment is not signed by the depositor: it is ignored");
   if (document && c->full) check_deposit_line(c, it);
   return DMP_OK;
 }
@@ -331,7 +331,7 @@ static void check_deposit_keys(struct check *c, struct patient *p, const struct 
 }
 
 static int check_history(struct check *c, struct patient *p) {
-  int e = history_read(c->s, p, &c->history);
+  int e = history_read(c->s, p, 1, &c->history);
   if (e == DMP_OK && c->history.foreign) finding(c, "access log", 0, "fault", "lines of the access log were written by somebody else than they name");
   c->history_met = calloc(c->history.n + 1, 1);
   return c->history_met == NULL ? DMP_E_NOMEM : e;
@@ -358,7 +358,7 @@ static int told(struct check *c, int e) {
 }
 
 static int check_patient(struct check *c, int64_t id) {
-  const struct scan all = { .first = 0, .last = UINT16_MAX, .own = 1, .bad = scan_bad };
+  const struct scan all = { .first = 0, .last = UINT16_MAX, .own = 1, .all = 1, .bad = scan_bad };
   struct patient *p;
   struct keyset *k;
   c->patient = id;
