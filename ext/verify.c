@@ -247,7 +247,10 @@ static int check_attribution(struct check *c, struct patient *p) {
   if (e == DMP_OK) e = patient_certificate(c->s, p, &pc);
   issuer = e == DMP_OK ? directory_by_hash(&c->s->dir, pc->issuer) : NULL;
   if (issuer) e = writer_add(c, issuer->principal);
-  for (size_t i = 0; e == DMP_OK && i < gs.n; i++) e = writer_add(c, gs.g[i].principal);
+  for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
+    e = writer_add(c, gs.g[i].principal);
+    if (grantee_over(&gs.g[i])) finding(c, "dmp_grant", 0, "owed", "a representative's time is over: the keys he held are to be turned at the patient's next login");
+  }
   grantees_free(&gs);
   return e;
 }

@@ -3,12 +3,13 @@
 refusals beside the successes, ends by date, and attacks with all that a representative holds.
 Usage: test_representatives.py [BUILD_FOLDER [TEST_NAME...]]"""
 import glob
+import json
 import os
 import subprocess
 import sys
 import time
 import unittest
-from harness import BUILD, NO_SUCH_ID, PIN, Case, Practice, deposit, documents, error_of, main, one
+from harness import BUILD, HERE, NO_SUCH_ID, PIN, Case, Practice, deposit, documents, error_of, main, one
 
 FS = os.path.join(BUILD, 'dmpfs')
 FAKETIME = (glob.glob('/usr/lib/*/faketime/libfaketime.so.1') + [None])[0]
@@ -39,13 +40,13 @@ def name(con, p, pid, who, ground='parent', until=None):
 class Mount:
     """dmpfs for one identity; the titles of the files that a walk finds."""
 
-    def __init__(self, p, who):
-        self.point = os.path.join(p.folder, 'mount-' + who)
+    def __init__(self, p, who, env=None):
+        self.point = os.path.join(p.folder, 'mount-%s-%d' % (who, len(os.listdir(p.folder))))
         os.mkdir(self.point)
         pin_end, own_end = os.pipe()
         os.write(own_end, PIN.encode() + b'\n')
         os.close(own_end)
-        self.child = subprocess.Popen([FS, p.path, self.point, '-f', '-o', 'key=%s,pinfd=%d,ext=%s' % (p.key(who), pin_end, p.so)], pass_fds=[pin_end])
+        self.child = subprocess.Popen([FS, p.path, self.point, '-f', '-o', 'key=%s,pinfd=%d,ext=%s' % (p.key(who), pin_end, p.so)], pass_fds=[pin_end], env=env)
         os.close(pin_end)
         end = time.monotonic() + 20
         while not os.path.ismount(self.point):
@@ -65,6 +66,31 @@ class Mount:
         subprocess.call(['umount', '-l', self.point])
         self.child.terminate()
         self.child.wait()
+
+
+def faked(offset):
+    """The environment of a process whose clock runs by this much ahead."""
+    return dict(os.environ, LD_PRELOAD=FAKETIME, FAKETIME=offset, FAKETIME_DONT_FAKE_MONOTONIC='1', TZ='UTC')
+
+
+LATER = """import json, sys
+sys.path.insert(0, sys.argv[4])
+sys.argv[1:1] = [sys.argv[5]]
+from harness import PIN, open_record, one, error_of
+path, key, statements = sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
+con = open_record(path)
+one(con, 'SELECT dmp_login(?,?)', key, PIN)
+for sql in statements:
+    error = error_of(con, sql) if not sql.startswith('SELECT') else None
+    print(json.dumps([error] if error else con.execute(sql).fetchall()))
+"""
+
+
+def later(p, offset, who, *statements):
+    """What the statements give in a process of its own whose clock runs ahead; an error is its text."""
+    got = subprocess.run([sys.executable, '-c', LATER, p.path, p.key(who), json.dumps(statements), HERE, BUILD], env=faked(offset), capture_output=True, text=True, timeout=60)
+    assert got.returncode == 0, got.stderr
+    return [json.loads(line) for line in got.stdout.splitlines()]
 
 
 class Table(Case):
@@ -320,6 +346,274 @@ class Naming(Fresh):
         self.me.execute('ROLLBACK')
         self.assertEqual(documents(mother), [doc])
         self.sound(mother)
+
+
+class Announcing(Fresh):
+    """S5: a consultation at which the patient is told, and what the depositor alone decides."""
+
+    def setUp(self):
+        super().setUp()
+        name(self.me, self.p, self.pid, 'mother')
+        self.mother = self.p.login('mother')
+        self.doc = deposit(self.g, self.pid, b'KANARI', title='KANARI', invisible_patient=1, unique_id='1.2.9')
+
+    def both(self):
+        return [documents(self.me), documents(self.mother)]
+
+    def announce(self, con):
+        con.execute('UPDATE document SET invisible_patient=0 WHERE id=?', (self.doc,))
+
+    def test_the_minute_it_is_announced_the_patient_and_the_representative_see_it(self):
+        self.assertEqual(self.both(), [[], []])
+        self.assertEqual(one(self.t, 'SELECT warning FROM document'), PATIENT)
+        self.announce(self.g)
+        self.assertEqual(self.both(), [[self.doc], [self.doc]])
+        for con in (self.me, self.mother, self.t, self.g, self.h):
+            self.assertEqual(con.execute('SELECT invisible_patient,hidden_from_representatives,warning,content FROM document').fetchall(), [(0, 0, None, b'KANARI')])
+        self.assertIn((self.p.id['gynaecologist'], 'announce'), self.me.execute('SELECT principal,action FROM access_log WHERE object=?', (self.doc,)).fetchall())
+        self.announce(self.g)
+        self.sound(self.mother)
+
+    def test_only_the_depositor_announces(self):
+        for con in (self.t, self.h):
+            self.refused(99, con, 'UPDATE document SET invisible_patient=0 WHERE id=?', (self.doc,))
+        for con in (self.me, self.mother):
+            self.announce(con)
+        self.assertEqual(self.both(), [[], []])
+
+    def test_an_announcement_rolled_back_tells_nobody(self):
+        self.g.execute('BEGIN')
+        self.announce(self.g)
+        self.g.execute('ROLLBACK')
+        self.assertEqual(self.both(), [[], []])
+        self.sound(self.mother)
+
+    def test_a_depositor_who_cannot_read_the_class_announces_too_and_the_next_full_holder_shows_it_to_representatives(self):
+        self.me.execute('DELETE FROM consent WHERE grantee=?', (self.p.id['gynaecologist'],))
+        self.assertEqual(documents(self.g), [self.doc])
+        self.announce(self.g)
+        self.assertEqual(self.both(), [[self.doc], []])
+        self.me = self.p.login('patient')
+        self.assertEqual(self.both(), [[self.doc], [self.doc]])
+        self.sound(self.mother)
+
+    def test_before_the_announcement_it_can_be_neither_masked_nor_shown_to_representatives(self):
+        self.refused(96, self.t, 'INSERT INTO mask(document) VALUES(?)', (self.doc,))
+        for con in (self.t, self.g):
+            self.refused(98, con, 'UPDATE document SET hidden_from_representatives=0 WHERE id=?', (self.doc,))
+        self.g.execute('UPDATE document SET hidden_from_representatives=0, invisible_patient=0 WHERE id=?', (self.doc,))
+        self.t.execute('INSERT INTO mask(document) VALUES(?)', (self.doc,))
+        self.assertEqual(documents(self.h), [])
+
+    def test_nothing_becomes_invisible_afterwards(self):
+        self.announce(self.g)
+        other = deposit(self.g, self.pid)
+        for doc in (self.doc, other):
+            for column in ('invisible_patient', 'hidden_from_representatives'):
+                for con in (self.g, self.t, self.me):
+                    self.refused(97, con, 'UPDATE document SET %s=1 WHERE id=?' % column, (doc,))
+        self.refused(49, self.g, 'UPDATE document SET masked=1 WHERE id=?', (other,))
+        self.refused(49, self.g, "UPDATE document SET title='x', invisible_patient=0 WHERE id=?", (other,))
+        self.refused(50, self.g, "UPDATE document SET invisible_patient='oui' WHERE id=?", (other,))
+        self.assertEqual(self.both(), [[self.doc, other], [self.doc, other]])
+
+    def test_its_number_is_free_for_the_patient_and_its_deletion_leaves_nothing(self):
+        self.assertEqual(self.me.execute('SELECT count(*),max(id) FROM document').fetchall(), [(0, None)])
+        self.refused(41, self.me, 'SELECT dmp_read(?,0,1)', (self.doc,))
+        mine = deposit(self.me, self.pid, unique_id='1.2.9')
+        self.g.execute('DELETE FROM document WHERE id=?', (self.doc,))
+        self.assertEqual(self.both(), [[mine], [mine]])
+        self.assertNotIn(self.doc, [r[0] for r in self.me.execute("SELECT object FROM access_log WHERE action<>'refused'")])
+        self.sound(self.mother)
+
+    def test_in_a_class_that_is_due_it_stays_invisible_and_comes_out_where_it_was_meant(self):
+        deposit(self.me, self.pid, type_code='ATTEST-RESID')
+        self.t.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, self.p.id['nurse']))
+        waiting = deposit(self.g, self.pid, type_code='ATTEST-RESID', title='attente', invisible_patient=1)
+        self.assertNotIn(waiting, documents(self.me))
+        self.me, n = self.p.login('patient'), self.p.login('nurse')
+        self.assertNotIn(waiting, documents(self.me))
+        self.assertEqual(n.execute('SELECT masked,invisible_patient FROM document WHERE id=?', (waiting,)).fetchall(), [(0, 1)])
+        self.sound(self.mother, n)
+
+    @unittest.skipUnless(FAKETIME, 'needs the package faketime')
+    def test_after_a_month_it_shows_to_the_patient_by_itself_and_not_to_representatives(self):
+        sql = 'SELECT id,invisible_patient,warning FROM document'
+        log = 'SELECT count(*) FROM access_log WHERE object=%d' % self.doc
+        self.assertEqual(later(self.p, '+27d', 'patient', sql, log), [[], [[0]]])
+        self.assertEqual(later(self.p, '+32d', 'patient', sql, 'SELECT * FROM dmp_verify'), [[[self.doc, 0, REPS]], []])
+        self.assertGreater(later(self.p, '+32d', 'patient', log)[0][0][0], 0)
+        self.assertEqual(later(self.p, '+32d', 'mother', 'SELECT id FROM document'), [[]])
+        self.assertEqual(later(self.p, '+32d', 'gynaecologist', 'SELECT warning FROM document'), [[[REPS]]])
+
+    @unittest.skipUnless(FAKETIME and MOUNTS, 'needs faketime, dmpfs, /dev/fuse and root')
+    def test_in_the_patients_mount_it_shows_when_announced_or_a_month_old(self):
+        m = Mount(self.p, 'patient')
+        try:
+            self.assertEqual(m.files(), [])
+            self.announce(self.g)
+            self.assertEqual(len(m.becomes([f for f in m.files()] or ['?'])), 1)
+        finally:
+            m.close()
+        self.doc = deposit(self.g, self.pid, title='SECOND', invisible_patient=1)
+        for offset, count in (('+27d', 1), ('+32d', 2)):
+            m = Mount(self.p, 'patient', faked(offset))
+            try:
+                self.assertEqual(len(m.files()), count)
+            finally:
+                m.close()
+
+
+class Hiding(Fresh):
+    """S6: a minor's secret act."""
+
+    def setUp(self):
+        super().setUp()
+        name(self.me, self.p, self.pid, 'mother')
+        self.mother = self.p.login('mother')
+        self.open = deposit(self.t, self.pid, title='ouvert')
+        self.doc = deposit(self.g, self.pid, b'KANARI', title='KANARI', hidden_from_representatives=1)
+
+    def reveal(self, con, doc=None):
+        con.execute('UPDATE document SET hidden_from_representatives=0 WHERE id=?', (doc or self.doc,))
+
+    def test_the_patient_the_treating_doctor_or_the_depositor_shows_it_and_nobody_hides_it_again(self):
+        for con in (self.me, self.t, self.g):
+            con.execute('BEGIN')
+            self.reveal(con)
+            con.execute('ROLLBACK')
+            self.assertEqual(documents(self.mother), [self.open])
+        self.refused(42, self.h, 'UPDATE document SET hidden_from_representatives=0 WHERE id=?', (self.doc,))
+        self.reveal(self.mother)
+        self.assertEqual(documents(self.mother), [self.open])
+        self.reveal(self.me)
+        self.assertEqual(documents(self.mother), [self.open, self.doc])
+        self.refused(97, self.me, 'UPDATE document SET hidden_from_representatives=1 WHERE id=?', (self.doc,))
+        self.reveal(self.me)
+        self.sound(self.mother)
+
+    def test_masked_and_hidden_at_once_each_ends_alone(self):
+        doc = deposit(self.g, self.pid, title='deux', masked=1, hidden_from_representatives=1)
+        self.assertEqual([doc in documents(c) for c in (self.me, self.t, self.g, self.h, self.mother)], [1, 1, 1, 0, 0])
+        self.me.execute('DELETE FROM mask WHERE document=?', (doc,))
+        self.assertEqual([doc in documents(c) for c in (self.h, self.mother)], [1, 0])
+        self.me.execute('INSERT INTO mask(document) VALUES(?)', (doc,))
+        self.reveal(self.me, doc)
+        self.assertEqual([doc in documents(c) for c in (self.h, self.mother)], [0, 1])
+        self.assertEqual(one(self.mother, 'SELECT warning FROM document WHERE id=?', doc), MASKED)
+        self.sound(self.mother)
+
+    def test_masking_hides_nothing_from_a_representative_and_shows_nothing_hidden(self):
+        for doc in (self.open, self.doc):
+            self.me.execute('INSERT INTO mask(document) VALUES(?)', (doc,))
+        self.assertEqual([documents(self.h), documents(self.mother)], [[], [self.open]])
+        for doc in (self.open, self.doc):
+            self.me.execute('DELETE FROM mask WHERE document=?', (doc,))
+        self.assertEqual([documents(self.h), documents(self.mother)], [[self.open, self.doc], [self.open]])
+        self.sound(self.mother)
+
+    def test_keys_that_turn_leave_it_hidden(self):
+        self.me.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, self.p.id['nurse']))
+        self.me.execute('DELETE FROM consent WHERE grantee=?', (self.p.id['pharmacist'],))
+        name(self.me, self.p, self.pid, 'father')
+        self.me.execute('UPDATE patient SET treating_doctor=NULL')
+        n, father = self.p.login('nurse'), self.p.login('father')
+        self.assertEqual([documents(c) for c in (self.mother, father, n, self.me)], [[self.open]] * 2 + [[self.open, self.doc]] * 2)
+        self.assertEqual(documents(self.t), [self.open])
+        self.assertEqual([c.execute('SELECT * FROM dmp_verify').fetchall() for c in (self.mother, father, n, self.me)], [[]] * 4)
+
+    def test_a_representative_hides_nothing_and_the_minor_may(self):
+        for column in ('hidden_from_representatives', 'invisible_patient'):
+            self.refused(101, self.mother, "INSERT INTO document(patient,content,title,type_code,%s) VALUES(?,x'00','t','11488-4',1)" % column, (self.pid,))
+        own = deposit(self.me, self.pid, title='journal', hidden_from_representatives=1)
+        self.assertEqual([own in documents(c) for c in (self.me, self.t, self.mother)], [1, 1, 0])
+
+    @unittest.skipUnless(MOUNTS, 'needs dmpfs, /dev/fuse and root')
+    def test_a_live_mount_of_a_representative_follows_within_two_seconds(self):
+        m = Mount(self.p, 'mother')
+        try:
+            self.assertEqual([f[11:] for f in m.files()], ['ouvert.txt'])
+            self.reveal(self.me)
+            self.assertEqual(len(m.becomes(m.files() + ['?'], 1.5)), 2)
+            self.me.execute('DELETE FROM representative')
+            self.assertEqual(m.becomes([]), [])
+        finally:
+            m.close()
+
+
+@unittest.skipUnless(FAKETIME, 'needs the package faketime')
+class Ending(Fresh):
+    """A right ends by its date when it is read, and by keys from the patient's next login on."""
+
+    def setUp(self):
+        super().setUp()
+        self.doc = deposit(self.t, self.pid, title='enfance')
+        self.secret = deposit(self.g, self.pid, title='KANARI', hidden_from_representatives=1)
+        name(self.me, self.p, self.pid, 'mother')
+        self.mother = self.p.login('mother')
+
+    def test_a_parents_right_ends_on_the_day_the_child_is_of_age(self):
+        born = CHILD['birth_date']
+        self.assertEqual(one(self.me, 'SELECT until FROM representative'), '%d%sT00:00:00Z' % (int(born[:4]) + 18, born[4:]))
+        self.assertEqual(documents(self.mother), [self.doc])
+        sql = ('SELECT id FROM document', 'SELECT id FROM patient', 'SELECT dmp_read(%d,0,1)' % NO_SUCH_ID)
+        before, after = '+%dd' % (365 * 2), '+%dd' % (366 * 4)
+        self.assertEqual(later(self.p, before, 'mother', *sql[:2]), [[[self.doc]], [[self.pid]]])
+        self.assertEqual(later(self.p, after, 'mother', *sql[:2]), [[], []])
+
+    def test_an_earlier_end_may_be_given_and_a_later_one_is_cut(self):
+        until = lambda: one(self.me, 'SELECT until FROM representative WHERE principal=?', self.p.id['father'])
+        name(self.me, self.p, self.pid, 'father', until='2099-01-01')
+        self.assertEqual(until(), one(self.me, 'SELECT until FROM representative WHERE principal=?', self.p.id['mother']))
+        self.me.execute('DELETE FROM representative WHERE principal=?', (self.p.id['father'],))
+        soon = time.strftime('%Y-%m-%d', time.gmtime(time.time() + 3 * 86400))
+        name(self.me, self.p, self.pid, 'father', until=soon)
+        self.assertEqual(until(), soon + 'T00:00:00Z')
+        self.assertEqual(later(self.p, '+5d', 'father', 'SELECT id FROM document'), [[]])
+        self.assertEqual(later(self.p, '+5d', 'mother', 'SELECT id FROM document'), [[[self.doc]]])
+
+    def test_the_end_comes_in_the_middle_of_a_session_and_of_an_open_document(self):
+        name(self.me, self.p, self.pid, 'father', until=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 3)))
+        father = self.p.login('father')
+        self.assertEqual(one(father, 'SELECT dmp_read(?,0,3)', self.doc), b'con')
+        time.sleep(4)
+        self.assertEqual(documents(father), [])
+        self.refused(41, father, 'SELECT dmp_read(?,0,3)', (self.doc,))
+        self.assertEqual(documents(self.mother), [self.doc])
+
+    def test_the_patients_next_login_turns_the_keys_of_who_is_over(self):
+        name(self.me, self.p, self.pid, 'father', until=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 2)))
+        father = self.p.login('father')
+        self.assertEqual(documents(father), [self.doc])
+        time.sleep(3)
+        self.assertEqual(one(self.me, 'SELECT owed FROM session'), 1)
+        self.assertEqual([r[3] for r in self.me.execute('SELECT * FROM dmp_verify')], ['owed'])
+        keysets = self.p.counts()['keyset']
+        self.me = self.p.login('patient')
+        self.assertEqual(self.p.counts()['keyset'], keysets + 1)
+        self.assertEqual(one(self.me, 'SELECT owed FROM session'), 0)
+        self.assertEqual([r[0] for r in self.me.execute('SELECT principal FROM representative')], [self.p.id['mother']])
+        self.assertEqual([documents(self.mother), documents(father)], [[self.doc], []])
+        self.sound(self.mother, father)
+        name(self.me, self.p, self.pid, 'father')
+        self.assertEqual(documents(father), [self.doc])
+
+    def test_at_majority_the_treating_doctor_names_nobody_any_more(self):
+        sql = "INSERT INTO representative(patient,principal,ground) VALUES(%d,%d,'%s')"
+        after = '+%dd' % (366 * 4)
+        got = later(self.p, after, 'treating', sql % (self.pid, self.p.id['father'], 'tuteur'))
+        self.assertRegex(got[0][0], '^dmp-E100')
+        got = later(self.p, after, 'patient', sql % (self.pid, self.p.id['father'], 'parent'))
+        self.assertRegex(got[0][0], '^dmp-E095')
+
+    @unittest.skipUnless(MOUNTS, 'needs dmpfs, /dev/fuse and root')
+    def test_the_mount_of_a_parent_is_empty_once_the_child_is_of_age(self):
+        for offset, count in (('+%dd' % (365 * 2), 1), ('+%dd' % (366 * 4), 0)):
+            m = Mount(self.p, 'mother', faked(offset))
+            try:
+                self.assertEqual(len(m.files()), count)
+            finally:
+                m.close()
 
 
 if __name__ == '__main__':
