@@ -469,7 +469,7 @@ int object_scan(struct session *s, struct patient *p, const struct scan *w, int 
   int e = scan_collect(s, p, w, ctx, &f);
   if (e == DMP_OK && f.n > 1) qsort(f.it, f.n, sizeof *f.it, by_item_id);
   for (size_t i = 0; e == DMP_OK && i < f.n; i++)
-    if (w->all || !item_withheld(s, p, &f.it[i])) e = each(ctx, &f.it[i]);
+    if (!item_withheld(s, p, &f.it[i]) || w->all) e = each(ctx, &f.it[i]);
   found_free(&f);
   return e;
 }
