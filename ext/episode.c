@@ -179,9 +179,11 @@ static int take_move(void *ctx, struct item *it) {
   if (!item_deposited(it->c.table) || it->via != VIA_LEAF || kc == NULL) return DMP_OK;
   if (!patient_leaf(q->p, it->cls, 0)->held || !patient_leaf(q->p, it->cls, 2)->held) return DMP_OK;
   struct value episode = episode_of(&q->c, it);
-  int covered = episode.type == VALUE_TEXT && choices_episode(&q->c, &episode) != NULL, to = it->leaf;
-  if (it->leaf < 2 && covered) to = it->leaf + 2;
-  else if (it->leaf >= 2 && !covered && !kc->due && !episode_item_masked(&q->c, it) && release(q, it, &episode)) to = it->leaf - 2;
+  int covered = episode.type == VALUE_TEXT && choices_episode(&q->c, &episode) != NULL, masked = it->leaf >= 2, hidden = it->leaf & 1;
+  if (covered && !masked) masked = !object_unannounced(it);   /* it would be nobody's to announce */
+  else if (masked && !covered && !kc->due && !episode_item_masked(&q->c, it) && release(q, it, &episode)) masked = 0;
+  if (hidden && !kc->due && (it->c.flags & ITEM_DIVERTED)) hidden = item_hidden_meant(it);   /* what was shown meanwhile stays so */
+  int to = (masked ? 2 : 0) | hidden;
   if (to == it->leaf) return DMP_OK;
   if (q->n == q->cap) {
     size_t cap = q->cap ? 2 * q->cap : 16;
@@ -213,7 +215,7 @@ static int keep_proposed(struct settling *q) {
 }
 
 static int settle_collect(struct settling *q) {
-  const struct scan w = { .first = q->w->first, .last = q->w->last };
+  const struct scan w = { .first = q->w->first, .last = q->w->last, .all = 1 };
   struct keyset *k;
   int e = patient_keyset(q->s, q->p, &k);
   if (e == DMP_OK) e = choices_read(q->s, q->p, &q->c);

@@ -73,6 +73,7 @@ CREATE TEMP VIEW documents AS SELECT id, patient,
   dmp_filename(
     coalesce(substr(creation_time, 1, 10) || ' ', '')
     || CASE WHEN masked THEN '(masqué) ' ELSE '' END
+    || CASE WHEN invisible_patient THEN '(invisible du patient) ' WHEN hidden_from_representatives THEN '(caché des représentants) ' ELSE '' END
     || CASE WHEN availability = 'Deprecated' THEN '(remplacé) ' ELSE '' END
     || coalesce(nullif(trim(title), ''), 'Document')
     || coalesce(' – ' || nullif(trim(author), ''), '')

@@ -317,6 +317,34 @@ class CommandLine(unittest.TestCase):
         self.assertFalse(os.path.ismount(self.mounted))
         self.assertIn('Rien n’est monté', self.talk(['umount', self.mounted], code=1))
 
+    def test_16b_a_representative_joins_is_named_and_does_not_see_what_is_hidden(self):
+        request, patient = self.dir + '/mere.json', ['--key', self.patient_key]
+        self.talk(['-P', 'mere', '--record', self.record, 'join', '--representative', '-o', request], ('Empreinte', self.fingerprint),
+                  ('Votre nom', 'Odile COURTOIS'), ('Nouveau code', COLLEAGUE), ('encore', COLLEAGUE))
+        self.assertIn('représentant légal', self.talk(['enrol', request], ('même code', 'o'), ('Code de la clé autorite', AUTHORITY)))
+        self.quiet(['-P', 'mere', 'list'], COLLEAGUE, code=1)
+        self.assertIn('Désigné.', self.quiet(patient + ['representative', 'Odile', '--ground', 'tuteur'], self.patient_pin))
+        self.assertIn('Odile COURTOIS, tuteur d’un majeur protégé : tout, sauf', self.quiet(patient + ['who'], self.patient_pin))
+        before = self.quiet(['-P', 'mere', 'list'], COLLEAGUE)
+        self.assertIn(PDF_TITLE, before)
+        for option, title in (('--hidden', 'Secret'), ('--invisible', 'Annonce')):
+            self.quiet(['deposit', self.dir + '/o.txt', '-t', title, '-c', '11488-4', option, '-p', '1'], DOCTOR, code=1)
+            with open(self.dir + '/%s.txt' % title, 'w') as f:
+                f.write(title)
+            self.quiet(['deposit', self.dir + '/%s.txt' % title, '-t', title, '-c', '11488-4', option, '-p', '1'], DOCTOR)
+        self.assertEqual(self.quiet(['-P', 'mere', 'list'], COLLEAGUE), before)
+        seen = self.quiet(patient + ['list'], self.patient_pin)
+        self.assertIn('(caché des représentants) Secret', seen)
+        self.assertNotIn('Annonce', seen)
+        self.assertIn('(invisible du patient) Annonce', self.quiet(['list', '-p', '1'], DOCTOR))
+        self.assertIn('Annoncé', self.quiet(['announce', 'Annonce', '-p', '1'], DOCTOR))
+        self.assertIn('Annonce', self.quiet(['-P', 'mere', 'list'], COLLEAGUE))
+        self.talk(patient + ['reveal', 'Secret'], ('Code de la clé', self.patient_pin), ('ne se reprend pas', 'o'), ('Montré', None))
+        self.assertIn('Secret', self.quiet(['-P', 'mere', 'list'], COLLEAGUE))
+        self.assertIn('Retiré', self.quiet(patient + ['representative', 'Odile', '--remove'], self.patient_pin))
+        self.quiet(['-P', 'mere', 'list'], COLLEAGUE, code=1)
+        self.session('medecin', DOCTOR).execute("DELETE FROM document WHERE title IN ('Secret', 'Annonce')")
+
     def test_17_sql_is_logged_in_and_shows_the_pin_nowhere(self):
         t = self.at('sql')
         t.expect('Code de la clé')

@@ -107,7 +107,6 @@ class Episode(Case):
             prescribe(self.t, self.pid, code=code)
         for code in ('DEQP003', 'AMI 4', 'TLS 1,5', '1234567', 'G', 'Z^1.2'):
             reimburse(self.t, self.pid, act_code=code)
-        self.refused(63, self.t, 'INSERT INTO prescription(patient,prescribed_at,label,hidden_from_representatives) VALUES(?,?,?,1)', (self.pid, '2026-03-02', 'x'))
 
     def test_only_the_depositor_deletes_a_line_and_nobody_changes_one(self):
         a = prescribe(self.t, self.pid)
