@@ -30,7 +30,7 @@ static int is_late(struct session *s, struct patient *p, const struct deposit *d
     return e;
   }
   e = choices_read(s, p, &c);
-  *late = e == DMP_OK && choices_episode(&c, &v) != NULL;
+  *late = e == DMP_OK && (choices_episode(&c, &v) || episode_is_from(&c, &v));
   choices_free(&c);
   return e;
 }
@@ -42,7 +42,7 @@ int deposit_place(struct session *s, struct patient *p, const struct deposit *d,
   if ((d->invisible && p->id == s->principal) || ((d->invisible || d->hidden) && s->me.kind == KIND_REPRESENTATIVE)) e = DMP_E_HIDE_SELF;
   if (e == DMP_OK && s->me.kind == KIND_SOURCE && p->g.kind != GRANT_ACTIVE) e = DMP_E_FEED_OFF;
   if (e == DMP_OK && !d->masked) e = is_late(s, p, d, &late);
-  *where = (struct place){ rights_class_of(d->type_code), (d->masked || late ? 2 : 0) | (d->hidden || d->invisible), 0 };
+  *where = (struct place){ rights_class_of(d->type_code), (d->masked || late ? 2 : 0) | (d->hidden || d->invisible), 0, 0 };
   *flags = (uint8_t)((d->masked ? ITEM_MASKED : late ? ITEM_LATE : 0) | (d->hidden ? ITEM_HIDDEN : 0) | (d->invisible ? ITEM_INVISIBLE : 0));
   const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
   if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
@@ -63,7 +63,10 @@ int deposit_confidentiality(const char **code) {
 
 int deposit_put(struct session *s, struct patient *p, struct place where, struct content *c, const uint8_t body_key[32], int64_t *id) {
   const struct signer me = { s->cred, s->me.hash };
-  int e = object_insert(s, p, &me, where, c, body_key, id);
+  int full, e = holder_is_full(s, p, &full);
+  if (e == DMP_OK) e = object_insert(s, p, &me, where, c, body_key, id);
+  /* who knows of masks to some puts it into their circle */
+  if (e == DMP_OK && full && c->flags & ITEM_LATE && !where.sealed) e = episode_resettle(s, p, *id);
   return e == DMP_OK ? access_pend(s, p, LOG_DEPOSIT, p->id, *id, NULL) : e;
 }
 
@@ -81,6 +84,7 @@ uint16_t deposit_class(const struct item *it) {
 int deposit_masked(struct patient *p, const struct item *it, uint16_t cls) {
   if (it->via != VIA_OWN) return it->leaf >= 2;
   if (it->c.flags & ITEM_MASKED) return 1;
+  if (patient_leaf(p, cls, 2)->held) return 0;        /* in neither: masked from him, and he does not see from whom else */
   return !(it->c.flags & ITEM_DIVERTED) && patient_leaf(p, cls, it->c.flags & (ITEM_HIDDEN | ITEM_INVISIBLE) ? 1 : 0)->held;
 }
 

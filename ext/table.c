@@ -190,7 +190,7 @@ static int table_close(sqlite3_vtab_cursor *base) {
 static int pushable(const struct table *t, sqlite3_index_info *info, int i) {
   const struct sqlite3_index_constraint *c = &info->aConstraint[i];
   if (!c->usable || c->iColumn >= t->columns) return 0;
-  if (c->iColumn < 0) return c->op == SQLITE_INDEX_CONSTRAINT_EQ && t->id_col >= 0;
+  if (c->iColumn < 0) return c->op == SQLITE_INDEX_CONSTRAINT_EQ && t->id_col >= 0 && !t->several;
   if (!(t->col[c->iColumn].flags & COL_PUSH)) return 0;
   if (c->op != SQLITE_INDEX_CONSTRAINT_EQ && c->op != SQLITE_INDEX_CONSTRAINT_GT && c->op != SQLITE_INDEX_CONSTRAINT_GE &&
       c->op != SQLITE_INDEX_CONSTRAINT_LT && c->op != SQLITE_INDEX_CONSTRAINT_LE)
@@ -222,7 +222,7 @@ static int table_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   info->estimatedRows = one_item ? 1 : one_patient ? 50 : t->patient_col < 0 ? 200 : 100000;
   if (others) info->estimatedRows = info->estimatedRows / 4 + 1;
   info->estimatedCost = one_item ? 10 : one_patient ? 200 : t->patient_col < 0 ? 400 : 1e6;
-  if (one_item) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+  if (one_item && !t->several) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
   return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
 }
 

@@ -29,6 +29,7 @@ struct table {
   int columns;
   int patient_col;                                    /* rows are made patient by patient; -1: all at once */
   int id_col;                                         /* a column that names one item (its rowid); -1 */
+  int several;                                        /* it may name the same item in several rows, and their numbers are others */
   int listing;                                        /* releasing rows is a `list` access */
   int needs_login;                                    /* 0: empty, not refused, without a session */
   int self;                                           /* after the patients, make is called once with p NULL: rows about nobody */

@@ -127,7 +127,12 @@ enum {
   X(104, FEED_OFF,    AUTH,   "the patient has not turned this feed on") \
   X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \
   X(106, NOT_SOURCE,  CONSTRAINT,"a feed names a source that the authority registered (kind source), and its state is on or off") \
-  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused")
+  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused") \
+  X(120, GRANTEE,     CONSTRAINT,"a mask names a professional or a team by id, a profession as 'profession:60', or 'treating' for the treating doctor") \
+  X(121, FROM_DOCTOR, AUTH,   "only the patient masks something from the treating doctor") \
+  X(122, OWN_DEPOSIT, CONSTRAINT,"a depositor keeps what he put in: it can't be masked from him") \
+  X(123, MASKED_FROM, CONSTRAINT,"this is already masked from them") \
+  X(124, CIRCLES,     TOOBIG, "this patient has too many masks to different people: use the same ones for several documents, or take some away")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };
