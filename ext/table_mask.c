@@ -238,7 +238,7 @@ static int unmask_from(struct session *s, int64_t patient, int64_t rowid) {
     if (c.from[i].id == rowid) m = &c.from[i];
   if (e == DMP_OK && m == NULL) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK) e = episode_drop_choice(s, p, rowid);
-  if (e == DMP_OK) e = m->episode ? episode_settle(s, p, NULL) : episode_resettle(s, p, m->item);
+  if (e == DMP_OK) e = m->episode ? episode_settle(s, p, NULL) : episode_resettle(s, p, m->item, 0);
   if (e == DMP_OK) e = episode_hide_choices(s, p);
   if (e == DMP_OK) e = from_pend(s, p, LOG_UNMASK, m, rowid);
   choices_free(&c);
