@@ -85,7 +85,7 @@ uint16_t deposit_class(const struct item *it) {
 int deposit_masked(struct patient *p, const struct item *it, uint16_t cls) {
   if (it->via != VIA_OWN) return it->leaf >= 2;
   if (it->c.flags & ITEM_MASKED) return 1;
-  if (patient_leaf(p, cls, 2)->held) return 0;        /* in neither: masked from him, and he does not see from whom else */
+  if (patient_leaf(p, cls, 3)->held) return 0;        /* in none: masked from him, and he does not see from whom else */
   return !(it->c.flags & ITEM_DIVERTED) && patient_leaf(p, cls, it->c.flags & (ITEM_HIDDEN | ITEM_INVISIBLE) ? 1 : 0)->held;
 }
 
