@@ -132,7 +132,9 @@ enum {
   X(121, FROM_DOCTOR, AUTH,   "only the patient masks something from the treating doctor") \
   X(122, OWN_DEPOSIT, CONSTRAINT,"a depositor keeps what he put in: it can't be masked from him") \
   X(123, MASKED_FROM, CONSTRAINT,"this is already masked from them") \
-  X(124, CIRCLES,     TOOBIG, "this patient has too many masks to different people: use the same ones for several documents, or take some away")
+  X(124, CIRCLES,     TOOBIG, "this patient has too many masks to different people: use the same ones for several documents, or take some away") \
+  X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
+  X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };
