@@ -96,12 +96,41 @@ static int read_as_holder(struct session *s, struct patient *p, struct history *
   return e;
 }
 
+/* A line about a document does not show to the patient before the document does. */
+struct withheld { int64_t *id; size_t n; };
+
+static int take_withheld(void *ctx, struct item *it) {
+  struct withheld *w = ctx;
+  if (!object_unannounced(it)) return DMP_OK;
+  int64_t *id = realloc(w->id, (w->n + 1) * sizeof *id);
+  if (id == NULL) return DMP_E_NOMEM;
+  w->id = id;
+  id[w->n++] = it->id;
+  return DMP_OK;
+}
+
+static int drop_withheld(struct session *s, struct patient *p, struct history *out) {
+  const struct scan hidden = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
+  struct withheld w = { 0 };
+  size_t kept = 0;
+  int e = object_scan(s, p, &hidden, take_withheld, &w);
+  for (size_t i = 0; e == DMP_OK && i < out->n; i++) {
+    int drop = 0;
+    for (size_t j = 0; j < w.n; j++) drop |= id_from_field(out->h[i].l.object) == w.id[j];
+    if (!drop) out->h[kept++] = out->h[i];
+  }
+  if (e == DMP_OK) out->n = kept;
+  free(w.id);
+  return e;
+}
+
 /* ---- anybody else: the own lines, about what he can still open ---- */
 
 static int own_line_shows(struct session *s, struct patient *p, const struct log_line *l) {
   struct item it;
   int64_t object = id_from_field(l->object);
-  if (object == 0 || (l->action != LOG_READ && l->action != LOG_DEPOSIT && l->action != LOG_DELETE && l->action != LOG_MASK && l->action != LOG_UNMASK))
+  if (object == 0 || (l->action != LOG_READ && l->action != LOG_DEPOSIT && l->action != LOG_DELETE && l->action != LOG_MASK && l->action != LOG_UNMASK &&
+                      l->action != LOG_ANNOUNCE && l->action != LOG_REVEAL))
     return 1;
   if (object_open(s, p, object, &it) != DMP_OK) return 0;
   item_close(&it);
@@ -135,12 +164,13 @@ static int by_time(const void *a, const void *b) {
   return (x->block > y->block) - (x->block < y->block);   /* what the clock does not tell apart, the file does */
 }
 
-int history_read(struct session *s, struct patient *p, struct history *out) {
+int history_read(struct session *s, struct patient *p, int all, struct history *out) {
   uint8_t key[32];
   int full = 0, e = s->r->log ? access_counts(s) : DMP_E_LOG_OPEN;
   *out = (struct history){ 0 };
   if (e == DMP_OK && p) e = holder_is_full(s, p, &full);
   if (e == DMP_OK && p) e = full ? read_as_holder(s, p, out) : read_as_reader(s, p, out);
+  if (e == DMP_OK && p && !all && p->id == s->principal) e = drop_withheld(s, p, out);
   if (e == DMP_OK && p == NULL) {
     access_own_key(s, key);
     e = read_pair(s, key, &s->me, 0, id_time(s->principal) - WEEK, out);

@@ -173,7 +173,7 @@ static int doctor_stays_within(const struct keyset *k, const struct keyset *next
     struct keyset_class a = k->c[i], b = next->c[i];
     if (a.cls != b.cls) return 0;
     if (a.cls < CLASS_FIRST_DOCUMENT || rights_keys(READER_TREATING, doctor->profession, a.cls)) continue;
-    if (a.due && !b.due) return 0;
+    if (a.due & ~b.due) return 0;
     a.due = b.due = 0;
     if (memcmp(a.kid_p, b.kid_p, 16) != 0 || memcmp(a.kid_m, b.kid_m, 16) != 0 || memcmp(a.deposit, b.deposit, sizeof a.deposit) != 0)
       return 0;

@@ -7,7 +7,7 @@
 #include "rights.h"
 
 enum { CLASSES_MAX = 16, LEAVES = 4 };    /* classes of the map in force; L0…L3 of each */
-struct keyset_class { uint16_t cls; uint8_t due; uint8_t kid_p[16], kid_m[16]; uint8_t deposit[LEAVES][32]; };
+struct keyset_class { uint16_t cls; uint8_t due /* bits KEY_P, KEY_M: to be turned */; uint8_t kid_p[16], kid_m[16]; uint8_t deposit[LEAVES][32]; };
 struct keyset {
   uint64_t seq;
   uint8_t previous[32];

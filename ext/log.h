@@ -22,7 +22,8 @@
 enum log_kind { LOG_ACCESS = 'A', LOG_INTENT = 'I', LOG_DONE = 'C', LOG_UNDONE = 'X' };
 /* Append only; texts in log_action_text(). */
 enum log_action { LOG_LOGIN = 1, LOG_LIST, LOG_READ, LOG_REFUSED, LOG_DEPOSIT, LOG_DELETE, LOG_MASK, LOG_UNMASK, LOG_CONSENT,
-                  LOG_WITHDRAW, LOG_TREATING, LOG_CREATE, LOG_REGISTER, LOG_ADOPT, LOG_ROTATE, LOG_IDENTITY };
+                  LOG_WITHDRAW, LOG_TREATING, LOG_CREATE, LOG_REGISTER, LOG_ADOPT, LOG_ROTATE, LOG_IDENTITY,
+                  LOG_ANNOUNCE = 24, LOG_REVEAL };
 enum log_mode { LOG_NORMAL = 1 };
 
 struct log_line {

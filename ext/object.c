@@ -2,6 +2,7 @@
 #include "object.h"
 #include "access.h"
 #include "random.h"
+#include "syntax.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -103,6 +104,11 @@ static int amend_read(struct session *s, struct patient *p, const struct item *i
   return amend_counts(s, p, it, *action, *at, sig);
 }
 
+static void amendment(struct item *it, uint8_t action) {
+  if (action == AMEND_DELETE) it->deleted = 1;
+  if (action == AMEND_ANNOUNCE) it->announced = 1;
+}
+
 static void item_amendments(struct session *s, struct patient *p, struct item *it) {
   uint8_t action, sig[SUITE_SIG];
   int64_t at;
@@ -111,9 +117,27 @@ static void item_amendments(struct session *s, struct patient *p, struct item *i
     uint8_t a = rd_u8(&r);
     int64_t when = (int64_t)rd_u64(&r);
     const uint8_t *fold_sig = rd_bytes(&r, SUITE_SIG);
-    if (fold_sig && a == AMEND_DELETE && amend_counts(s, p, it, a, when, fold_sig)) it->deleted = 1;
+    if (fold_sig && amend_counts(s, p, it, a, when, fold_sig)) amendment(it, a);
   }
-  if (amend_read(s, p, it, &action, &at, sig) && action == AMEND_DELETE) it->deleted = 1;
+  it->amended = amend_read(s, p, it, &action, &at, sig);
+  if (it->amended) amendment(it, action);
+}
+
+enum { CLOCKS_DIFFER = 10 * 60 * 1000 };              /* ids carry the depositor's time: one from the future hides nothing */
+
+int object_unannounced(const struct item *it) {
+  if (it->c.table != ITEM_DOCUMENT || !(it->c.flags & ITEM_INVISIBLE) || it->announced) return 0;
+  if (it->via != VIA_OWN && (!(it->leaf & 1) || (it->leaf == 3 && !(it->c.flags & (ITEM_DIVERTED | ITEM_LATE))))) return 0;
+  int64_t now = record_now(), since = id_time(it->id);
+  return since <= now + CLOCKS_DIFFER && now < syntax_month_later(since);
+}
+
+/* What is not shown is not counted as opened either. */
+static int item_withheld(struct session *s, const struct patient *p, const struct item *it) {
+  if (s->principal != p->id || !object_unannounced(it)) return 0;
+  s->headers_opened--;
+  s->boxes_opened -= 2;
+  return 1;
 }
 
 /* Which items may lie where. System classes take nothing by their public deposit keys, which everybody who was ever granted
@@ -123,7 +147,8 @@ static int item_belongs(const struct item *it) {
   if (item_deposited(it->c.table) || it->via == VIA_DEPOSIT) return item_deposited(it->c.table) && it->cls >= CLASS_FIRST_DOCUMENT;
   switch (it->c.table) {
     case ITEM_PATIENT:
-    case ITEM_IDENTITY: return it->cls == CLASS_IDENTITY && it->leaf < 2;
+    case ITEM_IDENTITY:
+    case ITEM_REPRESENTATIVE: return it->cls == CLASS_IDENTITY && it->leaf < 2;
     case ITEM_CONSENT:
     case ITEM_FEED:
     case ITEM_GRANTEES: return it->cls == CLASS_CHOICES && it->leaf < 2;
@@ -187,7 +212,7 @@ static int item_open_deposit(struct session *s, struct patient *p, const struct 
   for (size_t i = 0; i < p->g.count; i++) {
     const struct entry *en = &p->g.entry[i];
     if (en->cls < first || en->cls > last || en->cls < CLASS_FIRST_DOCUMENT) continue;   /* system classes take no deposits */
-    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; l < end; l++) {
+    for (int l = entry_leaf(en), end = l + 2; l < end; l++) {
       struct leaf *leaf = patient_leaf(p, en->cls, l);
       const uint8_t *b;
       size_t n;
@@ -308,10 +333,10 @@ static int scan_leaves(struct session *s, struct patient *p, const struct scan *
   for (size_t i = 0; e == DMP_OK && i < p->g.count; i++) {
     const struct entry *en = &p->g.entry[i];
     if (en->cls < w->first || en->cls > w->last) continue;
-    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; e == DMP_OK && l < end; l++) {
+    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++) {
       struct leaf *leaf = patient_leaf(p, en->cls, l);
       size_t first = a->n;
-      if (!leaf->held) continue;
+      if (!leaf->held || (w->hidden && !(l & 1))) continue;
       e = raws_at(s, a, leaf->object_loc, (struct raw){ .cls = en->cls, .leaf = (uint8_t)l, .via = VIA_LEAF });
       if (e == DMP_OK) e = scan_fault(w, ctx, raws_state(s, p->id, a, first, leaf, &stored));
     }
@@ -452,7 +477,8 @@ int object_scan(struct session *s, struct patient *p, const struct scan *w, int 
   struct found f = { 0 };
   int e = scan_collect(s, p, w, ctx, &f);
   if (e == DMP_OK && f.n > 1) qsort(f.it, f.n, sizeof *f.it, by_item_id);
-  for (size_t i = 0; e == DMP_OK && i < f.n; i++) e = each(ctx, &f.it[i]);
+  for (size_t i = 0; e == DMP_OK && i < f.n; i++)
+    if (!item_withheld(s, p, &f.it[i]) || w->all) e = each(ctx, &f.it[i]);
   found_free(&f);
   return e;
 }
@@ -462,7 +488,7 @@ int object_scan(struct session *s, struct patient *p, const struct scan *w, int 
 static int object_open_raw(struct session *s, struct patient *p, const struct raws *a, struct raw *r, const uint8_t loc[16], struct item *it) {
   for (size_t i = 0; i < p->g.count; i++) {
     const struct entry *en = &p->g.entry[i];
-    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; l < end; l++) {
+    for (int l = entry_leaf(en), end = l + 2; l < end; l++) {
       struct leaf *leaf = patient_leaf(p, en->cls, l);
       if (!leaf->held || memcmp(leaf->object_loc, loc, 16) != 0) continue;
       r->cls = en->cls;
@@ -491,6 +517,7 @@ int object_open(struct session *s, struct patient *p, int64_t id, struct item *i
     }
     if (own_e != DMP_OK) e = own_e;
   }
+  if (e == DMP_OK && item_withheld(s, p, it)) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK && it->c.wrap_row && memcmp(it->c.wrap_loc, p->own_loc, 16) == 0) it->own_row = it->c.wrap_row;
   free(own);
   raws_free(&a);
@@ -524,7 +551,7 @@ static int find_leaves(struct session *s, struct patient *p) {
   int e = finder_add(&s->finder, le_get64(p->deposit_loc), p->id);
   for (size_t i = 0; i < p->g.count; i++) {
     const struct entry *en = &p->g.entry[i];
-    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; e == DMP_OK && l < end; l++) {
+    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++) {
       const struct leaf *leaf = patient_leaf(p, en->cls, l);
       if (leaf->held) e = finder_add(&s->finder, le_get64(leaf->object_loc), p->id);
     }
@@ -893,9 +920,11 @@ int object_adopt(struct session *s, struct patient *p, unsigned *masked) {
     /* One that doesn't open or isn't signed is kept where it is and reported by dmp_verify: it must not stop a rotation. */
     if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK && object_verify(s, p, &it) == DMP_OK) {
       struct leaf *l = patient_leaf(p, it.cls, it.leaf);
-      e = object_set_place(s, &it, l);
-      if (e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, 1);
-      *masked += it.leaf >= 2;
+      /* what lies masked waits for who may say where it belongs: a representative, who holds half of M, leaves it */
+      if (it.leaf >= 2 && !patient_leaf(p, it.cls, 3)->held) l = NULL;
+      if (l) e = object_set_place(s, &it, l);
+      if (l && e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, 1);
+      *masked += l && it.leaf >= 2;
     }
     item_close(&it);
   }

@@ -112,6 +112,7 @@ CREATE TEMP VIEW layout_document AS SELECT id, patient,
         AND creation_time > date('now', (SELECT -recent_age FROM temp.layout_option) || ' days') THEN 1 END AS also,
   coalesce(substr(creation_time, 1, 10) || ' ', '')
     || CASE WHEN masked THEN '(masqué) ' ELSE '' END
+    || CASE WHEN invisible_patient THEN '(invisible du patient) ' WHEN hidden_from_representatives THEN '(caché des représentants) ' ELSE '' END
     || CASE WHEN availability = 'Deprecated' THEN '(remplacé) ' ELSE '' END AS head,
   coalesce(nullif(trim(title), ''), 'Document') || coalesce(' – ' || nullif(trim(author), ''), '') AS stem,
   coalesce((SELECT extension FROM temp.layout_mime AS m WHERE m.mime =
@@ -130,7 +131,7 @@ INSERT INTO layout_action VALUES
   ('delete', 'a supprimé'), ('mask', 'a masqué'), ('unmask', 'a démasqué'), ('consent', 'a donné un accord à'),
   ('withdraw', 'a retiré un accord à'), ('treating', 'a nommé médecin traitant'), ('create', 'a ouvert le dossier'),
   ('register', 'a enregistré une personne'), ('rotate', 'a changé des clés'), ('adopt', 'a repris des clés'),
-  ('identity', 'a complété l’identité');
+  ('identity', 'a complété l’identité'), ('announce', 'a annoncé'), ('reveal', 'a montré aux représentants');
 
 -- The sections of the record and the titles of professions are put in by scripts/embed, from sections.tsv and profession.tsv.
 CREATE TEMP TABLE layout_profession(code TEXT PRIMARY KEY, display TEXT NOT NULL) WITHOUT ROWID;
@@ -144,7 +145,8 @@ INSERT INTO layout_block VALUES
      FROM main.patient AS p WHERE id = ?1'),
   (1, 20, 'À lire avant', 'SELECT notice AS "Document" FROM temp.documents WHERE patient = ?1 AND notice IS NOT NULL ORDER BY notice DESC'),
   (1, 900, 'Documents (les 200 derniers)', 'SELECT strftime(''%d/%m/%Y'', creation_time) AS "Date",
-     nullif(CASE WHEN masked THEN ''masqué '' ELSE '''' END || CASE availability WHEN ''Deprecated'' THEN ''remplacé'' ELSE '''' END, '''') AS "État",
+     nullif(CASE WHEN masked THEN ''masqué '' ELSE '''' END || CASE WHEN invisible_patient THEN ''invisible du patient ''
+       WHEN hidden_from_representatives THEN ''caché des représentants '' ELSE '''' END || CASE availability WHEN ''Deprecated'' THEN ''remplacé'' ELSE '''' END, '''') AS "État",
      title AS "Titre", author AS "Auteur" FROM main.document WHERE patient = ?1 ORDER BY creation_time DESC, id DESC LIMIT 200'),
   (3, 10, 'Qui a fait quoi (les 2 000 dernières lignes)', 'WITH d AS MATERIALIZED (SELECT id, title FROM main.document WHERE patient = ?1),
        w AS MATERIALIZED (SELECT id, name FROM main.principal)
