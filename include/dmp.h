@@ -127,7 +127,9 @@ enum {
   X(104, FEED_OFF,    AUTH,   "the patient has not turned this feed on") \
   X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \
   X(106, NOT_SOURCE,  CONSTRAINT,"a feed names a source that the authority registered (kind source), and its state is on or off") \
-  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused")
+  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused") \
+  X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
+  X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };

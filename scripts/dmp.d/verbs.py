@@ -1,7 +1,7 @@
 """verbs.py: the verbs as rows of one table, from which the command line and its help are made; how a failure is told."""
 import argparse, configparser, os, sqlite3, sys
 
-import documents, house, insight, masks, menu, patients, people, practice, protected, sheet
+import documents, house, insight, masks, menu, patients, people, practice, protected, sheet, showing
 from asking import program, Refused, shell_word, typed
 from french import GROUNDS, in_french, SYSTEM
 from record import CONFIG, Settings
@@ -77,6 +77,10 @@ VERBS = [
     Verb('representative', people.representative, 'désigner ou retirer un représentant légal', REPRESENTATIVE, PATIENT,
          option('--ground', 'TITRE', ', '.join(g for g, _ in GROUNDS), choices=[g for g, _ in GROUNDS]), UNTIL, flag('--remove', 'le retirer'),
          place='patient', kinds=HOLDERS),
+    Verb('show', showing.show, 'préparer une vue à montrer : seulement les documents choisis',
+         ('documents', {'nargs': '*', 'help': 'numéros dans la liste, identifiants, ou parties des titres'}), PATIENT,
+         option('--until', 'DATE', 'date de fin ; sinon demain à la même heure'), option('-o --output', 'FICHIER', 'fichier de sa clé'), place='patient', kinds='patient'),
+    Verb('end-show', showing.end_show, 'mettre fin à une vue', ('view', {'nargs': '?', 'metavar': 'vue', 'help': 'numéro dans la liste'}), place='patient', kinds='patient'),
     Verb('consent', people.consent, 'donner l’accord du patient à un professionnel', PERSON, PATIENT, UNTIL, place='patient', kinds=HOLDERS),
     Verb('withdraw', people.withdraw, 'retirer l’accord', PERSON, PATIENT, place='patient', kinds=HOLDERS),
     Verb('feeds', people.feeds, 'dire les alimentations automatiques, en ouvrir ou fermer une', ('source', {'nargs': '?', 'metavar': 'source', 'help':
