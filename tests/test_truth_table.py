@@ -197,7 +197,7 @@ class TruthTable(Case):
                     for key, cell in want.items() if again else ():
                         title = '%s-%s' % key
                         with self.subTest(who=who, document=title, cell=cell):
-                            self.assertEqual(len(files.get(title, [])), cell != '-')
+                            self.assertEqual(bool(files.get(title)), cell != '-')
                             for path in names.get(title, ()):
                                 self.by_name(os.path.join(m.point, path), path in files.get(title, ()), title)
                 finally:
@@ -225,7 +225,7 @@ class TruthTable(Case):
             if MOUNTS:
                 m = Mount(p, who, faked('+32d'))
                 try:
-                    self.assertEqual(sum('T-common-IP-T' in f for f in m.files()), cell != '-', reader)
+                    self.assertEqual(any('T-common-IP-T' in f for f in m.files()), cell != '-', reader)
                 finally:
                     m.close()
 
