@@ -4,6 +4,8 @@ import errno, re
 
 PROFESSIONS = [('10', 'Médecin'), ('21', 'Pharmacien'), ('60', 'Infirmier'), ('40', 'Chirurgien-dentiste'),
                ('39', 'Préparateur en pharmacie')]
+KINDS = {'authority': 'autorité d’enregistrement', 'professional': 'professionnel', 'patient': 'patient', 'representative': 'représentant légal',
+         'source': 'alimentation automatique'}
 TYPES = [('11488-4', 'Compte rendu de consultation'), ('57833-6', 'Ordonnance'), ('11502-2', 'Examens biologiques'),
          ('18748-4', 'Imagerie'), ('34112-3', 'Compte rendu d’hospitalisation'), ('11490-0', 'Lettre de sortie'),
          ('60591-5', 'Synthèse médicale'), ('60593-1', 'Dispensation de médicaments'),
@@ -17,6 +19,7 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
 GIVEN = {'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
+SECTIONS = {'prescription': 'Prescription', 'reimbursement': 'Remboursement'}   # the record's tables of lines
 # What the extension says, by the number of its code. One that is not here is shown in the extension's own words.
 FRENCH = {
     1: 'il n’y a plus de mémoire',
@@ -297,7 +300,7 @@ MOUNTING = {3: 'le dossier ne s’ouvre pas', 4: 'ce n’est pas un dossier part
             5: 'la clé ne s’ouvre pas', 6: 'le code est faux ou manque', 7: 'le point de montage ne convient pas',
             8: 'le système refuse le montage : vérifiez /dev/fuse, fusermount3 et vos droits sur le point de montage',
             9: 'dmp.so manque ou ne convient pas', 10: 'le dossier, son journal ou son ancre sont abîmés : dmp verify',
-            11: 'le système n’a plus de mémoire ou de processus'}
+            11: 'le système n’a plus de mémoire ou de processus', 12: 'la disposition (layout) ne convient pas'}
 
 
 def code_of(error):
