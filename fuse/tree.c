@@ -97,7 +97,8 @@ const char *tree_error(const struct tree *t) { return db_error(t->db); }
 /* ---- nodes ---- */
 
 /* Ids are positive 63-bit numbers: a document has its own, a patient has the top bit too. What has no id has a mix of whose it
- * is and what; should it meet another node's, which takes billions of them, tree_hold() refuses it. */
+ * is and what, with both top bits (an id has the second from 2089 on): so scripts/dmp-desk tells them apart. Should one meet
+ * another node's, which takes billions of them, tree_hold() refuses it. */
 static const uint64_t TOP = (uint64_t)1 << 63;
 enum { INO_FOLDER = 1, INO_PAGE = 1 << 16, INO_GROUP = 2 << 16 };
 static uint64_t mix(uint64_t x) {
@@ -105,7 +106,7 @@ static uint64_t mix(uint64_t x) {
   x = (x ^ x >> 27) * 0x94D049BB133111EBu;
   return x ^ x >> 31;
 }
-static uint64_t mixed_ino(int64_t of, int what) { return mix((uint64_t)of + mix((uint64_t)what)) | TOP; }
+static uint64_t mixed_ino(int64_t of, int what) { return mix((uint64_t)of + mix((uint64_t)what)) | TOP | TOP >> 1; }
 
 static struct tree_node root_node(void) { return (struct tree_node){ .ino = TREE_ROOT, .kind = TREE_PATIENTS }; }
 static struct tree_node group_node(int group) {
