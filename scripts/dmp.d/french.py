@@ -12,7 +12,7 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
            'deposit': 'a déposé', 'delete': 'a supprimé', 'mask': 'a masqué', 'unmask': 'a démasqué', 'consent': 'a donné un accord',
            'withdraw': 'a retiré un accord', 'treating': 'a changé le médecin traitant',
            'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
-           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants'}
+           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants', 'hosting': 'a dit où le dossier est conservé', 'export': 'a exporté'}
 GIVEN = {'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
@@ -123,6 +123,8 @@ FRENCH = {
     105: 'ce document appartient déjà à un épisode : refusez d’abord celui-là',
     106: 'une alimentation nomme une source enregistrée par l’autorité (type source), et son état est on ou off',
     107: 'une proposition d’épisode est acceptée (accepted) ou refusée (refused)',
+    125: 'aucun export n’est fait pour un tel destinataire (assureur, employeur, santé au travail) : la loi les écarte, même avec l’accord du patient',
+    126: 'cette page n’est pas signée, ou elle a été modifiée après sa signature',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',
@@ -150,6 +152,8 @@ SENTENCES = {
     'a certificate of the directory does not verify': 'un certificat de l’annuaire ne se vérifie pas',
     'first grants that did not prove were found in the inbox and dropped':
         'des accords sans preuve ont été trouvés et écartés',
+    'an entry of the hosting is missing, or was not signed by the authority':
+        'une ligne de l’hébergement manque, ou l’autorité ne l’a pas signée',
     'no line of the access log says that this document was deposited':
         'aucune ligne du journal ne dit que ce document a été déposé',
     'the access log says that somebody else deposited this document: it was replaced':
