@@ -61,6 +61,7 @@ int patient_pairwise(struct session *s, const uint8_t anchor[32], const uint8_t 
 
 int patient_pair(struct session *s, struct patient *p, int hidden, const uint8_t **key) {
   struct keyset *k;
+  hidden &= !s->view;                                 /* a minimal view has one pair, which the patient alone reads */
   *key = hidden ? p->hidden_pair : p->g.pair;
   if (!hidden || p->hidden_pair_made) return DMP_OK;
   int e = patient_keyset(s, p, &k);
@@ -548,6 +549,14 @@ static int patient_prove(struct session *s, struct patient *p, const uint8_t sig
   return e;
 }
 
+void patient_own_leaf(const struct credential *who, struct patient *p) {
+  uint8_t x[3 + 8];
+  memcpy(x, "own", 3);
+  le_put64(x + 3, (uint64_t)p->id);
+  suite_kdf2(who->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf);
+  suite_prf(p->own_leaf, "wrap", 4, p->own_loc);
+}
+
 static struct patient *cache_slot(struct session *s) {
   struct patient *p = &s->cache[0];
   for (int i = 0; i < PATIENT_CACHE; i++) {
@@ -559,7 +568,7 @@ static struct patient *cache_slot(struct session *s) {
 
 static int patient_open(struct session *s, const struct own_grant *own, struct patient *p) {
   const uint8_t *sig;
-  uint8_t proof[SUITE_SIG], x[3 + 8], prf[16];
+  uint8_t proof[SUITE_SIG], prf[16];
   memset(p, 0, sizeof *p);
   p->id = own->patient;
   p->row = own->row;
@@ -570,10 +579,7 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
   memcpy(proof, sig, SUITE_SIG);
   if ((e = anchor_get(s->r, p->g.slot, p->anchor)) != DMP_OK) return e;
   patient_yk(p->g.y, p->anchor, p->yk);
-  memcpy(x, "own", 3);
-  le_put64(x + 3, (uint64_t)p->id);
-  suite_kdf2(s->cred->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf);
-  suite_prf(p->own_leaf, "wrap", 4, p->own_loc);
+  patient_own_leaf(s->cred, p);
   suite_prf_key(p->yk, prf);
   suite_prf_with(prf, "deposit", 7, p->deposit_loc);
   if (p->inbox) e = patient_prove(s, p, proof);
@@ -661,6 +667,12 @@ int grant_send(struct session *s, struct grant *g, int first, const struct certi
   buf_free(&over);
   buf_free(&box);
   return e;
+}
+
+int grant_drop_own(struct session *s, const struct credential *who) {
+  uint8_t loc[16];
+  own_grant_loc(who, loc);
+  return record_clear(s->r, STMT_GRANT_CLEAR, loc);
 }
 
 static int grant_drop(struct session *s, int64_t row) {

@@ -255,7 +255,7 @@ class CommandLine(unittest.TestCase):
         self.assertIn('pas un dossier', self.talk(['mount', self.record], code=1))
         os.mkdir(self.mounted)
         self.talk(['-P', 'pharmacie', 'mount', self.mounted], ('Code de la clé', COLLEAGUE))
-        found = glob.glob(self.mounted + '/*/*/*%s*.pdf' % PDF_TITLE)
+        found = glob.glob(self.mounted + '/*/[!N]*/*%s*.pdf' % PDF_TITLE)
         self.assertEqual([open(f, 'rb').read() for f in found], [PDF])
         self.assertIn('déjà monté sur', self.talk(mount, code=1))
 
@@ -280,7 +280,7 @@ class CommandLine(unittest.TestCase):
             while glob.glob(self.mounted + '/*/*/*Cardiaque*') and time.monotonic() < end:
                 time.sleep(0.05)
             self.assertEqual(glob.glob(self.mounted + '/*/*/*Cardiaque*'), [])
-            self.assertEqual(len(glob.glob(self.mounted + '/*/*/*metformine*')), 1)
+            self.assertEqual(len(glob.glob(self.mounted + '/*/[!N]*/*metformine*')), 1)
 
     def test_12_a_colleague_may_neither_mask_nor_name_what_is_masked(self):
         self.assertIn('ne désigne rien', self.quiet(['-P', 'pharmacie', 'unmask', 'Cardiaque'], COLLEAGUE, code=1))
@@ -316,6 +316,19 @@ class CommandLine(unittest.TestCase):
         self.assertIn('Démonté', self.talk(['umount', self.mounted]))
         self.assertFalse(os.path.ismount(self.mounted))
         self.assertIn('Rien n’est monté', self.talk(['umount', self.mounted], code=1))
+
+    def test_16a_the_patient_shows_one_document_by_a_key_that_opens_nothing_else_and_ends_it(self):
+        patient = ['--key', self.patient_key]
+        said = self.quiet(patient + ['show', PDF_TITLE, '-o', self.dir + '/vue.dmpkey'], self.patient_pin)
+        pin, view = re.search(r'^Code : ([0-9]{12})$', said, re.M)[1], ['--key', self.dir + '/vue.dmpkey']
+        seen, all_of_it = self.quiet(view + ['list'], pin), self.quiet(patient + ['list'], self.patient_pin)
+        self.assertIn(PDF_TITLE, seen)
+        self.assertIn('1 document', seen)
+        self.assertNotIn('1 document\n', all_of_it)
+        self.quiet(view + ['mask', PDF_TITLE], pin, code=1)
+        self.assertRegex(self.quiet(patient + ['accesses'], self.patient_pin), r'a préparé une vue à montrer\n(.*\n)*.*a consulté la liste \(par une vue\)')
+        self.assertIn('Fini', self.quiet(patient + ['end-show', '1'], self.patient_pin))
+        self.quiet(view + ['list'], pin, code=1)
 
     def test_16b_a_representative_joins_is_named_and_does_not_see_what_is_hidden(self):
         request, patient = self.dir + '/mere.json', ['--key', self.patient_key]

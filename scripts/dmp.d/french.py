@@ -12,7 +12,9 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
            'deposit': 'a déposé', 'delete': 'a supprimé', 'mask': 'a masqué', 'unmask': 'a démasqué', 'consent': 'a donné un accord',
            'withdraw': 'a retiré un accord', 'treating': 'a changé le médecin traitant',
            'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
-           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants', 'hosting': 'a dit où le dossier est conservé', 'export': 'a exporté'}
+           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants',
+           'view': 'a préparé une vue à montrer', 'view end': 'a mis fin à une vue',
+           'hosting': 'a dit où le dossier est conservé', 'export': 'a exporté'}
 GIVEN = {'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
@@ -125,6 +127,8 @@ FRENCH = {
     107: 'une proposition d’épisode est acceptée (accepted) ou refusée (refused)',
     125: 'aucun export n’est fait pour un tel destinataire (assureur, employeur, santé au travail) : la loi les écarte, même avec l’accord du patient',
     126: 'cette page n’est pas signée, ou elle a été modifiée après sa signature',
+    130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',
+    131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',
@@ -293,7 +297,7 @@ MOUNTING = {3: 'le dossier ne s’ouvre pas', 4: 'ce n’est pas un dossier part
             5: 'la clé ne s’ouvre pas', 6: 'le code est faux ou manque', 7: 'le point de montage ne convient pas',
             8: 'le système refuse le montage : vérifiez /dev/fuse, fusermount3 et vos droits sur le point de montage',
             9: 'dmp.so manque ou ne convient pas', 10: 'le dossier, son journal ou son ancre sont abîmés : dmp verify',
-            11: 'le système n’a plus de mémoire ou de processus'}
+            11: 'le système n’a plus de mémoire ou de processus', 12: 'la disposition (layout) ne convient pas'}
 
 
 def code_of(error):
