@@ -4,6 +4,8 @@ import errno, re
 
 PROFESSIONS = [('10', 'Médecin'), ('21', 'Pharmacien'), ('60', 'Infirmier'), ('40', 'Chirurgien-dentiste'),
                ('39', 'Préparateur en pharmacie')]
+KINDS = {'authority': 'autorité d’enregistrement', 'professional': 'professionnel', 'patient': 'patient', 'representative': 'représentant légal',
+         'source': 'alimentation automatique'}
 TYPES = [('11488-4', 'Compte rendu de consultation'), ('57833-6', 'Ordonnance'), ('11502-2', 'Examens biologiques'),
          ('18748-4', 'Imagerie'), ('34112-3', 'Compte rendu d’hospitalisation'), ('11490-0', 'Lettre de sortie'),
          ('60591-5', 'Synthèse médicale'), ('60593-1', 'Dispensation de médicaments'),
@@ -18,6 +20,7 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
 GIVEN = {'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
+SECTIONS = {'prescription': 'Prescription', 'reimbursement': 'Remboursement'}   # the record's tables of lines
 # What the extension says, by the number of its code. One that is not here is shown in the extension's own words.
 FRENCH = {
     1: 'il n’y a plus de mémoire',
