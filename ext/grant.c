@@ -59,6 +59,17 @@ int patient_pairwise(struct session *s, const uint8_t anchor[32], const uint8_t 
   return e;
 }
 
+int patient_pair(struct session *s, struct patient *p, int hidden, const uint8_t **key) {
+  struct keyset *k;
+  hidden &= !s->view;                                 /* a minimal view has one pair, which the patient alone reads */
+  *key = hidden ? p->hidden_pair : p->g.pair;
+  if (!hidden || p->hidden_pair_made) return DMP_OK;
+  int e = patient_keyset(s, p, &k);
+  if (e == DMP_OK) e = patient_pairwise(s, p->anchor, k->log_pk[1], p->hidden_pair);
+  p->hidden_pair_made = e == DMP_OK;
+  return e;
+}
+
 static void own_grant_loc(const struct credential *c, uint8_t loc[16]) { suite_prf(c->loc, "grant", 5, loc); }
 
 static void inbox_loc(const uint8_t d[32], const uint8_t principal[16], uint8_t loc[16]) {

@@ -51,6 +51,7 @@ struct patient {
   struct leaf none;                                   /* what a class outside the map has: nothing */
   uint8_t doctors[DOCTORS][32]; int doctors_read;     /* certificates that the keysets named treating doctor, when asked */
   int keyset_read, certificate_read;
+  int hidden_pair_made; uint8_t hidden_pair[32];      /* with the log's hidden pair; g.pair is with the visible one */
   struct keyset keyset;                               /* the newest, verified */
   struct certificate certificate;                     /* the patient's, verified */
 };
@@ -78,6 +79,8 @@ int patient_expired(const struct patient *p);         /* a date rule, not a key 
 void half_derive(const uint8_t key[32], int l, uint8_t half[32]);
 /* Derives a leaf from P or M. l: 0, 1 from P; 2, 3 from M. */
 void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out);
+/* The pairwise key under which a line about p goes: hidden from representatives, or not. */
+int  patient_pair(struct session *s, struct patient *p, int hidden, const uint8_t **key);
 int  patient_pairwise(struct session *s, const uint8_t anchor[32], const uint8_t log_pk[32], uint8_t out[32]);
 void patient_own_leaf(const struct credential *who, struct patient *p);   /* own_leaf, own_loc */
 void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]);

@@ -128,6 +128,8 @@ enum {
   X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \
   X(106, NOT_SOURCE,  CONSTRAINT,"a feed names a source that the authority registered (kind source), and its state is on or off") \
   X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused") \
+  X(125, RECIPIENT,   AUTH,   "no export is made for such a recipient (insurer, employer, occupational medicine): the law bars them, also with the patient's consent") \
+  X(126, PAGE,        CORRUPT,"this page is not signed, or it was altered after it was signed") \
   X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
   X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now")
 
