@@ -18,6 +18,14 @@ def needs(*programs):
         raise door.Skip('not on this machine: ' + ', '.join(missing))
 
 
+def picture_point():
+    """Where pictures are taken, a mount has a name that anybody's could have."""
+    if not os.environ.get('DMP_PICTURES'):
+        return None
+    os.makedirs('/srv/dossier-partage', exist_ok=True)
+    return '/srv/dossier-partage'
+
+
 class Traced(Mount):
     """A mount whose requests are counted: the driver runs under strace."""
     def __init__(self, p, who='doctor'):
@@ -30,7 +38,7 @@ class Traced(Mount):
             f.write('#!/bin/sh\nexec strace -f -o %s -e trace=read,readv -e signal=none -s 400 -xx %s/dmpfs "$@"\n' % (self.trace, real))
         os.chmod(wrapper, 0o755)
         try:
-            super().__init__(p, who)
+            super().__init__(p, who, point=picture_point())
         finally:
             door.BUILD = real
         for folder, folders, files in os.walk(self.point):
@@ -155,7 +163,7 @@ def test_nautilus_looks_into_a_folder_with_few_questions_and_no_reading(p):
 def test_evince_shows_a_document_and_that_is_one_reading(p):
     needs('evince', 'Xvfb', 'dbus-run-session')
     p.deposit('Lisible', PDF)
-    with Mount(p, 'doctor') as m:
+    with Mount(p, 'doctor', point=picture_point()) as m:
         screen = Screen(p)
         try:
             screen.show('evince', m(REPORTS, '2026-03-12 Lisible – Dr Martin.pdf'))

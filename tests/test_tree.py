@@ -143,7 +143,7 @@ def test_warnings_stand_in_a_notice_which_is_there_only_for_who_has_one(p):
 
 
 def test_the_patient_finds_who_came_and_who_may_read_and_nobody_else_does(p):
-    p.deposit('Consultation')
+    i = p.deposit('Consultation')
     with Mount(p, 'pharmacist') as m:
         m.read(REPORTS, '2026-03-12 Consultation – Dr Martin.pdf')
         same(m.list(FOLDER), ['Comptes rendus', SUMMARY])
@@ -154,6 +154,9 @@ def test_the_patient_finds_who_came_and_who_may_read_and_nobody_else_does(p):
         assert 'Ph Durand Pharmacien a lu Consultation' in accesses, accesses
         assert 'vous a donné un accord à Ph Durand' in accesses, accesses
         assert 'Ph Durand' in readers and 'Dr Martin' in readers, readers
+        assert re.search('12/03/2026 Consultation Dr Martin : .*Ph Durand : consentement', readers), readers
+        p.mask(i)
+        assert wait_until(lambda: 'Ph Durand : consentement' not in text(m.read(FOLDER, READERS)), TWO_SECONDS), text(m.read(FOLDER, READERS))
 
 
 def test_looking_at_the_beginning_of_a_page_to_know_its_type_is_no_reading(p):
