@@ -24,9 +24,9 @@ static struct log_writer access_writer(const struct session *s) {
 }
 
 /* p NULL: the line goes to the asker's own chain. */
-static void line_fill(const struct session *s, struct log_line *l, const struct patient *p, enum log_action what, int64_t patient,
-                      int64_t object, unsigned count) {
+static int line_fill(struct session *s, struct log_line *l, struct patient *p, enum log_action what, int64_t patient, int64_t object, unsigned count) {
   memset(l, 0, sizeof *l);
+  int e = p ? patient_pair(s, p) : DMP_OK;
   if (p) memcpy(l->key, p->g.pair, 32);
   else access_own_key(s, l->key);
   l->at = record_now();
@@ -36,7 +36,9 @@ static void line_fill(const struct session *s, struct log_line *l, const struct 
   id_field(l->person, s->principal);
   if (patient) id_field(l->patient, patient);
   if (object) id_field(l->object, object);
-  memcpy(l->login, s->login_id, 16);
+  memcpy(l->login, s->login_id, 8);
+  if (p) memcpy(l->login + 8, p->team, 8);
+  return e;
 }
 
 static struct log_line *line_room(struct log_line **line, size_t n, size_t *cap) {
@@ -86,15 +88,15 @@ static int listed_add(struct session *s, int64_t patient) {
   return DMP_OK;
 }
 
-int access_list(struct session *s, struct access *a, const struct patient *p) {
+int access_list(struct session *s, struct access *a, struct patient *p) {
   if (access_listed(s, p->id)) return DMP_OK;
   for (size_t i = 0; i < a->n; i++)
     if (a->line[i].action == LOG_LIST && id_from_field(a->line[i].patient) == p->id) return DMP_OK;
   struct log_line *l = access_line(a);
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p, LOG_LIST, p->id, 0, 1);
-  a->n++;
-  return DMP_OK;
+  int e = line_fill(s, l, p, LOG_LIST, p->id, 0, 1);
+  a->n += e == DMP_OK;
+  return e;
 }
 
 static struct repeated *repeated_find(struct session *s, int64_t patient, int64_t object, enum log_action what) {
@@ -110,14 +112,15 @@ static int repeated_out(struct session *s, struct access *a, struct repeated *x)
   if (x->more == 0) return DMP_OK;
   struct log_line *l = access_line(a);
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, NULL, x->action, x->patient, x->object, x->more);
+  int e = line_fill(s, l, NULL, x->action, x->patient, x->object, x->more);
   memcpy(l->key, x->key, 32);
+  memcpy(l->login + 8, x->team, 8);
   a->n++;
   x->more = 0;
-  return DMP_OK;
+  return e;
 }
 
-int access_object(struct session *s, struct access *a, const struct patient *p, enum log_action what, int64_t object) {
+int access_object(struct session *s, struct access *a, struct patient *p, enum log_action what, int64_t object) {
   int64_t now = record_now();
   struct repeated *x = repeated_find(s, p->id, object, what);
   if (x && now >= x->at && now - x->at < FIVE_MINUTES) {
@@ -129,19 +132,20 @@ int access_object(struct session *s, struct access *a, const struct patient *p, 
   e = repeated_out(s, a, x);
   struct log_line *l = e == DMP_OK ? access_line(a) : NULL;
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p, what, p->id, object, 1);
+  if ((e = line_fill(s, l, p, what, p->id, object, 1)) != DMP_OK) return e;
   a->n++;
   *x = (struct repeated){ .patient = p->id, .object = object, .at = now, .action = (uint8_t)what };
   memcpy(x->key, p->g.pair, 32);
+  memcpy(x->team, p->team, 8);
   return DMP_OK;
 }
 
-int access_refused(struct session *s, struct access *a, const struct patient *p, int64_t patient, int64_t object) {
+int access_refused(struct session *s, struct access *a, struct patient *p, int64_t patient, int64_t object) {
   struct log_line *l = access_line(a);
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p, LOG_REFUSED, patient, object, 1);
-  a->n++;
-  return DMP_OK;
+  int e = line_fill(s, l, p, LOG_REFUSED, patient, object, 1);
+  a->n += e == DMP_OK;
+  return e;
 }
 
 int access_flush(struct session *s, struct access *a) {
@@ -174,14 +178,19 @@ int access_counts(struct session *s) {
 
 /* ---- writes ---- */
 
-int access_pend(struct session *s, const struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason) {
+int access_pend(struct session *s, struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason) {
   struct pending *q = &s->pending;
   struct log_line *l = line_room(&q->line, q->lines, &q->line_cap);
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p, what, patient, object, 1);
+  int e = line_fill(s, l, p, what, patient, object, 1);
+  if (e != DMP_OK) return e;
   if (reason) memcpy(l->reason, reason, strlen(reason) < sizeof l->reason ? strlen(reason) : sizeof l->reason);
   q->lines++;
   return DMP_OK;
+}
+
+void access_through(struct session *s, const uint8_t team[16]) {
+  if (s->pending.lines) memcpy(s->pending.line[s->pending.lines - 1].login + 8, team, 8);
 }
 
 int access_note_row(struct session *s, uint16_t table, int64_t row, const uint8_t *box, size_t n) {

@@ -8,18 +8,19 @@
 /* One batch of lines for the patients (each with an opened grant) whose items are about to be released. */
 struct access { struct log_line *line; size_t n, cap; };
 /* Adds a `list` line unless this login logged one for this patient today. */
-int  access_list(struct session *s, struct access *a, const struct patient *p);
+int  access_list(struct session *s, struct access *a, struct patient *p);
 int  access_listed(struct session *s, int64_t patient);                 /* 1: that line is in the log already */
 /* Adds a line about one object; a repetition within five minutes only counts. */
-int  access_object(struct session *s, struct access *a, const struct patient *p, enum log_action what, int64_t object);
+int  access_object(struct session *s, struct access *a, struct patient *p, enum log_action what, int64_t object);
 /* An attempt refused: in the pairwise log of the patient when the asker has a grant (p), else in the asker's own chain. */
-int  access_refused(struct session *s, struct access *a, const struct patient *p, int64_t patient, int64_t object);
+int  access_refused(struct session *s, struct access *a, struct patient *p, int64_t patient, int64_t object);
 /* Writes what was added (nothing: no block). After an error nothing may be released. */
 int  access_flush(struct session *s, struct access *a);
 void access_free(struct access *a);
 
 /* ---- writes: kept until the transaction commits ---- */
-int  access_pend(struct session *s, const struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason);
+int  access_pend(struct session *s, struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason);
+void access_through(struct session *s, const uint8_t team[16]);   /* the line pended last is about that team */
 int  access_note_row(struct session *s, uint16_t table, int64_t row, const uint8_t *box, size_t n);
 int  access_waiting(const struct session *s);         /* 1: the open transaction has lines that its commit will write */
 int  access_intent(struct session *s);                /* before the commit: its failure aborts the commit */

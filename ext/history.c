@@ -80,16 +80,13 @@ static int read_as_holder(struct session *s, struct patient *p, struct history *
   const struct scan w = { .first = CLASS_LOG, .last = CLASS_LOG };
   struct secrets q = { .s = s, .p = p };
   struct grantees gs = { 0 };
-  const struct certificate *pc, *issuer;
-  int e = object_scan(s, p, &w, take_secret, &q), listed = 0;
+  const struct certificate **who = NULL;
+  size_t n = 0;
+  int e = object_scan(s, p, &w, take_secret, &q);
   if (e == DMP_OK) e = grantees_read(s, p, &gs);
-  if (e == DMP_OK) e = patient_certificate(s, p, &pc);
-  issuer = e == DMP_OK ? directory_by_hash(&s->dir, pc->issuer) : NULL;
-  for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
-    e = read_person(s, p, patient_who_hash(s, p, gs.g[i].cert), &q, out);
-    if (issuer && memcmp(gs.g[i].cert, issuer->hash, 32) == 0) listed = 1;
-  }
-  if (e == DMP_OK && !listed) e = read_person(s, p, issuer, &q, out);
+  if (e == DMP_OK) e = grantees_people(s, p, &gs, &who, &n);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) e = read_person(s, p, who[i], &q, out);
+  free(who);
   if (q.n) bytes_wipe(q.k, q.n * 32);
   free(q.k);
   grantees_free(&gs);

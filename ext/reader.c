@@ -50,7 +50,7 @@ static int reader_open(struct session *s, int64_t id, struct opened_one **out) {
       opened_keep(d, &it);
       d->id = id;
       d->patient = p->id;
-      d->until = p->g.until;
+      d->until = p->expires;
       d->generation = s->generation;
     }
     item_close(&it);

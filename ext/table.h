@@ -42,7 +42,7 @@ struct table {
   /* A column marked COL_LATE, too large or too dear for a batch: sets the result. */
   int (*late)(struct session *s, int64_t rowid, int column, sqlite3_context *ctx);
 };
-extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_REPRESENTATIVE, TABLE_CONSENT, TABLE_DOCUMENT,
+extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_REPRESENTATIVE, TABLE_CONSENT, TABLE_MEMBERSHIP, TABLE_DOCUMENT,
     TABLE_MASK, TABLE_ACCESS_LOG, TABLE_PROTECTED, TABLE_READER, TABLE_SUGGESTION, TABLE_FEED;
 #define TABLE_EXTERN(name) extern const struct table TABLE_##name;
 SECTIONS(TABLE_EXTERN)

@@ -127,7 +127,14 @@ enum {
   X(104, FEED_OFF,    AUTH,   "the patient has not turned this feed on") \
   X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \
   X(106, NOT_SOURCE,  CONSTRAINT,"a feed names a source that the authority registered (kind source), and its state is on or off") \
-  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused")
+  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused") \
+  X(113, TEAM_BAD,    CORRUPT,"the list of a team's members does not verify, or a line of it is missing: the file was altered or put back") \
+  X(114, TEAM_OLD,    CORRUPT,"a team's list of members is older than one already seen: the file was altered or put back") \
+  X(115, TEAM_SECRET, CORRUPT,"the secret of a team that you belong to is missing: the file was altered; a manager gives it again by INSERT INTO membership") \
+  X(116, MANAGER,     AUTH,   "only a manager of the team may do this; the authority appoints one where there is none") \
+  X(117, TEAM_ROLE,   CONSTRAINT,"this person may read less than the team's role: people join a team of a role that their own profession covers") \
+  X(118, LAST_MANAGER,CONSTRAINT,"nobody takes himself out of a team or gives up its management alone: another manager does") \
+  X(119, TEAM_KEY,    CONSTRAINT,"this team has no key yet, or has to change it: one of its managers logs in first")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };
