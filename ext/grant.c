@@ -337,11 +337,9 @@ static void own_order(struct session *s) {
 }
 
 int patient_own(struct session *s) {
-  int changed;
   if (s->owns_generation == s->generation) return DMP_OK;
-  int e = seats_refresh(s, &changed);
+  int e = seats_refresh(s);
   if (e != DMP_OK) return e;
-  if (changed) s->owns = 0;
   struct grant *g = &s->cache[0].g;                   /* locked room that nobody uses while the generation changes */
   s->cache[0].generation = 0;
   for (int i = 0; e == DMP_OK && i < (int)s->seats; i++) e = own_of_seat(s, i, g);

@@ -20,9 +20,9 @@ static int has_manager(const struct team *t, const uint8_t but[16]) {
 
 static int secret_ready(struct session *s, const uint8_t team[16]) {
   const struct team *t;
-  int changed, e = team_get(s, team, &t);
+  int e = team_get(s, team, &t);
   if (e == DMP_OK && t->serial == 0) e = seat_turn(s, team);
-  return e == DMP_OK ? seats_refresh(s, &changed) : e;
+  return e == DMP_OK ? seats_refresh(s) : e;
 }
 
 /* Who may write the line, or the sentence that says why not. */

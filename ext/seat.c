@@ -160,10 +160,9 @@ static int seats_load(struct session *s, struct seat *now, size_t *n) {
   return e;
 }
 
-int seats_refresh(struct session *s, int *changed) {
+int seats_refresh(struct session *s) {
   unsigned version;
   size_t n;
-  *changed = 0;
   int e = teams_refresh(s, &version);
   if (e != DMP_OK || (s->seat && version == s->seats_version && !seats_lapsed(s))) return e;
   if (s->seat == NULL && (s->seat = memory_new(2 * SEATS * sizeof *s->seat)) == NULL) return DMP_E_LOCK;
@@ -172,7 +171,8 @@ int seats_refresh(struct session *s, int *changed) {
   if (e == DMP_OK && !seats_same(s, now, n)) {
     memcpy(s->seat, now, SEATS * sizeof *now);
     s->seats = n;
-    *changed = 1;
+    s->owns = 0;
+    s->owns_generation = s->generation - 1;
   }
   bytes_wipe(now, SEATS * sizeof *now);
   if (e == DMP_OK) s->seats_version = version;

@@ -19,8 +19,8 @@ struct seat {                                         /* secret: locked memory o
   uint8_t secret[32], box_sk[32], box_pk[32], wrap[32], inbox[16], own[16];
 };
 
-/* Makes the seats true for this generation; *changed: others than before. */
-int  seats_refresh(struct session *s, int *changed);
+/* Makes the seats true for this generation; where they are others than before, the list of own grants is made anew. */
+int  seats_refresh(struct session *s);
 int  seats_lapsed(const struct session *s);           /* 1: the date of one has come since */
 const struct seat *seat_of(const struct session *s, const uint8_t team[16]);   /* the newest; NULL: no member */
 /* Every secret of the team that this login holds, sealed to one more member. */

@@ -79,7 +79,7 @@ static int membership_erase(struct session *s, int64_t rowid) {
   const struct team_member *m;
   uint8_t team[16], member[16];
   int e = membership_find(s, rowid, &t, &m);
-  if (e != DMP_OK) return e;
+  if (e != DMP_OK || m->left) return e;               /* who has left already stands there for what waits */
   memcpy(team, t->id, 16);
   memcpy(member, m->principal, 16);
   return membership_leave(s, team, member);
