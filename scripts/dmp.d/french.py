@@ -123,6 +123,13 @@ FRENCH = {
     105: 'ce document appartient déjà à un épisode : refusez d’abord celui-là',
     106: 'une alimentation nomme une source enregistrée par l’autorité (type source), et son état est on ou off',
     107: 'une proposition d’épisode est acceptée (accepted) ou refusée (refused)',
+    113: 'la liste des membres d’une équipe ne se vérifie pas, ou une ligne y manque : le fichier a été modifié ou remplacé',
+    114: 'la liste des membres d’une équipe est plus ancienne que celle qui a déjà été vue : le fichier a été modifié ou remplacé',
+    115: 'le secret d’une équipe dont vous êtes membre manque : le fichier a été modifié ; un responsable de l’équipe le redonne',
+    116: 'seul un responsable de l’équipe peut faire cela ; l’autorité en nomme un là où il n’y en a pas',
+    117: 'cette personne a le droit de lire moins que le rôle de l’équipe : on entre dans une équipe dont le rôle est couvert par sa profession',
+    118: 'personne ne quitte une équipe ni sa responsabilité tout seul : un autre responsable s’en charge',
+    119: 'cette équipe n’a pas encore de clé, ou doit en changer : un de ses responsables doit d’abord se connecter',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',
