@@ -86,7 +86,9 @@ const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which) {
 
 int entry_leaf(const struct entry *en) { return en->which == WHICH_P || en->which == WHICH_P0 ? 0 : 2; }
 
-int patient_expired(const struct patient *p) { return p->expires != 0 && record_now() > p->expires; }
+static int patient_over(const struct patient *p) { return p->expires != 0 && record_now() > p->expires; }
+
+int patient_expired(const struct patient *p) { return patient_over(p) || (p->lapsed && p->extras == 0); }
 
 struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l) {
   size_t i = 0;
@@ -594,6 +596,14 @@ static int patient_prove(struct session *s, struct patient *p, const uint8_t sig
   return e;
 }
 
+void patient_own_leaf(const struct credential *who, struct patient *p) {
+  uint8_t x[3 + 8];
+  memcpy(x, "own", 3);
+  le_put64(x + 3, (uint64_t)p->id);
+  suite_kdf2(who->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf);
+  suite_prf(p->own_leaf, "wrap", 4, p->own_loc);
+}
+
 static struct patient *cache_slot(struct session *s) {
   struct patient *p = &s->cache[0];
   for (int i = 0; i < PATIENT_CACHE; i++) {
@@ -613,7 +623,7 @@ static void patient_ends(struct session *s, struct patient *p) {
 
 static int patient_open(struct session *s, const struct own_grant *own, struct patient *p) {
   const uint8_t *sig;
-  uint8_t proof[SUITE_SIG], x[3 + 8], prf[16];
+  uint8_t proof[SUITE_SIG], prf[16];
   memset(p, 0, sizeof *p);
   p->id = own->patient;
   p->row = own->row;
@@ -625,10 +635,7 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
   memcpy(proof, sig, SUITE_SIG);
   if ((e = anchor_get(s->r, p->g.slot, p->anchor)) != DMP_OK) return e;
   patient_yk(p->g.y, p->anchor, p->yk);
-  memcpy(x, "own", 3);
-  le_put64(x + 3, (uint64_t)p->id);
-  suite_kdf2(s->cred->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf);
-  suite_prf(p->own_leaf, "wrap", 4, p->own_loc);
+  patient_own_leaf(s->cred, p);
   suite_prf_key(p->yk, prf);
   suite_prf_with(prf, "deposit", 7, p->deposit_loc);
   if (p->inbox) e = patient_prove(s, p, proof);
@@ -686,7 +693,7 @@ int patient_get(struct session *s, int64_t id, struct patient **out) {
     if (s->cache[i].id == id && s->cache[i].generation == s->generation) {
       *out = &s->cache[i];
       s->cache[i].tick = ++s->cache_tick;
-      if (!patient_expired(*out)) return DMP_OK;
+      if (!patient_over(*out)) return DMP_OK;         /* else opened again, for what has not ended */
       s->cache[i].generation = 0;
       *out = NULL;
     }
@@ -764,6 +771,12 @@ int grant_send(struct session *s, struct grant *g, int first, const struct certi
   buf_free(&over);
   buf_free(&box);
   return e;
+}
+
+int grant_drop_own(struct session *s, const struct credential *who) {
+  uint8_t loc[16];
+  suite_prf(who->loc, "grant", 5, loc);
+  return record_clear(s->r, STMT_GRANT_CLEAR, loc);
 }
 
 static int grant_drop(struct session *s, int64_t row) {

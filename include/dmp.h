@@ -134,7 +134,9 @@ enum {
   X(116, MANAGER,     AUTH,   "only a manager of the team may do this; the authority appoints one where there is none") \
   X(117, TEAM_ROLE,   CONSTRAINT,"this person may read less than the team's role: people join a team of a role that their own profession covers") \
   X(118, LAST_MANAGER,CONSTRAINT,"nobody takes himself out of a team or gives up its management alone: another manager does") \
-  X(119, TEAM_KEY,    CONSTRAINT,"this team has no key yet, or has to change it: one of its managers logs in first")
+  X(119, TEAM_KEY,    CONSTRAINT,"this team has no key yet, or has to change it: one of its managers logs in first") \
+  X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
+  X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };

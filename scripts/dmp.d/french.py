@@ -12,7 +12,8 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
            'deposit': 'a déposé', 'delete': 'a supprimé', 'mask': 'a masqué', 'unmask': 'a démasqué', 'consent': 'a donné un accord',
            'withdraw': 'a retiré un accord', 'treating': 'a changé le médecin traitant',
            'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
-           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants'}
+           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants',
+           'view': 'a préparé une vue à montrer', 'view end': 'a mis fin à une vue'}
 GIVEN = {'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
@@ -130,6 +131,8 @@ FRENCH = {
     117: 'cette personne a le droit de lire moins que le rôle de l’équipe : on entre dans une équipe dont le rôle est couvert par sa profession',
     118: 'personne ne quitte une équipe ni sa responsabilité tout seul : un autre responsable s’en charge',
     119: 'cette équipe n’a pas encore de clé, ou doit en changer : un de ses responsables doit d’abord se connecter',
+    130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',
+    131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',
