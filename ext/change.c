@@ -9,7 +9,7 @@
 SQLITE_EXTENSION_INIT3
 
 /* ---- the list of grantees: one blob of fixed entries ---- */
-enum { GRANTEE_BYTES = 16 + 32 + 16 + 8 + 8 + 8 + 1 };
+enum { GRANTEE_BYTES = 16 + 32 + 16 + 8 + 8 + 8 + 8 + 1 };
 
 void grantees_free(struct grantees *g) {
   free(g->g);
@@ -33,6 +33,7 @@ static int grantees_parse(const struct item *it, struct grantees *out) {
     g->grant_id = (int64_t)rd_u64(&r);
     g->since = (int64_t)rd_u64(&r);
     g->until = (int64_t)rd_u64(&r);
+    g->seq = rd_u64(&r);
     g->as = rd_u8(&r);
   }
   return DMP_OK;
@@ -48,6 +49,7 @@ void grantees_row(const struct grantees *gs, struct buf *row) {
     buf_u64(&b, (uint64_t)g->grant_id);
     buf_u64(&b, (uint64_t)g->since);
     buf_u64(&b, (uint64_t)g->until);
+    buf_u64(&b, g->seq);
     buf_u8(&b, g->as);
   }
   struct value v = value_bytes(VALUE_BLOB, b.p, b.n);
@@ -153,13 +155,39 @@ void change_end(struct change *c) {
   grantees_free(&c->list);
 }
 
-static uint16_t profession_of(struct change *c, const struct grantee *g) {
-  const struct certificate *who = grantee_who(c->s, c->p, g, NULL);
-  return who ? who->profession : 0;
+static unsigned grantee_keys(struct session *s, struct patient *p, const struct grantee *g, uint16_t cls) {
+  const struct certificate *who = grantee_who(s, p, g, NULL);
+  return rights_keys((enum reader)g->as, who ? who->profession : 0, cls);
 }
 
-static unsigned grantee_keys(struct change *c, const struct grantee *g, uint16_t cls) {
-  return rights_keys((enum reader)g->as, profession_of(c, g), cls);
+/* The keyset since which keys of a class have been due, without a break up to the newest. */
+static int due_since(struct session *s, struct patient *p, uint16_t cls, uint8_t bit, uint64_t *since) {
+  struct keyset *k = malloc(sizeof *k);
+  int e = k ? DMP_OK : DMP_E_NOMEM;
+  *since = p->g.seq;
+  for (uint64_t seq = p->g.seq; e == DMP_OK && seq > 0; seq--) {
+    e = keyset_get(s, p->id, p->yk, seq - 1, k, NULL);
+    const struct keyset_class *c = e == DMP_OK ? keyset_class(k, cls) : NULL;
+    if (c == NULL || !(c->due & bit)) break;
+    *since = seq - 1;
+  }
+  free(k);
+  return e;
+}
+
+int grantee_holds(struct session *s, struct patient *p, const struct grantee *g, uint16_t cls, unsigned *keys) {
+  static const struct { uint8_t whole; unsigned keys; } PARTS[] = { { KEY_P, KEY_P | KEY_P0 }, { KEY_M, KEY_M | KEY_M0 } };
+  struct keyset *k;
+  uint64_t since;
+  int e = patient_keyset(s, p, &k);
+  const struct keyset_class *kc = e == DMP_OK ? keyset_class(k, cls) : NULL;
+  *keys = kc && (g->until == 0 || record_now() <= g->until) ? grantee_keys(s, p, g, cls) : 0;
+  for (size_t i = 0; e == DMP_OK && *keys && i < sizeof PARTS / sizeof *PARTS; i++) {
+    if (!(kc->due & PARTS[i].whole) || !(*keys & PARTS[i].keys)) continue;
+    e = due_since(s, p, cls, PARTS[i].whole, &since);
+    if (e == DMP_OK && g->seq >= since) *keys &= ~PARTS[i].keys;
+  }
+  return e;
 }
 
 static void deposit_keys(struct keyset_class *kc, struct leaf leaf[2], int first) {
@@ -210,6 +238,13 @@ static int turn_key(struct change *c, struct keyset_class *kc, uint8_t which) {
   return e;
 }
 
+static int by_patient(const struct change *c) { return memcmp(c->by.cert_hash, c->p->g.patient_cert, 32) == 0; }
+
+/* Who left knows the log's secrets: what is written from now on is for new ones, which only the patient makes, so the key waits too. */
+static int waits_for_patient(const struct change *c, uint16_t cls, uint8_t bit) {
+  return cls == CLASS_LOG && bit == KEY_M && c->log_left && !by_patient(c);
+}
+
 /* Turns every key (bits by class) that this login holds; those it lacks are marked due. */
 int change_turn(struct change *c, const uint8_t want[CLASSES_MAX]) {
   int e = DMP_OK;
@@ -219,7 +254,7 @@ int change_turn(struct change *c, const uint8_t want[CLASSES_MAX]) {
     for (uint8_t which = WHICH_P; e == DMP_OK && which <= WHICH_M; which++) {
       uint8_t bit = which == WHICH_P ? KEY_P : KEY_M;
       if (!(want[i] & bit)) continue;
-      if (patient_key(c->p, kc->cls, which)) {
+      if (patient_key(c->p, kc->cls, which) && !waits_for_patient(c, kc->cls, bit)) {
         e = turn_key(c, kc, which);
         c->turned[i] |= bit;
       } else {
@@ -228,7 +263,7 @@ int change_turn(struct change *c, const uint8_t want[CLASSES_MAX]) {
     }
     c->settled[i] = was_due && !kc->due && !kc->left;
   }
-  return e;
+  return e == DMP_OK && c->log_left && by_patient(c) ? change_log_pairs(c->s, c->p, &c->by, &c->next) : e;
 }
 
 /* The whole keys behind what may be given: a half turns with its key. */
@@ -236,7 +271,13 @@ static uint8_t whole(unsigned keys) { return (uint8_t)((keys & (KEY_P | KEY_P0) 
 
 /* The keys that somebody in this capacity may be given: what turns before he gets them, or after he had them. */
 void change_want(struct change *c, const struct grantee *g, uint8_t want[CLASSES_MAX]) {
-  for (size_t i = 0; i < c->next.n; i++) want[i] |= whole(grantee_keys(c, g, c->next.c[i].cls));
+  for (size_t i = 0; i < c->next.n; i++) want[i] |= whole(grantee_keys(c->s, c->p, g, c->next.c[i].cls));
+}
+
+void change_leave(struct change *c, struct grantee *g, uint8_t want[CLASSES_MAX]) {
+  change_want(c, g, want);
+  c->log_left |= (grantee_keys(c->s, c->p, g, CLASS_LOG) & (KEY_M | KEY_M0)) != 0;
+  g->as = READER_NONE;
 }
 
 int grantee_over(const struct grantee *g) { return g->as == READER_REPRESENTATIVE && g->until != 0 && record_now() > g->until; }
@@ -244,8 +285,7 @@ int grantee_over(const struct grantee *g) { return g->as == READER_REPRESENTATIV
 void change_expired(struct change *c, uint8_t want[CLASSES_MAX]) {
   for (size_t i = 0; i < c->list.n; i++) {
     if (!grantee_over(&c->list.g[i])) continue;
-    change_want(c, &c->list.g[i], want);
-    c->list.g[i].as = READER_NONE;
+    change_leave(c, &c->list.g[i], want);
     c->expired++;
   }
 }
@@ -323,7 +363,7 @@ int change_send(struct change *c, const struct grantee *to, struct grant *g) {
            : to->as == READER_REPRESENTATIVE ? BASIS_REPRESENTATIVE : BASIS_CONSENT;
   /* a team whose secret somebody who left still knows gets none: its classes stay due, and turn once the secret has moved */
   for (size_t i = 0; i < c->next.n && (team == NULL || team_ready(team)); i++) {
-    unsigned may = grantee_keys(c, to, c->next.c[i].cls), turned = c->turned[i];
+    unsigned may = grantee_keys(c->s, p, to, c->next.c[i].cls), turned = c->turned[i];
     if (to != c->first) may &= turned | (turned & KEY_P ? KEY_P0 : 0) | (turned & KEY_M ? KEY_M0 : 0);
     send_class(p, &c->next.c[i], may, g);
   }
@@ -349,6 +389,7 @@ int change_write(struct change *c) {
   p->keyset = c->next;
   p->g.seq = c->next.seq;
   memcpy(p->g.keyset_hash, c->next.hash, 32);
+  p->hidden_pair_made = 0;
   e = patient_pairwise(c->s, p->anchor, c->next.log_pk[0], p->g.pair);
   if (e == DMP_OK) e = grant_put_own(c->s, c->s->cred, &p->g, p->row, NULL);
   if (e == DMP_OK) e = send_all(c);
@@ -374,6 +415,7 @@ int change_add(struct change *c, const struct certificate *who, struct grantee *
   }
   memcpy(g->cert, who->hash, 32);
   g->since = record_now();
+  g->seq = c->next.seq;
   *out = g;
   return e;
 }

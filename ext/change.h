@@ -9,6 +9,7 @@
 struct grantee {
   uint8_t principal[16], cert[32], mail[16];
   int64_t grant_id, since, until;
+  uint64_t seq;                                       /* of the keyset with which he came, or came back */
   uint8_t as;                                         /* enum reader; READER_NONE: withdrawn */
 };
 struct grantees { struct grantee *g; size_t n; };
@@ -22,6 +23,9 @@ int  grantees_read(struct session *s, struct patient *p, struct grantees *out);
 struct grantee *grantees_find(struct grantees *gs, const uint8_t principal[16]);
 void grantees_row(const struct grantees *gs, struct buf *row);
 void grantees_free(struct grantees *g);
+/* The bits KEY_P… of a class that he holds today: what he may be given, by the answer that decides what is sent, less what waits for its
+ * turn since before he came, less everything once his time is over. */
+int  grantee_holds(struct session *s, struct patient *p, const struct grantee *g, uint16_t cls, unsigned *keys);
 
 struct change {
   struct session *s;
@@ -32,6 +36,7 @@ struct change {
   struct keyset next;                                 /* the keyset that will be written */
   uint8_t turned[CLASSES_MAX];                        /* bits KEY_P, KEY_M by index in next.c */
   uint8_t settled[CLASSES_MAX];                       /* by the same index: was due, and nothing of it is any more */
+  int log_left;                                       /* somebody left who read the log: its pairs turn with the keys of its class */
   unsigned expired;                                   /* representatives whose time was over when it began */
   unsigned departed;                                  /* teams that somebody had left */
   const struct grantee *first;                        /* gets a first grant at the inbox instead of a packet; NULL */
@@ -40,6 +45,8 @@ int  change_begin(struct session *s, struct patient *p, struct change *c);
 void change_end(struct change *c);
 /* Adds to want the keys that g may be given, or of which he may be given a half: what turns before he gets them, or after he had them. */
 void change_want(struct change *c, const struct grantee *g, uint8_t want[CLASSES_MAX]);
+/* Makes g nobody; what he may have held is added to want. */
+void change_leave(struct change *c, struct grantee *g, uint8_t want[CLASSES_MAX]);
 /* Turns every wanted key that this login holds; those it lacks are marked due. */
 int  change_turn(struct change *c, const uint8_t want[CLASSES_MAX]);
 /* A representative whose time is over holds nothing any more in the list; what he held is added to want. */

@@ -244,7 +244,7 @@ static int log_listing(struct session *s, const struct rowkey *x) {
   struct patient *pt;
   if (access_listed(s, x->patient)) return DMP_OK;
   int e = patient_get(s, x->patient, &pt);
-  if (e == DMP_OK) e = access_list(s, &a, pt);
+  if (e == DMP_OK) e = access_list(s, &a, pt, 0, 0);
   if (e == DMP_OK) e = access_flush(s, &a);
   access_free(&a);
   return e;

@@ -61,12 +61,14 @@ int patient_pairwise(struct session *s, const uint8_t anchor[32], const uint8_t 
   return e;
 }
 
-int patient_pair(struct session *s, struct patient *p) {
+int patient_pair(struct session *s, struct patient *p, int hidden, const uint8_t **key) {
   struct keyset *k;
-  if (p->seat == 0 || p->pair_ready) return DMP_OK;
+  hidden &= !s->view;                                 /* a minimal view has one pair, which the patient alone reads */
+  *key = hidden ? p->hidden_pair : p->g.pair;
+  if (hidden ? p->hidden_pair_made : p->seat == 0 || p->pair_made) return DMP_OK;   /* a team's row has none: it is each member's own */
   int e = patient_keyset(s, p, &k);
-  if (e == DMP_OK) e = patient_pairwise(s, p->anchor, k->log_pk[0], p->g.pair);
-  p->pair_ready = e == DMP_OK;
+  if (e == DMP_OK) e = patient_pairwise(s, p->anchor, k->log_pk[hidden], hidden ? p->hidden_pair : p->g.pair);
+  if (e == DMP_OK) *(hidden ? &p->hidden_pair_made : &p->pair_made) = 1;
   return e;
 }
 
@@ -793,7 +795,7 @@ static int adopt_row(struct session *s, struct patient *p) {
   if (!p->inbox && !p->merged && p->seat == x->newest) return DMP_OK;
   if (p->seat) {                                      /* a key with the log is everybody's own */
     memset(p->g.pair, 0, 32);
-    p->pair_ready = 0;
+    p->pair_made = 0;
   }
   int e = grant_put(s, x->wrap, x->own, &p->g, p->row, NULL);
   if (e == DMP_OK && p->g.kind != GRANT_NOTE) e = grant_ids(s, p->g.mail, INT64_MAX, &ids, &n);
@@ -850,7 +852,8 @@ int grant_note(struct session *s, struct patient *p) {
     if (s->own[i].group == 0) return DMP_OK;
   struct grant *note = memory_new(sizeof *note);
   if (note == NULL) return DMP_E_LOCK;
-  int e = patient_pair(s, p);
+  const uint8_t *key;
+  int e = patient_pair(s, p, 0, &key);
   *note = p->g;
   note->kind = GRANT_NOTE;
   note->basis = BASIS_NONE;

@@ -49,7 +49,7 @@ struct patient {
   int lapsed;                                         /* the end of the row's grant has come: its entries open nothing */
   int64_t expires;                                    /* the first end of what is held; 0 */
   uint8_t team[16];                                   /* through which team the keys come; zeros: given to this login itself */
-  int pair_ready;
+  int pair_made;
   unsigned generation, tick;
   struct grant g;
   struct entry extra[ENTRIES_MAX]; size_t extras;     /* what teams add to it */
@@ -59,6 +59,7 @@ struct patient {
   struct leaf none;                                   /* what a class outside the map has: nothing */
   uint8_t doctors[DOCTORS][32]; int doctors_read;     /* certificates that the keysets named treating doctor, when asked */
   int keyset_read, certificate_read;
+  int hidden_pair_made; uint8_t hidden_pair[32];      /* with the log's hidden pair; g.pair is with the visible one */
   struct keyset keyset;                               /* the newest, verified */
   struct certificate certificate;                     /* the patient's, verified */
 };
@@ -77,7 +78,6 @@ struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l);
 const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which);   /* WHICH_…; NULL: not held */
 /* All entries held, of the own grant and of teams': the i-th, or NULL. */
 const struct entry *patient_entry(const struct patient *p, size_t i);
-int patient_pair(struct session *s, struct patient *p);   /* makes g.pair, the pairwise log key, where a team's row has none */
 /* The first of the two leaves that an entry leads to: 0 or 2. The second is held only by a whole key: ask ->held. */
 int entry_leaf(const struct entry *en);
 void leaf_deposit_pair(struct leaf *l);               /* fills deposit_sk, deposit_pk */
@@ -89,6 +89,8 @@ int patient_expired(const struct patient *p);         /* a date rule, not a key 
 void half_derive(const uint8_t key[32], int l, uint8_t half[32]);
 /* Derives a leaf from P or M. l: 0, 1 from P; 2, 3 from M. */
 void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out);
+/* The pairwise key under which a line about p goes: hidden from representatives, or not. */
+int  patient_pair(struct session *s, struct patient *p, int hidden, const uint8_t **key);
 int  patient_pairwise(struct session *s, const uint8_t anchor[32], const uint8_t log_pk[32], uint8_t out[32]);
 void patient_own_leaf(const struct credential *who, struct patient *p);   /* own_leaf, own_loc */
 void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]);

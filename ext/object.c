@@ -155,6 +155,7 @@ static int item_belongs(const struct item *it) {
     case ITEM_EPISODE:
     case ITEM_ASSIGNMENT:
     case ITEM_MASK: return it->cls == CLASS_CHOICES && it->leaf >= 2;
+    case ITEM_SEEN: return it->cls == CLASS_NOTICES && it->leaf < 2;
     case ITEM_LOG_SECRETS: return it->cls == CLASS_LOG && it->leaf >= 2;
     case ITEM_VIEW: return it->cls == CLASS_IDENTITY && it->leaf == 3;   /* the only key that nobody but the patient holds */
     default: return 0;
@@ -610,6 +611,10 @@ void object_seen(struct session *s, int64_t object, int64_t patient) {
   if (s->seen == NULL) return;                        /* only a hint */
   s->seen[seen_slot(object)].object = object;
   s->seen[seen_slot(object)].patient = patient;
+}
+
+int64_t object_met(const struct session *s, int64_t object) {
+  return s->seen && s->seen[seen_slot(object)].object == object ? s->seen[seen_slot(object)].patient : 0;
 }
 
 /* Opens the object with whom the finder knows under the key. */

@@ -27,6 +27,9 @@ const char *profession_display(uint16_t profession);           /* NULL: not in t
 /* On what somebody represents a patient (schema/grounds.tsv). majority: it ends when the patient is of age. */
 struct ground { const char *code, *display; int majority; };
 const struct ground *ground_find(const char *code);            /* NULL: unknown */
+/* For whom something may be exported (schema/recipients.tsv). */
+struct recipient { const char *code, *display; int allowed; };
+const struct recipient *recipient_find(const char *code);      /* NULL: unknown */
 int facility_known(const char *code);                          /* SA01… */
 int practice_setting_known(const char *code);                  /* AMBULATOIRE… */
 #endif

@@ -6,6 +6,7 @@
 #include "deposit.h"
 #include "history.h"
 #include "holder.h"
+#include "hosting.h"
 #include "team.h"
 #include "table.h"
 #include "verify_protect.h"
@@ -222,6 +223,14 @@ static int check_teams(struct check *c) {
   return e;
 }
 
+static int check_hosting(struct check *c) {
+  struct hostings all;
+  int e = hosting_read(c->s, &all);
+  if (e == DMP_OK && all.broken) finding(c, "dmp_certificate", 0, "fault", "an entry of the hosting is missing, or was not signed by the authority");
+  hosting_free(&all);
+  return e;
+}
+
 /* Read again from the file: what the session keeps is as old as its login. */
 static int check_directory(struct check *c) {
   struct session *s = c->s;
@@ -235,6 +244,7 @@ static int check_directory(struct check *c) {
     fault(c, e, "dmp_certificate");
     e = DMP_OK;
   }
+  if (e == DMP_OK) e = check_hosting(c);
   if (s->inbox_refused) finding(c, "dmp_grant", 0, "fault", "first grants that did not prove were found in the inbox and dropped");
   return e;
 }
@@ -341,7 +351,7 @@ static void check_deposit_line(struct check *c, const struct item *it) {
 
 static int check_item(struct check *c, struct patient *p, struct item *it) {
   int document = it->c.table == ITEM_DOCUMENT, deposited = item_deposited(it->c.table);
-  int e = document ? check_body(c, p, it) : deposited ? object_verify(c->s, p, it) : it->c.table == ITEM_PATIENT ? object_certified(c->s, p, it) : object_trusted(c->s, p, it);
+  int e = document ? check_body(c, p, it) : deposited || it->c.table == ITEM_SEEN ? object_verify(c->s, p, it) : it->c.table == ITEM_PATIENT ? object_certified(c->s, p, it) : object_trusted(c->s, p, it);
   if (e == DMP_E_NOMEM) return e;
   if (e != DMP_OK) fault(c, e, "dmp_object");
   if (deposited && !deposit_sound(it)) finding(c, "dmp_object", it->id, "fault", "the document's row makes no sense: it is shown to nobody");

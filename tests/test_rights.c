@@ -201,8 +201,8 @@ static void every_cell_of_the_holders_table_is_the_designed_one(void **state) {
   static const struct { uint16_t cls; unsigned none, patient, treating, consent, representative, team; } EXPECTED[] = {
     { CLASS_IDENTITY, 0, KEY_P | KEY_M, KEY_P, KEY_P, KEY_P0, KEY_P },
     { CLASS_CHOICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, 0, 0 },
-    { CLASS_LOG, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, 0, 0 },
-    { CLASS_NOTICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, 0, 0 },
+    { CLASS_LOG, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, KEY_M0, 0 },
+    { CLASS_NOTICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, KEY_P0, 0 },
     { CLASS_UNLISTED, 0, KEY_P | KEY_M, 0, 0, KEY_P0 | KEY_M0, 0 },
   };
   for (size_t i = 0; i < sizeof EXPECTED / sizeof *EXPECTED; i++)
