@@ -38,6 +38,9 @@ void db_read_end(struct db *db);
 /* A number that changes when another connection has committed to the record; -1 when that can't be told. */
 int64_t db_version(struct db *db);
 
+/* After root's rights are gone: what of the record can't be used any more, borrowed until the next call; NULL: nothing. */
+const char *db_reachable(const char *record);
+
 const char *db_folder(const struct db *db, int folder);                        /* its name; NULL: no such folder */
 const char *db_error(const struct db *db);  /* the sentence of the last failure, without clinical values */
 #endif

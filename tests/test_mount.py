@@ -607,9 +607,15 @@ def pid_of(point):
     for pid in filter(str.isdigit, os.listdir('/proc')):
         with contextlib.suppress(OSError):
             arguments = open('/proc/%s/cmdline' % pid, 'rb').read().split(b'\0')
-            if os.fsencode(point) in arguments and arguments[0].endswith(b'/dmpfs'):
+            if os.fsencode(point) in arguments and open('/proc/%s/comm' % pid).read() == 'dmpfs\n':
                 return int(pid)
     raise AssertionError('no driver for ' + point)
+
+
+def keeper_of(driver):
+    """The child of a driver that unmounts."""
+    children = open('/proc/%d/task/%d/children' % (driver, driver)).read().split()
+    return next(int(c) for c in children if open('/proc/%s/comm' % c).read() == 'dmpfs-keeper\n')
 
 
 def test_the_pin_is_asked_from_the_askpass_program_when_no_descriptor_is_given(p):
@@ -662,19 +668,36 @@ def test_sigterm_and_sigint_unmount_also_while_somebody_is_inside(p):
                 error_of(os.close, fd)                    # flush() has nobody to ask either
 
 
-def test_a_killed_driver_leaves_a_clear_error_and_can_be_mounted_again(p):
+def test_a_killed_driver_leaves_no_dead_mount_and_can_be_mounted_again(p):
     p.deposit('Document')
+    for busy in (False, True):
+        m = Mount(p, 'doctor', point=m.point if busy else None)
+        m.list(REPORTS)
+        inside = os.open(m(REPORTS), os.O_RDONLY) if busy else -1
+        m.process.kill()
+        m.process.wait()
+        assert wait_until(lambda: not os.path.ismount(m.point) and error_of(os.listdir, m.point) == 'OK', 5), busy
+        same(os.listdir(m.point), [])
+        if busy:
+            same(error_of(os.listdir, inside), 'ENOTCONN')
+            os.close(inside)
+    with Mount(p, 'doctor', point=m.point) as again:
+        same(again.list(REPORTS), ['2026-03-12 Document – Dr Martin.pdf'])
+
+
+def test_when_the_keeper_dies_too_the_dead_mount_is_named_with_what_to_do(p):
     m = Mount(p, 'doctor')
-    m.list(REPORTS)
+    os.kill(keeper_of(m.process.pid), signal.SIGKILL)
     m.process.kill()
     m.process.wait()
     same(error_of(os.listdir, m.point), 'ENOTCONN')
     code, said = run_dmpfs(p.path, m.point, '-o', 'key=%s,pinfd=PINFD' % p.key('doctor'))
     same(code, 7, said)
     assert 'fusermount3 -u' in said, said
+    same(subprocess.run([os.path.join(BUILD, 'dmpfs'), '--status', m.point], stderr=subprocess.DEVNULL).returncode, 7)
     subprocess.check_call(['fusermount3', '-u', m.point])
-    with Mount(p, 'doctor', point=m.point) as again:
-        same(again.list(REPORTS), ['2026-03-12 Document – Dr Martin.pdf'])
+    with Mount(p, 'doctor', point=m.point):
+        pass
 
 
 def test_an_ordinary_user_mounts_and_unmounts_through_fusermount(p):
