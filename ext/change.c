@@ -134,7 +134,7 @@ void change_entry(struct grant *g, uint16_t cls, uint8_t which, const uint8_t ke
       memcpy(g->entry[i].key, key, 32);
       return;
     }
-  if (g->count == ENTRIES_MAX) return;                /* two for each class of the map */
+  if (g->count == ENTRIES_MAX) return;                /* two for each class of the map: whole keys or halves */
   struct entry *n = &g->entry[g->count++];
   n->cls = cls;
   n->which = which;
@@ -160,7 +160,7 @@ static int turn_key(struct change *c, struct keyset_class *kc, uint8_t which) {
     change_entry(&p->g, kc->cls, which, key);
     for (size_t i = 0; i < p->helds; i++)
       if (p->held[i].cls == kc->cls) p->held[i].derived = 0;
-    if (which == WHICH_P) kc->due = 0;
+    kc->due &= (uint8_t)~(which == WHICH_P ? KEY_P : KEY_M);
   }
   bytes_wipe(key, sizeof key);
   bytes_wipe(from, sizeof from);
@@ -168,29 +168,61 @@ static int turn_key(struct change *c, struct keyset_class *kc, uint8_t which) {
   return e;
 }
 
-/* Turns every key (bits by class) that this login holds; P of a class it lacks is marked due. */
+/* Turns every key (bits by class) that this login holds; those it lacks are marked due. */
 int change_turn(struct change *c, const uint8_t want[CLASSES_MAX]) {
   int e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < c->next.n; i++) {
     struct keyset_class *kc = &c->next.c[i];
+    int was_due = kc->due;
     for (uint8_t which = WHICH_P; e == DMP_OK && which <= WHICH_M; which++) {
       uint8_t bit = which == WHICH_P ? KEY_P : KEY_M;
       if (!(want[i] & bit)) continue;
       if (patient_key(c->p, kc->cls, which)) {
-        if (bit == KEY_P) c->settled[i] = kc->due;
         e = turn_key(c, kc, which);
         c->turned[i] |= bit;
-      } else if (bit == KEY_P) {
-        kc->due = 1;
+      } else {
+        kc->due |= bit;
       }
     }
+    c->settled[i] = was_due && !kc->due;
   }
   return e;
 }
 
+/* The whole keys behind what may be given: a half turns with its key. */
+static uint8_t whole(unsigned keys) { return (uint8_t)((keys & (KEY_P | KEY_P0) ? KEY_P : 0) | (keys & (KEY_M | KEY_M0) ? KEY_M : 0)); }
+
 /* The keys that somebody in this capacity may be given: what turns before he gets them, or after he had them. */
 void change_want(struct change *c, const struct grantee *g, uint8_t want[CLASSES_MAX]) {
-  for (size_t i = 0; i < c->next.n; i++) want[i] |= (uint8_t)grantee_keys(c, g, c->next.c[i].cls);
+  for (size_t i = 0; i < c->next.n; i++) want[i] |= whole(grantee_keys(c, g, c->next.c[i].cls));
+}
+
+int grantee_over(const struct grantee *g) { return g->as == READER_REPRESENTATIVE && g->until != 0 && record_now() > g->until; }
+
+void change_expired(struct change *c, uint8_t want[CLASSES_MAX]) {
+  for (size_t i = 0; i < c->list.n; i++) {
+    if (!grantee_over(&c->list.g[i])) continue;
+    change_want(c, &c->list.g[i], want);
+    c->list.g[i].as = READER_NONE;
+    c->expired++;
+  }
+}
+
+/* What a grantee is sent of one class: whole keys, or halves. A due key waits for who holds it: whoever is given it now would read
+ * what came before the turn. */
+static void send_class(const struct patient *p, const struct keyset_class *kc, unsigned may, struct grant *g) {
+  static const struct { uint8_t bit, which, whole, whole_bit, leaf; } KEYS[] = {
+    { KEY_P, WHICH_P, WHICH_P, KEY_P, 0 },   { KEY_M, WHICH_M, WHICH_M, KEY_M, 2 },
+    { KEY_P0, WHICH_P0, WHICH_P, KEY_P, 0 }, { KEY_M0, WHICH_M0, WHICH_M, KEY_M, 2 },
+  };
+  for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
+    const uint8_t *key = patient_key(p, kc->cls, KEYS[i].whole);
+    uint8_t half[32];
+    if (key == NULL || !(may & KEYS[i].bit) || kc->due & KEYS[i].whole_bit) continue;
+    if (KEYS[i].which != KEYS[i].whole) half_derive(key, KEYS[i].leaf, half);
+    change_entry(g, kc->cls, KEYS[i].which, KEYS[i].which == KEYS[i].whole ? key : half);
+    bytes_wipe(half, sizeof half);
+  }
 }
 
 /* One grantee's packet: the keys that turned and that he may have; a first grant: all that he may have. */
@@ -210,16 +242,12 @@ int change_send(struct change *c, const struct grantee *to, struct grant *g) {
   g->since = to->since;
   g->until = to->until;
   g->kind = to->as == READER_NONE ? GRANT_WITHDRAWN : GRANT_ACTIVE;
-  g->basis = to->as == READER_PATIENT ? BASIS_SELF : to->as == READER_TREATING ? BASIS_TREATING : BASIS_CONSENT;
+  g->basis = to->as == READER_PATIENT ? BASIS_SELF : to->as == READER_TREATING ? BASIS_TREATING
+           : to->as == READER_REPRESENTATIVE ? BASIS_REPRESENTATIVE : BASIS_CONSENT;
   for (size_t i = 0; i < c->next.n; i++) {
-    uint16_t cls = c->next.c[i].cls;
-    unsigned may = grantee_keys(c, to, cls);
-    if (to != c->first) may &= c->turned[i];
-    for (uint8_t which = WHICH_P; which <= WHICH_M; which++) {
-      const uint8_t *key = patient_key(p, cls, which);
-      /* a due class waits for who holds it: whoever is given it now would read what came before the turn */
-      if (key && (may & (which == WHICH_P ? KEY_P : KEY_M)) && !(which == WHICH_P && c->next.c[i].due)) change_entry(g, cls, which, key);
-    }
+    unsigned may = grantee_keys(c, to, c->next.c[i].cls), turned = c->turned[i];
+    if (to != c->first) may &= turned | (turned & KEY_P ? KEY_P0 : 0) | (turned & KEY_M ? KEY_M0 : 0);
+    send_class(p, &c->next.c[i], may, g);
   }
   return grant_send(c->s, g, to == c->first, who, c->by.cred->sign_sk, c->by.cert_hash);
 }

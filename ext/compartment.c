@@ -1,5 +1,6 @@
 /* compartment.c: rows of a practice's tables in their patients' compartments (see compartment.h). */
 #include "compartment.h"
+#include "protect_row.h"
 #include "access.h"
 #include "memory.h"
 #include "object.h"
@@ -9,14 +10,15 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
-enum { ROW_DIVERTED = 1 };                            /* flags: masked only because its class was due */
+/* Flags: lies where it does only because its class was due; then in the next two bits the leaf where it was meant to lie. */
+enum { ROW_DIVERTED = 1, ROW_MEANT = 1 /* shift */ };
 enum { LEAF_NONE = 255 };
 enum { SLOTS_FIRST = 256, SLOTS_MOST = 1 << 14 /* 4 MiB of locked memory */ };
 
 /* One patient's row keys; a patient of whom the login holds nothing has a slot too. */
 struct rowkey {
   int64_t patient, until;                             /* 0: the slot is free; until: a date rule, 0 none */
-  uint8_t held, due;                                  /* held: bits by leaf */
+  uint8_t held, due;                                  /* bits by leaf; bits KEY_P, KEY_M */
   uint8_t key[LEAVES][32], loc[LEAVES][16];
 };
 struct rowkeys {
@@ -28,6 +30,8 @@ struct rowkeys {
   uint8_t names_key[32];
   unsigned names_generation;
 };
+
+static uint8_t row_meant(uint8_t flags) { return flags >> ROW_MEANT & (LEAVES - 1); }
 
 struct rowkeys *rowkeys_new(void) {
   struct rowkeys *k = calloc(1, sizeof *k);
@@ -99,7 +103,7 @@ static int keys_of(struct session *s, const struct protect *p, struct rowkeys *k
   x = slot_of(k, patient);
   if (known) {
     const struct keyset_class *kc = keyset_class(ks, p->class_id);
-    x->due = kc && kc->due;
+    x->due = kc ? kc->due : 0;
     x->until = pt->g.until;
     for (int l = 0; l < LEAVES; l++) {
       const struct leaf *leaf = patient_leaf(pt, p->class_id, l);
@@ -272,17 +276,18 @@ static int seal_deposit(struct session *s, const struct protect *p, int64_t pati
   return e == DMP_OK ? box_seal_to(kc->deposit[leaf], pt->anchor, &ad, plain->p, plain->n, PAD_PADME, box) : e;
 }
 
-/* In a class that is due a visible row goes masked, until the keys have turned. */
+/* In a class that is due a row goes where nobody who has left can open it, until the keys have turned. */
 static int patient_seal(struct session *s, const struct protect *p, struct rowkeys *k, int64_t patient, int64_t rowid, int leaf,
                         const struct buf *row, struct buf *box) {
   struct buf plain = { 0 };
   struct rowkey *x;
   int e = keys_of(s, p, k, patient, &x);
   if (e != DMP_OK) return e;
-  int diverted = x->due && leaf < 2, held = !(x->until && record_now() > x->until);
-  if (diverted) leaf += 2;
+  int to = x->due & KEY_M ? 3 : x->due & KEY_P ? leaf | 2 : leaf, held = !(x->until && record_now() > x->until);
+  const uint8_t flags = to == leaf ? 0 : (uint8_t)(ROW_DIVERTED | leaf << ROW_MEANT);
+  leaf = to;
   buf_reset(box);
-  buf_u8(&plain, diverted ? ROW_DIVERTED : 0);
+  buf_u8(&plain, flags);
   buf_put(&plain, row->p, row->n);
   struct box_ad ad = row_ad(s, p, x->loc[leaf], rowid);
   if (row->bad || plain.bad) e = DMP_E_NOMEM;
@@ -300,7 +305,7 @@ int compartment_row_open(struct session *s, const struct protect *p, struct prot
   if (e == DMP_OK) e = patient_open(s, p, rows, out->patient, rowid, box, n, scratch, row, len, &out->leaf);
   if (e == DMP_E_NO_PATIENT || (e == DMP_OK && out->leaf == LEAF_NONE)) return DMP_E_NO_TABLE_KEY;
   if (e != DMP_OK) return e;
-  if (**row & ROW_DIVERTED && out->leaf >= 2) out->leaf -= 2;
+  if (**row & ROW_DIVERTED) out->leaf = row_meant(**row);
   ++*row;
   --*len;
   return DMP_OK;
@@ -322,7 +327,7 @@ struct turning {
   struct patient *pt;
   uint16_t cls;
   struct leaf *from, *to;
-  int diverted;                                       /* 1: only rows that lie there because the class was due */
+  int diverted, meant;                                /* 1: only rows that lie there because the class was due and were meant for that leaf */
   const struct protect *p;                            /* the table at hand; the rest is about it */
   int64_t *rowid; size_t rows, cap;                   /* owned */
   sqlite3_stmt *find, *get, *set;                     /* owned: rows of a patient, a row's box */
@@ -384,7 +389,7 @@ static int turn_seal(struct turning *q, int64_t rowid, const uint8_t *row, size_
   struct buf plain = { 0 }, box = { 0 };
   row_key(q->p, q->to, key, loc);
   struct box_ad ad = row_ad(q->s, q->p, loc, rowid);
-  buf_u8(&plain, q->diverted ? row[0] & ~ROW_DIVERTED : row[0]);
+  buf_u8(&plain, q->diverted ? 0 : row[0]);
   buf_put(&plain, row + 1, len - 1);
   int e = plain.bad ? DMP_E_NOMEM : box_seal(q->s->r->suite, key, &ad, plain.p, plain.n, PAD_PADME, NULL, &box);
   if (e == DMP_OK) {
@@ -408,7 +413,7 @@ static int turn_row(struct turning *q, int64_t rowid) {
   if (e == DMP_OK) e = turn_open(q, rowid, sqlite3_column_blob(q->get, 0), (size_t)sqlite3_column_bytes(q->get, 0), &scratch, &row, &len);
   sqlite3_reset(q->get);
   if (e == DMP_OK && len == 0) e = record_fault(q->s->r, DMP_E_ROW_FORMAT, "a protected table", rowid);
-  if (e == DMP_OK && (!q->diverted || row[0] & ROW_DIVERTED)) e = turn_seal(q, rowid, row, len);
+  if (e == DMP_OK && (!q->diverted || (row[0] & ROW_DIVERTED && row_meant(row[0]) == q->meant))) e = turn_seal(q, rowid, row, len);
   buf_free(&scratch);
   return e == DMP_E_TAMPERED ? DMP_OK : e;
 }
@@ -461,10 +466,12 @@ int compartment_turn(struct session *s, struct patient *pt, uint16_t cls, struct
 }
 
 int compartment_settle(struct session *s, struct patient *pt, uint16_t cls) {
+  static const uint8_t WAYS[][2] = { { 2, 0 }, { 3, 0 }, { 3, 1 }, { 3, 2 } };   /* where it waits, where it was meant to lie */
   int e = DMP_OK;
-  for (int l = 0; e == DMP_OK && l < 2; l++) {
-    struct leaf *from = patient_leaf(pt, cls, l + 2), *to = patient_leaf(pt, cls, l);
-    if (from->held && to->held) e = turn_tables(&(struct turning){ .s = s, .pt = pt, .cls = cls, .from = from, .to = to, .diverted = 1 });
+  for (size_t i = 0; e == DMP_OK && i < sizeof WAYS / sizeof *WAYS; i++) {
+    struct leaf *from = patient_leaf(pt, cls, WAYS[i][0]), *to = patient_leaf(pt, cls, WAYS[i][1]);
+    if (from->held && to->held)
+      e = turn_tables(&(struct turning){ .s = s, .pt = pt, .cls = cls, .from = from, .to = to, .diverted = 1, .meant = WAYS[i][1] });
   }
   return e;
 }

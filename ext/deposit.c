@@ -7,24 +7,29 @@
 #include <string.h>
 
 /* A late item looks to its depositor the same whether its episode is masked or nobody has looked yet. */
-const char *deposit_warning(const struct item *it) {
-  if (it->via == VIA_OWN && (it->c.flags & ITEM_LATE))
+const char *deposit_warning(const struct item *it, int masked) {
+  int hidden = deposit_hidden(it);
+  if (object_unannounced(it)) return "Attention, ce document n'est pas visible du patient";
+  if (masked && it->via == VIA_OWN && (it->c.flags & ITEM_LATE))
     return "Attention, ce document n'est visible des autres professionnels que si le patient ou son médecin traitant le laisse paraître";
-  return "Attention, ce document est masqué aux professionnels de santé";
+  if (masked && hidden) return "Attention, ce document n'est pas visible des représentants légaux et est masqué aux professionnels de santé";
+  if (masked) return "Attention, ce document est masqué aux professionnels de santé";
+  return hidden ? "Attention, ce document n'est pas visible des représentants légaux" : NULL;
 }
 
-/* Whether an item of this episode must wait, masked, for somebody who knows. */
-static int is_late(struct session *s, struct patient *p, const struct deposit *d, int *late) {
+/* Whether an item of this episode must wait, masked and hidden, for somebody who knows; and whether what it follows is hidden from
+ * representatives. */
+static int follow_episode(struct session *s, struct patient *p, const struct deposit *d, int *late, int *hidden) {
+  struct episode_seen seen = { .name = d->episode };
   struct choices c;
   struct value v = value_text(d->episode);
-  int full, visible, e = holder_is_full(s, p, &full);
-  *late = s->me.kind == KIND_SOURCE;
+  int full, e = holder_is_full(s, p, &full);
+  *late = s->me.kind == KIND_SOURCE && !d->masked;
   if (e != DMP_OK || *late || d->episode == NULL) return e;
-  if (!full) {
-    e = episode_visible(s, p, d->episode, &visible);
-    *late = !visible;
-    return e;
-  }
+  e = episode_look(s, p, &seen);
+  *hidden |= seen.hidden;
+  *late = !d->masked && !seen.visible;
+  if (e != DMP_OK || d->masked || !full) return e;
   e = choices_read(s, p, &c);
   *late = e == DMP_OK && choices_episode(&c, &v) != NULL;
   choices_free(&c);
@@ -34,17 +39,20 @@ static int is_late(struct session *s, struct patient *p, const struct deposit *d
 int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags) {
   struct keyset *k;
   int e = patient_keyset(s, p, &k);
-  int late = 0;
+  int late = 0, hidden = d->hidden;
+  if ((d->invisible && p->id == s->principal) || ((d->invisible || d->hidden) && s->me.kind == KIND_REPRESENTATIVE)) e = DMP_E_HIDE_SELF;
   if (e == DMP_OK && s->me.kind == KIND_SOURCE && p->g.kind != GRANT_ACTIVE) e = DMP_E_FEED_OFF;
-  if (e == DMP_OK && !d->masked) e = is_late(s, p, d, &late);
-  *where = (struct place){ rights_class_of(d->type_code), d->masked || late ? 2 : 0, 0 };
-  *flags = d->masked ? ITEM_MASKED : late ? ITEM_LATE : 0;
+  if (e == DMP_OK) e = follow_episode(s, p, d, &late, &hidden);
+  *where = (struct place){ rights_class_of(d->type_code), late ? 3 : (d->masked ? 2 : 0) | (hidden || d->invisible), 0 };
+  *flags = (uint8_t)((d->masked ? ITEM_MASKED : late ? ITEM_LATE : 0) | (hidden ? ITEM_HIDDEN : 0) | (d->invisible ? ITEM_INVISIBLE : 0));
   const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
   if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
-  if (e == DMP_OK && c->due && where->leaf == 0) {
-    where->leaf = 2;
+  /* P due: somebody left who held it; M due: a representative left, who held its half */
+  int to = e != DMP_OK ? 0 : c->due & KEY_M ? 3 : c->due & KEY_P ? where->leaf | 2 : where->leaf;
+  if (e == DMP_OK && to != where->leaf) {
+    where->leaf = to;
     where->sealed = 1;
-    *flags = ITEM_DIVERTED;
+    *flags |= ITEM_DIVERTED;
   }
   return e;
 }
@@ -74,10 +82,10 @@ uint16_t deposit_class(const struct item *it) {
 int deposit_masked(struct patient *p, const struct item *it, uint16_t cls) {
   if (it->via != VIA_OWN) return it->leaf >= 2;
   if (it->c.flags & ITEM_MASKED) return 1;
-  return !(it->c.flags & ITEM_DIVERTED) && patient_leaf(p, cls, 0)->held;
+  return !(it->c.flags & ITEM_DIVERTED) && patient_leaf(p, cls, it->c.flags & (ITEM_HIDDEN | ITEM_INVISIBLE) ? 1 : 0)->held;
 }
 
-int deposit_hidden(const struct item *it) { return it->via == VIA_OWN ? (it->c.flags & ITEM_HIDDEN) != 0 : it->leaf & 1; }
+int deposit_hidden(const struct item *it) { return it->via == VIA_OWN ? item_hidden_meant(it) : it->leaf & 1; }
 
 int deposit_find(struct session *s, int64_t id, struct patient **p, struct item *it) {
   int e = object_find(s, id, p, it);

@@ -15,17 +15,24 @@ void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]) {
   suite_kdf2(y, 32, anchor, 32, "public", 6, yk);
 }
 
-void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out) {
-  uint8_t half[32], prf[16];
-  suite_kdf_text(key, l & 1 ? "hidden" : "visible", half);
+void half_derive(const uint8_t key[32], int l, uint8_t half[32]) { suite_kdf_text(key, l & 1 ? "hidden" : "visible", half); }
+
+static void leaf_from_half(const uint8_t half[32], const uint8_t anchor[32], struct leaf *out) {
+  uint8_t prf[16];
   suite_kdf2(half, 32, anchor, 32, "leaf", 4, out->key);
   suite_prf_key(out->key, prf);
   suite_prf_with(prf, "object", 6, out->object_loc);
   suite_prf_with(prf, "state", 5, out->state_loc);
   out->held = 1;
   out->state_ready = out->deposit_ready = 0;
-  bytes_wipe(half, sizeof half);
   bytes_wipe(prf, sizeof prf);
+}
+
+void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out) {
+  uint8_t half[32];
+  half_derive(key, l, half);
+  leaf_from_half(half, anchor, out);
+  bytes_wipe(half, sizeof half);
 }
 
 void leaf_state_key(struct leaf *l) {
@@ -68,6 +75,8 @@ const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which) {
   return NULL;
 }
 
+int entry_leaf(const struct entry *en) { return en->which == WHICH_P || en->which == WHICH_P0 ? 0 : 2; }
+
 int patient_expired(const struct patient *p) { return p->g.until != 0 && record_now() > p->g.until; }
 
 struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l) {
@@ -81,7 +90,9 @@ struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l) {
   if (!h->derived) {
     for (int k = 0; k < LEAVES; k++) {
       const uint8_t *key = patient_key(p, cls, k < 2 ? WHICH_P : WHICH_M);
+      const uint8_t *half = k & 1 ? NULL : patient_key(p, cls, k < 2 ? WHICH_P0 : WHICH_M0);
       if (key) leaf_derive(key, p->anchor, k, &h->leaf[k]);
+      else if (half) leaf_from_half(half, p->anchor, &h->leaf[k]);
       else h->leaf[k].held = 0;
     }
     h->derived = 1;
@@ -140,7 +151,7 @@ static int grant_parse(const uint8_t *p, size_t n, struct grant *g, const uint8_
   for (size_t i = 0; i < g->count; i++) {
     g->entry[i].cls = rd_u16(&r);
     g->entry[i].which = rd_u8(&r);
-    if (rd_u8(&r) != 0 || (g->entry[i].which != WHICH_P && g->entry[i].which != WHICH_M)) return DMP_E_LATER;
+    if (rd_u8(&r) != 0 || g->entry[i].which < WHICH_P || g->entry[i].which > WHICH_M0) return DMP_E_LATER;
     rd_copy(&r, g->entry[i].key, 32);
   }
   rd_copy(&r, g->grantee_cert, 32);
@@ -471,14 +482,27 @@ static int packet_for(void *ctx, const struct keyset *k) {
   return DMP_E_GRANT_STALE;
 }
 
+/* P and M are told by their key id, halves by the public deposit key of the leaf that they derive. */
+static int entry_live(const struct patient *p, const struct entry *en, const struct keyset_class *c) {
+  uint8_t kid[16];
+  struct leaf l;
+  if (en->which == WHICH_P || en->which == WHICH_M) {
+    keyset_kid(en->key, kid);
+    return memcmp(kid, en->which == WHICH_P ? c->kid_p : c->kid_m, 16) == 0;
+  }
+  leaf_from_half(en->key, p->anchor, &l);
+  leaf_deposit_pair(&l);
+  int live = memcmp(l.deposit_pk, c->deposit[entry_leaf(en)], 32) == 0;
+  bytes_wipe(&l, sizeof l);
+  return live;
+}
+
 /* An entry is kept only while it is the live key of the newest keyset. */
 static void entries_match(struct patient *p, struct keyset *k) {
-  uint8_t kid[16];
   size_t kept = 0;
   for (size_t i = 0; i < p->g.count; i++) {
     struct keyset_class *c = keyset_class(k, p->g.entry[i].cls);
-    keyset_kid(p->g.entry[i].key, kid);
-    if (c && memcmp(kid, p->g.entry[i].which == WHICH_P ? c->kid_p : c->kid_m, 16) == 0) p->g.entry[kept++] = p->g.entry[i];
+    if (c && entry_live(p, &p->g.entry[i], c)) p->g.entry[kept++] = p->g.entry[i];
   }
   p->g.count = (uint16_t)kept;
 }
@@ -514,6 +538,14 @@ static int patient_prove(struct session *s, struct patient *p, const uint8_t sig
   return e;
 }
 
+void patient_own_leaf(const struct credential *who, struct patient *p) {
+  uint8_t x[3 + 8];
+  memcpy(x, "own", 3);
+  le_put64(x + 3, (uint64_t)p->id);
+  suite_kdf2(who->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf);
+  suite_prf(p->own_leaf, "wrap", 4, p->own_loc);
+}
+
 static struct patient *cache_slot(struct session *s) {
   struct patient *p = &s->cache[0];
   for (int i = 0; i < PATIENT_CACHE; i++) {
@@ -525,7 +557,7 @@ static struct patient *cache_slot(struct session *s) {
 
 static int patient_open(struct session *s, const struct own_grant *own, struct patient *p) {
   const uint8_t *sig;
-  uint8_t proof[SUITE_SIG], x[3 + 8], prf[16];
+  uint8_t proof[SUITE_SIG], prf[16];
   memset(p, 0, sizeof *p);
   p->id = own->patient;
   p->row = own->row;
@@ -536,10 +568,7 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
   memcpy(proof, sig, SUITE_SIG);
   if ((e = anchor_get(s->r, p->g.slot, p->anchor)) != DMP_OK) return e;
   patient_yk(p->g.y, p->anchor, p->yk);
-  memcpy(x, "own", 3);
-  le_put64(x + 3, (uint64_t)p->id);
-  suite_kdf2(s->cred->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf);
-  suite_prf(p->own_leaf, "wrap", 4, p->own_loc);
+  patient_own_leaf(s->cred, p);
   suite_prf_key(p->yk, prf);
   suite_prf_with(prf, "deposit", 7, p->deposit_loc);
   if (p->inbox) e = patient_prove(s, p, proof);
@@ -627,6 +656,12 @@ int grant_send(struct session *s, struct grant *g, int first, const struct certi
   buf_free(&over);
   buf_free(&box);
   return e;
+}
+
+int grant_drop_own(struct session *s, const struct credential *who) {
+  uint8_t loc[16];
+  own_grant_loc(who, loc);
+  return record_clear(s->r, STMT_GRANT_CLEAR, loc);
 }
 
 static int grant_drop(struct session *s, int64_t row) {

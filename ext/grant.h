@@ -8,9 +8,9 @@
 #define GRANT_H
 #include "keyset.h"
 
-enum { WHICH_P = 1, WHICH_M = 2 };                    /* P0, M0 and circles come with representatives: refused here */
+enum { WHICH_P = 1, WHICH_M, WHICH_P0, WHICH_M0 };    /* P0 and M0: halves, they derive L0 and L2 only; others are refused */
 enum { GRANT_ACTIVE = 1, GRANT_WITHDRAWN = 2 };       /* kind: a withdrawn grant keeps Y and the mail, no key */
-enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT };
+enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT, BASIS_REPRESENTATIVE = 8, BASIS_VIEW = 12 /* a minimal view: view.h */ };
 enum { GRANT_BYTES = 3072, DOCTORS = 16, ENTRIES_MAX = 2 * CLASSES_MAX, INBOX_TRIES = 1000 };
 
 struct entry { uint16_t cls; uint8_t which; uint8_t key[32]; };
@@ -66,15 +66,20 @@ const struct certificate *patient_who(struct session *s, struct patient *p, cons
 const struct certificate *patient_who_hash(struct session *s, struct patient *p, const uint8_t hash[32]);
 /* The leaf, derived at its first use; ->held is 0 when this login has no key for it. */
 struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l);
-const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which);   /* P or M; NULL: not held */
+const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which);   /* WHICH_…; NULL: not held */
+/* The first of the two leaves that an entry leads to: 0 or 2. The second is held only by a whole key: ask ->held. */
+int entry_leaf(const struct entry *en);
 void leaf_deposit_pair(struct leaf *l);               /* fills deposit_sk, deposit_pk */
 void leaf_state_key(struct leaf *l);                  /* fills state_prf */
 /* 1: the certificate is the patient's, or of somebody whom a keyset of the chain named treating doctor. */
 int patient_trusts(struct session *s, struct patient *p, const uint8_t cert_hash[32]);
 int patient_expired(const struct patient *p);         /* a date rule, not a key */
+/* The half of P or M that leads to leaf l: 0, 2 visible to representatives; 1, 3 hidden from them. */
+void half_derive(const uint8_t key[32], int l, uint8_t half[32]);
 /* Derives a leaf from P or M. l: 0, 1 from P; 2, 3 from M. */
 void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out);
 int  patient_pairwise(struct session *s, const uint8_t anchor[32], const uint8_t log_pk[32], uint8_t out[32]);
+void patient_own_leaf(const struct credential *who, struct patient *p);   /* own_leaf, own_loc */
 void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]);
 
 /* ---- writing: inside the application's transaction ---- */
@@ -84,6 +89,7 @@ int grant_adopt_inbox(struct session *s);
 int grant_adopt_packets(struct session *s, struct patient *p);
 /* Writes a grant as own row under a credential's wrap key (the session's, or a patient's being made). */
 int grant_put_own(struct session *s, const struct credential *who, const struct grant *g, int64_t row, int64_t *out_row);
+int grant_drop_own(struct session *s, const struct credential *who);   /* all own rows of a credential that ends */
 /* Signs g by the granter and seals it to the grantee at the inbox (first) or at its mail (packet). */
 int grant_send(struct session *s, struct grant *g, int first, const struct certificate *grantee, const uint8_t granter_sk[64],
                const uint8_t granter_hash[32]);

@@ -2,6 +2,7 @@
 #include "history.h"
 #include "access.h"
 #include "holder.h"
+#include "view.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -32,13 +33,85 @@ static int keep_line(void *ctx, const struct log_line *line, int64_t block) {
   return 0;
 }
 
-static int read_pair(struct session *s, const uint8_t key[32], const struct certificate *who, int64_t patient, int64_t from, struct history *out) {
+/* tag: NULL, or where it does not follow from who writes. */
+static int read_pair(struct session *s, const uint8_t key[32], const struct certificate *who, const uint8_t *tag, int64_t patient, struct history *out) {
   struct keeping k = { out, who->principal, DMP_OK };
   struct log_author by = { .pk = who->sign_pk };
-  access_writer_tag(s->cred->directory, who->principal, by.tag);
+  int64_t from = id_time(patient ? patient : s->principal) - WEEK;
+  if (tag) memcpy(by.tag, tag, 16);
+  else access_writer_tag(s->cred->directory, who->principal, by.tag);
   int e = log_read(s->r->log, key, &by, patient, from, record_now() + WEEK, keep_line, &k);
   out->foreign += by.foreign;
   return e == DMP_OK ? k.e : e;
+}
+
+/* A line about an item that is not there any more does not show. */
+static int own_line_shows(struct session *s, struct patient *p, const struct log_line *l) {
+  struct item it;
+  int64_t object = id_from_field(l->object);
+  if (object == 0 || (l->action != LOG_READ && l->action != LOG_DEPOSIT && l->action != LOG_DELETE && l->action != LOG_MASK && l->action != LOG_UNMASK &&
+                      l->action != LOG_ANNOUNCE && l->action != LOG_REVEAL))
+    return 1;
+  if (object_open(s, p, object, &it) != DMP_OK) return 0;
+  item_close(&it);
+  return 1;
+}
+
+/* ---- what a minimal view was given of the log: the lines about what it shows, as one value beside its log secret ---- */
+
+void history_line_put(const struct log_line *l, struct buf *b) {
+  buf_u64(b, (uint64_t)l->at);
+  buf_u8(b, l->action);
+  buf_u8(b, l->mode);
+  buf_u16(b, l->count);
+  buf_put(b, l->person, 16);
+  buf_put(b, l->patient, 16);
+  buf_put(b, l->object, 16);
+  buf_put(b, l->login, 16);
+  buf_put(b, l->reason, sizeof l->reason);
+}
+
+static void line_get(struct rd *r, struct log_line *l) {
+  *l = (struct log_line){ .at = (int64_t)rd_u64(r) };
+  l->action = rd_u8(r);
+  l->mode = rd_u8(r);
+  l->count = rd_u16(r);
+  rd_copy(r, l->person, 16);
+  rd_copy(r, l->patient, 16);
+  rd_copy(r, l->object, 16);
+  rd_copy(r, l->login, 16);
+  rd_copy(r, (uint8_t *)l->reason, sizeof l->reason);
+}
+
+struct kept { struct session *s; struct patient *p; int about; struct history *out; };
+
+static int take_kept(void *ctx, struct item *it) {
+  struct kept *q = ctx;
+  struct value v[2] = { 0 };
+  size_t count, used;
+  struct log_line l;
+  if (it->c.table != ITEM_LOG_SECRETS || row_get(it->c.row, it->c.row_len, v, 2, &count, &used) != DMP_OK || v[1].type != VALUE_BLOB) return DMP_OK;
+  struct rd r = { v[1].u.p, v[1].n, 0 };
+  for (int64_t n = 0; r.n > 0 && !r.bad; n++) {
+    line_get(&r, &l);
+    if (r.bad || suite_is_zero(l.patient, 16) == q->about || !own_line_shows(q->s, q->p, &l)) continue;
+    struct keeping k = { q->out, l.person, DMP_OK };
+    keep_line(&k, &l, n);
+    if (k.e != DMP_OK) return k.e;
+  }
+  return DMP_OK;
+}
+
+/* p NULL: of the own chain. What is opened for it is no work of the reader's. */
+static int read_kept(struct session *s, struct patient *p, struct history *out) {
+  const struct scan w = { .first = CLASS_LOG, .last = CLASS_LOG };
+  struct kept q = { s, p, p != NULL, out };
+  uint64_t headers = s->headers_opened, boxes = s->boxes_opened;
+  int e = p ? DMP_OK : patient_get(s, s->principal, &q.p);
+  if (e == DMP_OK) e = object_scan(s, q.p, &w, take_kept, &q);
+  s->headers_opened = headers;
+  s->boxes_opened = boxes;
+  return e == DMP_E_NO_PATIENT ? DMP_OK : e;
 }
 
 /* ---- a full holder: each log secret against everyone who ever held a grant, and who registered the patient ---- */
@@ -63,16 +136,36 @@ static int take_secret(void *ctx, struct item *it) {
   return DMP_OK;
 }
 
-static int read_person(struct session *s, struct patient *p, const struct certificate *who, const struct secrets *q, struct history *out) {
+static int read_person(struct session *s, struct patient *p, const struct certificate *who, const uint8_t *tag, const struct secrets *q, struct history *out) {
   int e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && who && i < q->n; i++) {
     uint8_t shared[32], key[32];
     e = suite_x25519(q->k[i], who->box_pk, shared);
     if (e == DMP_OK) suite_kdf2(shared, 32, p->anchor, 32, "log", 3, key);
-    if (e == DMP_OK) e = read_pair(s, key, who, p->id, id_time(p->id) - WEEK, out);
+    if (e == DMP_OK) e = read_pair(s, key, who, tag, p->id, out);
     bytes_wipe(shared, sizeof shared);
     bytes_wipe(key, sizeof key);
   }
+  return e;
+}
+
+/* What was looked at through minimal views: lines in the patient's name, under keys that each view had for itself. */
+static int read_views(struct session *s, struct patient *p, struct history *out) {
+  struct views v;
+  int e = views_read(s, p, &v);
+  for (size_t i = 0; e == DMP_OK && i < v.n; i++) {
+    struct secrets q = { .k = &v.v[i].log_sk, .n = 1 };
+    struct certificate who = { .kind = KIND_PATIENT };
+    uint8_t tag[16];
+    size_t first = out->n;
+    id_field(who.principal, p->id);
+    memcpy(who.sign_pk, v.v[i].sign_pk, 32);
+    memcpy(who.box_pk, v.v[i].box_pk, 32);
+    view_writer_tag(s->cred->directory, who.sign_pk, tag);
+    e = read_person(s, p, &who, tag, &q, out);
+    for (size_t k = first; k < out->n; k++) out->h[k].l.mode = LOG_SHOWN;
+  }
+  views_free(&v);
   return e;
 }
 
@@ -86,27 +179,48 @@ static int read_as_holder(struct session *s, struct patient *p, struct history *
   if (e == DMP_OK) e = patient_certificate(s, p, &pc);
   issuer = e == DMP_OK ? directory_by_hash(&s->dir, pc->issuer) : NULL;
   for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
-    e = read_person(s, p, patient_who_hash(s, p, gs.g[i].cert), &q, out);
+    e = read_person(s, p, patient_who_hash(s, p, gs.g[i].cert), NULL, &q, out);
     if (issuer && memcmp(gs.g[i].cert, issuer->hash, 32) == 0) listed = 1;
   }
-  if (e == DMP_OK && !listed) e = read_person(s, p, issuer, &q, out);
+  if (e == DMP_OK && !listed) e = read_person(s, p, issuer, NULL, &q, out);
+  if (e == DMP_OK && s->view) e = read_person(s, p, &s->me, s->writer_tag, &q, out);
   if (q.n) bytes_wipe(q.k, q.n * 32);
   free(q.k);
   grantees_free(&gs);
+  if (e == DMP_OK) e = read_views(s, p, out);         /* in a view there are none, and it looks as long for them */
+  if (e == DMP_OK && s->view) e = read_kept(s, p, out);
+  return e;
+}
+
+/* A line about a document does not show to the patient before the document does. */
+struct withheld { int64_t *id; size_t n; };
+
+static int take_withheld(void *ctx, struct item *it) {
+  struct withheld *w = ctx;
+  if (!object_unannounced(it)) return DMP_OK;
+  int64_t *id = realloc(w->id, (w->n + 1) * sizeof *id);
+  if (id == NULL) return DMP_E_NOMEM;
+  w->id = id;
+  id[w->n++] = it->id;
+  return DMP_OK;
+}
+
+static int drop_withheld(struct session *s, struct patient *p, struct history *out) {
+  const struct scan hidden = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
+  struct withheld w = { 0 };
+  size_t kept = 0;
+  int e = object_scan(s, p, &hidden, take_withheld, &w);
+  for (size_t i = 0; e == DMP_OK && i < out->n; i++) {
+    int drop = 0;
+    for (size_t j = 0; j < w.n; j++) drop |= id_from_field(out->h[i].l.object) == w.id[j];
+    if (!drop) out->h[kept++] = out->h[i];
+  }
+  if (e == DMP_OK) out->n = kept;
+  free(w.id);
   return e;
 }
 
 /* ---- anybody else: the own lines, about what he can still open ---- */
-
-static int own_line_shows(struct session *s, struct patient *p, const struct log_line *l) {
-  struct item it;
-  int64_t object = id_from_field(l->object);
-  if (object == 0 || (l->action != LOG_READ && l->action != LOG_DEPOSIT && l->action != LOG_DELETE && l->action != LOG_MASK && l->action != LOG_UNMASK))
-    return 1;
-  if (object_open(s, p, object, &it) != DMP_OK) return 0;
-  item_close(&it);
-  return 1;
-}
 
 /* One pairwise key for each log pair that the keysets have named. */
 static int read_as_reader(struct session *s, struct patient *p, struct history *out) {
@@ -119,7 +233,7 @@ static int read_as_reader(struct session *s, struct patient *p, struct history *
     if (e != DMP_OK || memcmp(last, k->log_pk[0], 32) == 0) continue;
     memcpy(last, k->log_pk[0], 32);
     e = patient_pairwise(s, p->anchor, last, key);
-    if (e == DMP_OK) e = read_pair(s, key, &s->me, p->id, id_time(p->id) - WEEK, out);
+    if (e == DMP_OK) e = read_pair(s, key, &s->me, s->writer_tag, p->id, out);
   }
   for (size_t i = 0; e == DMP_OK && i < out->n; i++)
     if (own_line_shows(s, p, &out->h[i].l)) out->h[kept++] = out->h[i];
@@ -135,15 +249,17 @@ static int by_time(const void *a, const void *b) {
   return (x->block > y->block) - (x->block < y->block);   /* what the clock does not tell apart, the file does */
 }
 
-int history_read(struct session *s, struct patient *p, struct history *out) {
+int history_read(struct session *s, struct patient *p, int all, struct history *out) {
   uint8_t key[32];
   int full = 0, e = s->r->log ? access_counts(s) : DMP_E_LOG_OPEN;
   *out = (struct history){ 0 };
   if (e == DMP_OK && p) e = holder_is_full(s, p, &full);
   if (e == DMP_OK && p) e = full ? read_as_holder(s, p, out) : read_as_reader(s, p, out);
+  if (e == DMP_OK && p && !all && p->id == s->principal) e = drop_withheld(s, p, out);
   if (e == DMP_OK && p == NULL) {
     access_own_key(s, key);
-    e = read_pair(s, key, &s->me, 0, id_time(s->principal) - WEEK, out);
+    e = read_pair(s, key, &s->me, s->writer_tag, 0, out);
+    if (e == DMP_OK && s->view) e = read_kept(s, NULL, out);
     bytes_wipe(key, sizeof key);
   }
   if (out->n > 1) qsort(out->h, out->n, sizeof *out->h, by_time);

@@ -40,14 +40,56 @@ int holder_is_full(struct session *s, struct patient *p, int *full) {
   return e;
 }
 
+/* ---- what was announced moves to where representatives see it ---- */
+
+struct announced { struct item *it; size_t n; };
+
+static int take_announced(void *ctx, struct item *it) {
+  struct announced *a = ctx;
+  if (!(it->c.flags & ITEM_INVISIBLE) || it->c.flags & ITEM_HIDDEN || !it->announced || it->via != VIA_LEAF) return DMP_OK;
+  struct item *m = realloc(a->it, (a->n + 1) * sizeof *m);
+  if (m == NULL) return DMP_E_NOMEM;
+  a->it = m;
+  m[a->n++] = *it;
+  memset(it, 0, sizeof *it);
+  return DMP_OK;
+}
+
+/* move 0: only counted. */
+static int announced_move(struct session *s, struct patient *p, int move, unsigned *n) {
+  const struct scan hidden = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
+  struct announced a = { 0 };
+  int e = object_scan(s, p, &hidden, take_announced, &a);
+  for (size_t i = 0; i < a.n; i++) {
+    struct item *it = &a.it[i];
+    if (e == DMP_OK && move && patient_leaf(p, it->cls, it->leaf - 1)->held) e = object_move(s, p, it, (struct place){ it->cls, it->leaf - 1, 0 });
+    item_close(it);
+  }
+  *n += a.n > 0;
+  free(a.it);
+  return e;
+}
+
 int holder_begin(struct session *s, int64_t patient, struct patient **p) {
   int full = 0;
+  unsigned moved = 0;
   int e = writer_begin(s, patient, p);
   if (e == DMP_OK) e = holder_is_full(s, *p, &full);
+  if (e == DMP_OK && full) e = announced_move(s, *p, 1, &moved);
+  if (e == DMP_OK) s->pending.whole = sqlite3_total_changes64(s->r->db);
   return e == DMP_OK && !full ? DMP_E_FULL_HOLDER : e;
 }
 
 /* ---- the end of a change ---- */
+
+static int representatives_drop(struct session *s, struct patient *p, int64_t principal);
+
+/* What a change begins with: the newest keyset, the list, and what is owed because somebody's time is over. */
+static int begin(struct session *s, struct patient *p, struct change *c, uint8_t want[CLASSES_MAX]) {
+  int e = change_begin(s, p, c);
+  if (e == DMP_OK) change_expired(c, want);
+  return e;
+}
 
 /* The change is written; what waited for keys that turned in it moves back. */
 static int finish(struct change *c) {
@@ -58,7 +100,7 @@ static int finish(struct change *c) {
       e = episode_settle(c->s, c->p, &w);
       if (e == DMP_OK) e = compartment_settle(c->s, c->p, c->next.c[i].cls);
     }
-  return e;
+  return e == DMP_OK && c->expired ? representatives_drop(c->s, c->p, 0) : e;
 }
 
 /* ---- consents ---- */
@@ -107,47 +149,122 @@ static int consent_drop(struct session *s, struct patient *p, int64_t grantee) {
   return e;
 }
 
-int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_t until) {
+/* Somebody becomes a grantee: the keys that he may have turn first. */
+static int give(struct session *s, struct patient *p, const struct certificate *who, enum reader as, int64_t until) {
   struct change c;
   struct grantee *g = NULL;
   uint8_t want[CLASSES_MAX] = { 0 };
-  const struct signer me = { s->cred, s->me.hash };
-  const struct certificate *who = holder_professional(s, grantee);
-  if (who == NULL) return DMP_E_NO_PRINCIPAL;
-  int e = change_begin(s, p, &c);
+  int e = begin(s, p, &c, want);
   if (e == DMP_OK && (g = grantees_find(&c.list, who->principal)) != NULL && g->as != READER_NONE) e = DMP_E_DUPLICATE;
   if (e == DMP_OK) e = change_add(&c, who, &g);
   if (e == DMP_OK) {
-    g->as = READER_CONSENT;
+    g->as = (uint8_t)as;
     g->until = until;
     change_want(&c, g, want);
     e = change_turn(&c, want);
   }
   if (e == DMP_OK) e = finish(&c);
-  if (e == DMP_OK) e = holder_consent_row(s, p, &me, grantee, "consent", until, s->principal);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_CONSENT, p->id, grantee, NULL);
   change_end(&c);
   return e;
 }
 
-int holder_withdraw(struct session *s, struct patient *p, int64_t grantee) {
+/* Somebody is one no more: every key that he held, or of which he held a half, turns. */
+static int take_back(struct session *s, struct patient *p, int64_t grantee, enum reader as) {
   struct change c;
   struct grantee *g = NULL;
   uint8_t want[CLASSES_MAX] = { 0 }, field[16];
   id_field(field, grantee);
-  int e = change_begin(s, p, &c);
-  if (e == DMP_OK && ((g = grantees_find(&c.list, field)) == NULL || g->as == READER_NONE || g->as == READER_PATIENT)) e = DMP_E_NOT_FOUND;
-  if (e == DMP_OK && g->as == READER_TREATING) e = DMP_E_TREATING;
+  int e = begin(s, p, &c, want), over = 0;
+  if (e == DMP_OK) g = grantees_find(&c.list, field);
+  if (e == DMP_OK && g && g->as == READER_NONE) over = c.expired != 0 && as == READER_REPRESENTATIVE;
+  if (e == DMP_OK && g && g->as == READER_TREATING && as == READER_CONSENT) e = DMP_E_TREATING;
+  if (e == DMP_OK && !over && (g == NULL || g->as != as)) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK) {
     change_want(&c, g, want);
     g->as = READER_NONE;
     e = change_turn(&c, want);
   }
   if (e == DMP_OK) e = finish(&c);
-  if (e == DMP_OK) e = consent_drop(s, p, grantee);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_WITHDRAW, p->id, grantee, NULL);
   change_end(&c);
   return e;
+}
+
+int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_t until) {
+  const struct signer me = { s->cred, s->me.hash };
+  const struct certificate *who = holder_professional(s, grantee);
+  if (who == NULL) return DMP_E_NO_PRINCIPAL;
+  int e = give(s, p, who, READER_CONSENT, until);
+  if (e == DMP_OK) e = holder_consent_row(s, p, &me, grantee, "consent", until, s->principal);
+  return e == DMP_OK ? access_pend(s, p, LOG_CONSENT, p->id, grantee, NULL) : e;
+}
+
+int holder_withdraw(struct session *s, struct patient *p, int64_t grantee) {
+  int e = take_back(s, p, grantee, READER_CONSENT);
+  if (e == DMP_OK) e = consent_drop(s, p, grantee);
+  return e == DMP_OK ? access_pend(s, p, LOG_WITHDRAW, p->id, grantee, NULL) : e;
+}
+
+/* ---- representatives ---- */
+
+static const struct scan IDENTITIES = { .first = CLASS_IDENTITY, .last = CLASS_IDENTITY };
+static const char REPRESENTATIVE[] = "representative";
+
+struct rep_search { int64_t principal; struct item *it; size_t n; };
+
+static int take_representative(void *ctx, struct item *it) {
+  struct rep_search *q = ctx;
+  struct value v[REP_VALUES];
+  size_t count, used;
+  if (it->c.table != ITEM_REPRESENTATIVE || row_get(it->c.row, it->c.row_len, v, REP_VALUES, &count, &used) != DMP_OK) return DMP_OK;
+  if (v[REP_PRINCIPAL].type != VALUE_INT || v[REP_UNTIL].type != VALUE_INT) return DMP_OK;
+  if (q->principal ? v[REP_PRINCIPAL].u.i != q->principal : v[REP_UNTIL].u.i == 0 || record_now() <= v[REP_UNTIL].u.i) return DMP_OK;
+  struct item *m = realloc(q->it, (q->n + 1) * sizeof *m);
+  if (m == NULL) return DMP_E_NOMEM;
+  q->it = m;
+  m[q->n++] = *it;
+  memset(it, 0, sizeof *it);
+  return DMP_OK;
+}
+
+/* The rows of one representative; principal 0: of all whose time is over. */
+static int representatives_drop(struct session *s, struct patient *p, int64_t principal) {
+  struct rep_search q = { .principal = principal };
+  int e = object_scan(s, p, &IDENTITIES, take_representative, &q);
+  for (size_t i = 0; i < q.n; i++) {
+    if (e == DMP_OK) e = object_drop(s, p, &q.it[i]);
+    item_close(&q.it[i]);
+  }
+  free(q.it);
+  return e;
+}
+
+static const struct certificate *representative_of(struct session *s, int64_t id) {
+  uint8_t field[16];
+  id_field(field, id);
+  const struct certificate *c = session_who(s, field);
+  return c && c->kind == KIND_REPRESENTATIVE ? c : NULL;
+}
+
+int holder_represent(struct session *s, struct patient *p, int64_t principal, const char *ground, int64_t until, int64_t *id) {
+  const struct signer me = { s->cred, s->me.hash };
+  const struct certificate *who = representative_of(s, principal);
+  struct content c = { .table = ITEM_REPRESENTATIVE };
+  struct buf row = { 0 };
+  if (who == NULL) return DMP_E_NO_PRINCIPAL;
+  int e = give(s, p, who, READER_REPRESENTATIVE, until);
+  struct value v[REP_VALUES] = { value_int(principal), value_text(ground), value_int(record_now()), value_int(until), value_int(s->principal) };
+  row_put(&row, v, REP_VALUES);
+  c.row = row.p;
+  c.row_len = row.n;
+  if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_IDENTITY, 0, 0 }, &c, NULL, id);
+  buf_free(&row);
+  return e == DMP_OK ? access_pend(s, p, LOG_CONSENT, p->id, principal, REPRESENTATIVE) : e;
+}
+
+int holder_unrepresent(struct session *s, struct patient *p, int64_t principal) {
+  int e = take_back(s, p, principal, READER_REPRESENTATIVE);
+  if (e == DMP_OK) e = representatives_drop(s, p, principal);
+  return e == DMP_OK ? access_pend(s, p, LOG_WITHDRAW, p->id, principal, REPRESENTATIVE) : e;
 }
 
 /* ---- the treating doctor ---- */
@@ -159,7 +276,7 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
   const struct signer me = { s->cred, s->me.hash };
   const struct certificate *who = doctor ? holder_professional(s, doctor) : NULL;
   if (doctor && (who == NULL || who->profession != 10)) return DMP_E_PROFESSION;
-  int e = change_begin(s, p, &c);
+  int e = begin(s, p, &c, want);
   int64_t former = e == DMP_OK ? id_from_field(c.next.treating) : 0;
   if (e == DMP_OK && former == doctor) {
     change_end(&c);
@@ -201,10 +318,15 @@ int holder_unsettled(struct session *s, struct patient *p, size_t *items) {
   return e == DMP_OK && some ? episode_owed(s, p, items) : e;
 }
 
-int holder_owed(struct session *s, struct patient *p, unsigned *classes) {
+int holder_owed(struct session *s, struct patient *p, unsigned *things) {
+  struct grantees gs = { 0 };
   struct keyset *k;
   int e = patient_keyset(s, p, &k);
-  for (size_t i = 0; e == DMP_OK && i < k->n; i++) *classes += k->c[i].due;
+  for (size_t i = 0; e == DMP_OK && i < k->n; i++) *things += k->c[i].due != 0;
+  if (e == DMP_OK) e = announced_move(s, p, 0, things);
+  if (e == DMP_OK) e = grantees_read(s, p, &gs);
+  for (size_t i = 0; i < gs.n; i++) *things += (unsigned)grantee_over(&gs.g[i]);
+  grantees_free(&gs);
   return e;
 }
 
@@ -212,16 +334,17 @@ int holder_due(struct session *s, struct patient *p) {
   struct change c;
   uint8_t want[CLASSES_MAX] = { 0 };
   int some = 0;
-  int e = change_begin(s, p, &c);
-  for (size_t i = 0; e == DMP_OK && i < c.next.n; i++)
-    if (c.next.c[i].due && patient_key(p, c.next.c[i].cls, WHICH_P)) {
-      want[i] = KEY_P;
-      some = 1;
-    }
+  int e = begin(s, p, &c, want);
+  for (size_t i = 0; e == DMP_OK && i < c.next.n; i++) {
+    const struct keyset_class *kc = &c.next.c[i];
+    if (kc->due & KEY_P && patient_key(p, kc->cls, WHICH_P)) want[i] |= KEY_P;
+    if (kc->due & KEY_M && patient_key(p, kc->cls, WHICH_M)) want[i] |= KEY_M;
+    some |= want[i];
+  }
   if (e == DMP_OK && some) {
     e = change_turn(&c, want);
     if (e == DMP_OK) e = finish(&c);
-    if (e == DMP_OK) e = access_pend(s, p, LOG_ROTATE, p->id, 0, NULL);
+    if (e == DMP_OK) e = access_pend(s, p, LOG_ROTATE, p->id, 0, c.expired ? "representative ended" : NULL);
   }
   change_end(&c);
   return e;

@@ -13,17 +13,22 @@ int holder_is_full(struct session *s, struct patient *p, int *full);
 
 int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_t until);
 int holder_withdraw(struct session *s, struct patient *p, int64_t grantee);
+/* Names a representative, and withdraws one. until: 0, or when the right ends. */
+int holder_represent(struct session *s, struct patient *p, int64_t principal, const char *ground, int64_t until, int64_t *row);
+int holder_unrepresent(struct session *s, struct patient *p, int64_t principal);
 int holder_treating(struct session *s, struct patient *p, int64_t doctor /* 0: none */);
-/* What earlier holders could not do: classes that are due and that this login holds are rotated, and what was deposited masked
- * because of that moves back. */
+/* What earlier holders could not do: keys that are due and that this login holds are turned, and what was deposited masked
+ * because of that moves back; what a representative held whose time is over turns. */
 int holder_due(struct session *s, struct patient *p);
 /* Late deposits that wait for a full holder, or items of a masked episode that still show. */
 int holder_unsettled(struct session *s, struct patient *p, size_t *items);
-int holder_owed(struct session *s, struct patient *p, unsigned *classes);
+int holder_owed(struct session *s, struct patient *p, unsigned *things);
 
 /* A consent row of the patient: row values grantee, basis, since, until, recorded_by. */
 enum { CONSENT_GRANTEE, CONSENT_BASIS, CONSENT_SINCE, CONSENT_UNTIL, CONSENT_BY, CONSENT_VALUES };
 int holder_consent_row(struct session *s, struct patient *p, const struct signer *who, int64_t grantee, const char *basis, int64_t until,
                        int64_t by);
+/* A representative's row: principal, ground, since and until (unix milliseconds, 0: none), recorded by. */
+enum { REP_PRINCIPAL, REP_GROUND, REP_SINCE, REP_UNTIL, REP_BY, REP_VALUES };
 const struct certificate *holder_professional(struct session *s, int64_t id);   /* verified, or NULL */
 #endif

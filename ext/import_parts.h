@@ -33,8 +33,6 @@
   X(NO_TIME,     "the document has no date, or one that is impossible or gives no day") \
   X(NO_CONF,     "the document does not say how confidential it is") \
   X(CONF,        "the document has a confidentiality that is not known: it might ask to be hidden") \
-  X(HIDDEN,      "documents hidden from the patient or from representatives can't be deposited in this version: " \
-                 "nothing was written, so nothing is shown by mistake") \
   X(FORBIDDEN,   "masked for professionals and hidden from the patient at once is forbidden")
 enum import_refusal {
 #define IMPORT_REFUSAL(name, text) IMPORT_E_##name,

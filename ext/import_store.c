@@ -23,7 +23,7 @@ struct metadata {
   char time[32], start[32], stop[32];
   char *type_with_system, *authors;                   /* owned, by sqlite3_malloc */
   const struct import_field *view;
-  int masked;
+  int masked, invisible, hidden;                      /* from professionals, to the patient, from representatives */
 };
 
 /* What SQL said becomes the reason. */
@@ -143,24 +143,23 @@ static int create_patient(sqlite3 *db, const struct import_options *o, const str
 
 /* ---- the document ---- */
 
-/* N, R or V, the strictest one; masked; what hides from the patient or representatives is refused under every spelling
- * seen (INVISIBLE_REP_LEGAUX, INVISIBLE_REPRENSANTS_LEGAUX, …), what is unknown too. */
+/* N, R or V, the strictest one; masked; hidden from the patient or from representatives under every spelling
+ * seen (INVISIBLE_REP_LEGAUX, INVISIBLE_REPRENSANTS_LEGAUX, …); what is unknown is refused. */
 static int take_confidentiality(const struct import_result *r, struct metadata *m, struct import_row *row) {
-  int patient = 0, representatives = 0, unknown = 0;
+  int unknown = 0;
   for (size_t i = 0; i < r->n; i++) {
     const char *code = (const char *)r->field[i].p, *best = m->confidentiality;
     if (r->field[i].tag != PARSE_CONFIDENTIALITY) continue;
     if (!strcmp(code, "N") || !strcmp(code, "R") || !strcmp(code, "V"))
       m->confidentiality = best && best[0] > code[0] ? best : code;   /* N < R < V */
     else if (strcmp(code, "MASQUE_PS") == 0) m->masked = 1;
-    else if (strcmp(code, "INVISIBLE_PATIENT") == 0) patient = 1;
-    else if (strncmp(code, "INVISIBLE_REP", 13) == 0) representatives = 1;
+    else if (strcmp(code, "INVISIBLE_PATIENT") == 0) m->invisible = 1;
+    else if (strncmp(code, "INVISIBLE_REP", 13) == 0) m->hidden = 1;
     else unknown = 1;
   }
-  if (m->masked && patient) return import_row_refuse(row, IMPORT_E_FORBIDDEN);
-  if (patient || representatives) return import_row_refuse(row, IMPORT_E_HIDDEN);
+  if (m->masked && m->invisible) return import_row_refuse(row, IMPORT_E_FORBIDDEN);
   if (unknown) return import_row_refuse(row, IMPORT_E_CONF);
-  if (!m->masked && m->confidentiality == NULL) return import_row_refuse(row, IMPORT_E_NO_CONF);
+  if (!m->masked && !m->invisible && !m->hidden && m->confidentiality == NULL) return import_row_refuse(row, IMPORT_E_NO_CONF);
   return 0;
 }
 
@@ -249,10 +248,10 @@ static int find_document(sqlite3 *db, const char *schema, const char *unique_id,
 static int insert_document(sqlite3 *db, const char *schema, const struct metadata *m, const struct buf *file,
                            struct import_row *row) {
   sqlite3_stmt *st = prepare(db, row,
-    "INSERT INTO \"%w\".document(patient,content,view,masked,title,type_code,unique_id,"
+    "INSERT INTO \"%w\".document(patient,content,view,masked,invisible_patient,hidden_from_representatives,title,type_code,unique_id,"
     "format_code,mime,language,creation_time,service_start,service_stop,author,author_profession,facility,"
     "practice_setting,replaces,confidentiality,view_mime)"
-    " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,'text/xml',?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)", schema);
+    " VALUES(?1,?2,?3,?4,?20,?21,?5,?6,?7,?8,'text/xml',?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)", schema);
   if (st == NULL) return 1;
   const char *text[] = { m->title, m->type_code, m->unique_id, m->format_code, m->language, m->time, m->service_start,
                          m->service_stop, m->authors, m->author_profession, m->facility, m->practice_setting,
@@ -261,6 +260,8 @@ static int insert_document(sqlite3 *db, const char *schema, const struct metadat
   sqlite3_bind_blob64(st, 2, file->p, file->n, SQLITE_STATIC);
   if (m->view) sqlite3_bind_blob64(st, 3, m->view->p, m->view->n, SQLITE_STATIC);
   sqlite3_bind_int(st, 4, m->masked);
+  sqlite3_bind_int(st, 20, m->invisible);
+  sqlite3_bind_int(st, 21, m->hidden);
   for (int i = 0; i < (int)(sizeof text / sizeof text[0]); i++) bind_text(st, i + 5, text[i]);
   int refused = sqlite3_step(st) != SQLITE_DONE ? refuse_sql(db, row) : 0;
   if (!refused) row->document = sqlite3_last_insert_rowid(db);

@@ -145,3 +145,7 @@ void item_close(struct item *it) {
   buf_free(&it->plain);
   buf_free(&it->amend);
 }
+
+int item_hidden_meant(const struct item *it) {
+  return (it->c.flags & ITEM_HIDDEN) || ((it->c.flags & ITEM_INVISIBLE) && !it->announced);
+}

@@ -8,13 +8,14 @@
 #include "row.h"
 
 /* What an item is: the table it is a row of. Part of the signed content; append only. */
-enum item_table { ITEM_DOCUMENT = 1, ITEM_PATIENT, ITEM_IDENTITY, ITEM_CONSENT, ITEM_MASK, ITEM_GRANTEES, ITEM_LOG_SECRETS,
-                  ITEM_EPISODE = 20 /* a masked one */, ITEM_ASSIGNMENT, ITEM_FEED, ITEM_SECTIONS = 32 /* from here on: lines of sections (section.h) */ };
+enum item_table { ITEM_DOCUMENT = 1, ITEM_PATIENT, ITEM_IDENTITY, ITEM_CONSENT, ITEM_MASK, ITEM_GRANTEES, ITEM_LOG_SECRETS, ITEM_REPRESENTATIVE = 16,
+                  ITEM_EPISODE = 20 /* a masked one */, ITEM_ASSIGNMENT, ITEM_FEED, ITEM_VIEW = 52, ITEM_SECTIONS = 64 /* from here on: lines of sections (section.h) */ };
 /* A document or a line of a section: it has a depositor, who keeps it, and lies in a document class. */
 static inline int item_deposited(uint16_t table) { return table == ITEM_DOCUMENT || table >= ITEM_SECTIONS; }
-/* Flags: what the depositor meant. Diverted: masked only because due. Late: masked until a full holder finds the episode unmasked. */
-enum { ITEM_MASKED = 1, ITEM_HIDDEN = 2, ITEM_DIVERTED = 4, ITEM_LATE = 16 };
-enum { AMEND_DELETE = 1 };
+/* Flags: what the depositor meant. Diverted: masked only because due. Invisible: to the patient, until announced or a month old.
+ * Late: masked until a full holder finds the episode unmasked. */
+enum { ITEM_MASKED = 1, ITEM_HIDDEN = 2, ITEM_DIVERTED = 4, ITEM_INVISIBLE = 8, ITEM_LATE = 16 };
+enum { AMEND_DELETE = 1, AMEND_ANNOUNCE };
 enum via { VIA_LEAF = 1, VIA_DEPOSIT, VIA_OWN };
 
 /* The signed content of an item. */
@@ -47,7 +48,8 @@ struct item {
   const uint8_t *folds; size_t fold_len;              /* folded amendments as stored: count u16, then 1+8+64 each */
   struct buf amend;                                   /* the amend box as stored; empty: none */
   uint8_t tag[16];                                    /* of the header box */
-  int deleted;                                        /* by a lawful amendment, folded or not */
+  int deleted, announced;                             /* by a lawful amendment, folded or not */
+  int amended;                                        /* the amend box holds one */
   struct buf plain;                                   /* owned: the header's plaintext */
 };
 void item_close(struct item *it);
@@ -65,4 +67,6 @@ void item_fold(const struct item *it, uint8_t action, int64_t at, const uint8_t 
 enum { WRAP_BYTES = 32 + 32 + 8 + 8, FOLD_BYTES = 1 + 8 + SUITE_SIG, AMEND_BYTES = 1 + 8 + 4 + SUITE_SIG };
 void item_wrap_write(const struct item *it, uint8_t out[WRAP_BYTES]);
 int  item_wrap_parse(const uint8_t *p, size_t n, struct item *it);      /* keys, id, minimum */
+/* What its depositor asked for: hidden from representatives, for itself or because it is not announced to the patient. */
+int item_hidden_meant(const struct item *it);
 #endif

@@ -121,6 +121,13 @@ out:
   return e;
 }
 
+int keyset_drop(struct session *s, const struct keyset *k) {
+  sqlite3_stmt *st = record_stmt(s->r, STMT_KEYSET_DROP);
+  if (st) sqlite3_bind_int64(st, 1, k->row);
+  int e = record_run(s->r, st);
+  return e == DMP_OK ? access_note_gone(s, IN_KEYSET, k->row) : e;
+}
+
 int keyset_exists(struct session *s, const uint8_t yk[32], uint64_t seq, int *yes) {
   uint8_t loc[16];
   keyset_loc(yk, seq, loc);
@@ -173,7 +180,7 @@ static int doctor_stays_within(const struct keyset *k, const struct keyset *next
     struct keyset_class a = k->c[i], b = next->c[i];
     if (a.cls != b.cls) return 0;
     if (a.cls < CLASS_FIRST_DOCUMENT || rights_keys(READER_TREATING, doctor->profession, a.cls)) continue;
-    if (a.due && !b.due) return 0;
+    if (a.due & ~b.due) return 0;
     a.due = b.due = 0;
     if (memcmp(a.kid_p, b.kid_p, 16) != 0 || memcmp(a.kid_m, b.kid_m, 16) != 0 || memcmp(a.deposit, b.deposit, sizeof a.deposit) != 0)
       return 0;

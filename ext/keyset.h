@@ -7,7 +7,7 @@
 #include "rights.h"
 
 enum { CLASSES_MAX = 16, LEAVES = 4 };    /* classes of the map in force; L0…L3 of each */
-struct keyset_class { uint16_t cls; uint8_t due; uint8_t kid_p[16], kid_m[16]; uint8_t deposit[LEAVES][32]; };
+struct keyset_class { uint16_t cls; uint8_t due /* bits KEY_P, KEY_M: to be turned */; uint8_t kid_p[16], kid_m[16]; uint8_t deposit[LEAVES][32]; };
 struct keyset {
   uint64_t seq;
   uint8_t previous[32];
@@ -27,6 +27,7 @@ int keyset_put(struct session *s, int64_t patient, const uint8_t yk[32], struct 
                const uint8_t signer_hash[32]);
 /* Reads the one of this seq, form only. DMP_E_NOT_FOUND when there is none. */
 int keyset_get(struct session *s, int64_t patient, const uint8_t yk[32], uint64_t seq, struct keyset *k, struct buf *raw);
+int keyset_drop(struct session *s, const struct keyset *k);   /* one that was read; notes that it is gone */
 int keyset_exists(struct session *s, const uint8_t yk[32], uint64_t seq, int *yes);
 /* Is `next` (raw as read) a lawful successor of `k`, or a lawful first one when k is NULL? patient_cert: the patient's. */
 int keyset_follows(struct session *s, int64_t patient, const struct certificate *patient_cert, const struct keyset *k,

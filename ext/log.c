@@ -784,8 +784,10 @@ const char *log_action_text(unsigned action) {
     [LOG_DEPOSIT] = "deposit", [LOG_DELETE] = "delete", [LOG_MASK] = "mask", [LOG_UNMASK] = "unmask",
     [LOG_CONSENT] = "consent", [LOG_WITHDRAW] = "withdraw", [LOG_TREATING] = "treating", [LOG_CREATE] = "create",
     [LOG_REGISTER] = "register", [LOG_ADOPT] = "adopt", [LOG_ROTATE] = "rotate", [LOG_IDENTITY] = "identity",
+    [LOG_ANNOUNCE] = "announce", [LOG_REVEAL] = "reveal",
+    [LOG_VIEW] = "view", [LOG_VIEW_END] = "view end",
   };
   return action < sizeof TEXT / sizeof *TEXT && TEXT[action] != NULL ? TEXT[action] : "unknown";
 }
 
-const char *log_mode_text(unsigned mode) { return mode == LOG_NORMAL ? "normal" : "unknown"; }
+const char *log_mode_text(unsigned mode) { return mode == LOG_NORMAL ? "normal" : mode == LOG_SHOWN ? "view" : "unknown"; }

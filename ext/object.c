@@ -2,6 +2,7 @@
 #include "object.h"
 #include "access.h"
 #include "random.h"
+#include "syntax.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -103,6 +104,11 @@ static int amend_read(struct session *s, struct patient *p, const struct item *i
   return amend_counts(s, p, it, *action, *at, sig);
 }
 
+static void amendment(struct item *it, uint8_t action) {
+  if (action == AMEND_DELETE) it->deleted = 1;
+  if (action == AMEND_ANNOUNCE) it->announced = 1;
+}
+
 static void item_amendments(struct session *s, struct patient *p, struct item *it) {
   uint8_t action, sig[SUITE_SIG];
   int64_t at;
@@ -111,9 +117,27 @@ static void item_amendments(struct session *s, struct patient *p, struct item *i
     uint8_t a = rd_u8(&r);
     int64_t when = (int64_t)rd_u64(&r);
     const uint8_t *fold_sig = rd_bytes(&r, SUITE_SIG);
-    if (fold_sig && a == AMEND_DELETE && amend_counts(s, p, it, a, when, fold_sig)) it->deleted = 1;
+    if (fold_sig && amend_counts(s, p, it, a, when, fold_sig)) amendment(it, a);
   }
-  if (amend_read(s, p, it, &action, &at, sig) && action == AMEND_DELETE) it->deleted = 1;
+  it->amended = amend_read(s, p, it, &action, &at, sig);
+  if (it->amended) amendment(it, action);
+}
+
+enum { CLOCKS_DIFFER = 10 * 60 * 1000 };              /* ids carry the depositor's time: one from the future hides nothing */
+
+int object_unannounced(const struct item *it) {
+  if (it->c.table != ITEM_DOCUMENT || !(it->c.flags & ITEM_INVISIBLE) || it->announced) return 0;
+  if (it->via != VIA_OWN && (!(it->leaf & 1) || (it->leaf == 3 && !(it->c.flags & (ITEM_DIVERTED | ITEM_LATE))))) return 0;
+  int64_t now = record_now(), since = id_time(it->id);
+  return since <= now + CLOCKS_DIFFER && now < syntax_month_later(since);
+}
+
+/* What is not shown is not counted as opened either. */
+static int item_withheld(struct session *s, const struct patient *p, const struct item *it) {
+  if (s->principal != p->id || !object_unannounced(it)) return 0;
+  s->headers_opened--;
+  s->boxes_opened -= 2;
+  return 1;
 }
 
 /* Which items may lie where. System classes take nothing by their public deposit keys, which everybody who was ever granted
@@ -123,7 +147,8 @@ static int item_belongs(const struct item *it) {
   if (item_deposited(it->c.table) || it->via == VIA_DEPOSIT) return item_deposited(it->c.table) && it->cls >= CLASS_FIRST_DOCUMENT;
   switch (it->c.table) {
     case ITEM_PATIENT:
-    case ITEM_IDENTITY: return it->cls == CLASS_IDENTITY && it->leaf < 2;
+    case ITEM_IDENTITY:
+    case ITEM_REPRESENTATIVE: return it->cls == CLASS_IDENTITY && it->leaf < 2;
     case ITEM_CONSENT:
     case ITEM_FEED:
     case ITEM_GRANTEES: return it->cls == CLASS_CHOICES && it->leaf < 2;
@@ -131,6 +156,7 @@ static int item_belongs(const struct item *it) {
     case ITEM_ASSIGNMENT:
     case ITEM_MASK: return it->cls == CLASS_CHOICES && it->leaf >= 2;
     case ITEM_LOG_SECRETS: return it->cls == CLASS_LOG && it->leaf >= 2;
+    case ITEM_VIEW: return it->cls == CLASS_IDENTITY && it->leaf == 3;   /* the only key that nobody but the patient holds */
     default: return 0;
   }
 }
@@ -187,7 +213,7 @@ static int item_open_deposit(struct session *s, struct patient *p, const struct 
   for (size_t i = 0; i < p->g.count; i++) {
     const struct entry *en = &p->g.entry[i];
     if (en->cls < first || en->cls > last || en->cls < CLASS_FIRST_DOCUMENT) continue;   /* system classes take no deposits */
-    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; l < end; l++) {
+    for (int l = entry_leaf(en), end = l + 2; l < end; l++) {
       struct leaf *leaf = patient_leaf(p, en->cls, l);
       const uint8_t *b;
       size_t n;
@@ -207,8 +233,8 @@ static int item_open_deposit(struct session *s, struct patient *p, const struct 
   return DMP_E_NOT_FOUND;
 }
 
-/* The depositor's own wrap: symmetric under the own leaf, or sealed to the certificate by who moved the item. */
-static int own_wrap_open(struct session *s, struct patient *p, int64_t row, struct item *it) {
+/* A row of dmp_wrap at this locator: symmetric under the key, or sealed to the certificate by who moved the item. */
+static int wrap_open(struct session *s, struct patient *p, int64_t row, const uint8_t loc[16], const uint8_t key[32], struct item *it) {
   const uint8_t *b;
   size_t n;
   sqlite3_stmt *st = record_stmt(s->r, STMT_WRAP_BY_ID);
@@ -216,18 +242,22 @@ static int own_wrap_open(struct session *s, struct patient *p, int64_t row, stru
   sqlite3_bind_int64(st, 1, row);
   int rc = sqlite3_step(st), e = rc == SQLITE_ROW ? DMP_OK : rc == SQLITE_DONE ? DMP_E_NOT_FOUND : record_sql_fault(s->r);
   if (e == DMP_OK) {
-    struct box_ad ad = wrap_ad(s, IN_WRAP, row, p->own_loc);
+    struct box_ad ad = wrap_ad(s, IN_WRAP, row, loc);
     const void *box = sqlite3_column_blob(st, 1);
     size_t len = (size_t)sqlite3_column_bytes(st, 1);
     s->boxes_opened++;
     e = box_suite(box, len) == SUITE_SEALED
       ? box_open_from(s->cred->box_sk, s->cred->box_pk, p->anchor, &ad, box, len, &s->scratch, &b, &n)
-      : box_open(p->own_leaf, &ad, box, len, &s->scratch, &b, &n);
+      : box_open(key, &ad, box, len, &s->scratch, &b, &n);
     if (e == DMP_OK) e = item_wrap_parse(b, n, it);
     if (e != DMP_OK) record_fault(s->r, e, "dmp_wrap", row);
   }
   sqlite3_reset(st);
   return e;
+}
+
+static int own_wrap_open(struct session *s, struct patient *p, int64_t row, struct item *it) {
+  return wrap_open(s, p, row, p->own_loc, p->own_leaf, it);
 }
 
 static int raws_by_id(struct session *s, struct raws *a, int64_t id, uint8_t loc[16]) {
@@ -262,6 +292,48 @@ static int item_open_own(struct session *s, struct patient *p, int64_t row, stru
     if (e != DMP_OK) record_fault(s->r, e, "dmp_object", a.r[0].id);
   }
   raws_free(&a);
+  return e;
+}
+
+/* ---- items of a minimal view (view.h): a row of dmp_wrap in the view's leaf, whose id follows from the leaf and the item ---- */
+
+static int64_t tick_row(const struct leaf *l, int64_t id) {
+  uint8_t x[4 + 8], out[16];
+  memcpy(x, "tick", 4);
+  le_put64(x + 4, (uint64_t)id);
+  suite_prf(l->key, x, sizeof x, out);
+  return (int64_t)(le_get64(out) >> 1) | 1;
+}
+
+/* DMP_E_NOT_FOUND: the item is none of the view, or is it no more: it was sealed again or dropped after it was ticked. */
+static int tick_open(struct session *s, struct patient *p, uint16_t cls, int l, int64_t row, struct item *it) {
+  struct raws a = { 0 };
+  uint8_t loc[16];
+  struct leaf *leaf = patient_leaf(p, cls, l);
+  int e = wrap_open(s, p, row, leaf->object_loc, leaf->key, it);
+  if (e == DMP_OK) e = raws_by_id(s, &a, it->id, loc);
+  if (e == DMP_OK && a.r[0].version != it->minimum) e = DMP_E_NOT_FOUND;
+  if (e == DMP_OK) {
+    it->cls = cls;
+    it->leaf = (uint8_t)l;
+    it->via = VIA_LEAF;
+    e = item_open_header(s, p, &a, &a.r[0], it);
+    if (e != DMP_OK) record_fault(s->r, e, "dmp_object", a.r[0].id);
+  }
+  raws_free(&a);
+  return e;
+}
+
+/* By id, in whichever leaf. */
+static int tick_find(struct session *s, struct patient *p, int64_t id, struct item *it) {
+  int e = DMP_E_NOT_FOUND;
+  for (size_t i = 0; e == DMP_E_NOT_FOUND && i < p->g.count; i++) {
+    const struct entry *en = &p->g.entry[i];
+    for (int l = entry_leaf(en), end = l + 2; e == DMP_E_NOT_FOUND && l < end; l++) {
+      const struct leaf *leaf = patient_leaf(p, en->cls, l);
+      if (leaf->held) e = tick_open(s, p, en->cls, l, tick_row(leaf, id), it);
+    }
+  }
   return e;
 }
 
@@ -308,10 +380,10 @@ static int scan_leaves(struct session *s, struct patient *p, const struct scan *
   for (size_t i = 0; e == DMP_OK && i < p->g.count; i++) {
     const struct entry *en = &p->g.entry[i];
     if (en->cls < w->first || en->cls > w->last) continue;
-    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; e == DMP_OK && l < end; l++) {
+    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++) {
       struct leaf *leaf = patient_leaf(p, en->cls, l);
       size_t first = a->n;
-      if (!leaf->held) continue;
+      if (!leaf->held || (w->hidden && !(l & 1))) continue;
       e = raws_at(s, a, leaf->object_loc, (struct raw){ .cls = en->cls, .leaf = (uint8_t)l, .via = VIA_LEAF });
       if (e == DMP_OK) e = scan_fault(w, ctx, raws_state(s, p->id, a, first, leaf, &stored));
     }
@@ -426,6 +498,32 @@ static int scan_deposit(struct session *s, struct patient *p, const struct scan 
   return DMP_E_TAMPERED;
 }
 
+static int scan_ticked(struct session *s, struct patient *p, const struct scan *w, void *ctx, uint16_t cls, int l, struct found *f) {
+  int64_t *rows = NULL;
+  size_t n = 0;
+  int e = wrap_ids(s, patient_leaf(p, cls, l)->object_loc, &rows, &n);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) {
+    struct item *it = found_room(f);
+    e = it ? tick_open(s, p, cls, l, rows[i], it) : DMP_E_NOMEM;
+    if (e == DMP_OK || it == NULL) continue;
+    item_close(&f->it[--f->n]);
+    e = e == DMP_E_NOT_FOUND ? DMP_OK : scan_fault(w, ctx, e);
+  }
+  free(rows);
+  return e;
+}
+
+static int scan_ticks(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < p->g.count; i++) {
+    const struct entry *en = &p->g.entry[i];
+    if (en->cls < w->first || en->cls > w->last) continue;
+    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++)
+      if (patient_leaf(p, en->cls, l)->held && !(w->hidden && !(l & 1))) e = scan_ticked(s, p, w, ctx, en->cls, l, f);
+  }
+  return e;
+}
+
 static int scan_collect(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
   struct raws a = { 0 };
   int e = scan_leaves(s, p, w, ctx, &a);
@@ -445,6 +543,7 @@ static int scan_collect(struct session *s, struct patient *p, const struct scan 
     }
   }
   raws_free(&a);
+  if (e == DMP_OK && p->g.basis == BASIS_VIEW) e = scan_ticks(s, p, w, ctx, f);
   return e == DMP_OK && w->own ? scan_own(s, p, w, ctx, f) : e;
 }
 
@@ -452,7 +551,8 @@ int object_scan(struct session *s, struct patient *p, const struct scan *w, int 
   struct found f = { 0 };
   int e = scan_collect(s, p, w, ctx, &f);
   if (e == DMP_OK && f.n > 1) qsort(f.it, f.n, sizeof *f.it, by_item_id);
-  for (size_t i = 0; e == DMP_OK && i < f.n; i++) e = each(ctx, &f.it[i]);
+  for (size_t i = 0; e == DMP_OK && i < f.n; i++)
+    if (!item_withheld(s, p, &f.it[i]) || w->all) e = each(ctx, &f.it[i]);
   found_free(&f);
   return e;
 }
@@ -462,7 +562,7 @@ int object_scan(struct session *s, struct patient *p, const struct scan *w, int 
 static int object_open_raw(struct session *s, struct patient *p, const struct raws *a, struct raw *r, const uint8_t loc[16], struct item *it) {
   for (size_t i = 0; i < p->g.count; i++) {
     const struct entry *en = &p->g.entry[i];
-    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; l < end; l++) {
+    for (int l = entry_leaf(en), end = l + 2; l < end; l++) {
       struct leaf *leaf = patient_leaf(p, en->cls, l);
       if (!leaf->held || memcmp(leaf->object_loc, loc, 16) != 0) continue;
       r->cls = en->cls;
@@ -483,7 +583,10 @@ int object_open(struct session *s, struct patient *p, int64_t id, struct item *i
   memset(it, 0, sizeof *it);
   int e = raws_by_id(s, &a, id, loc);
   if (e == DMP_OK) e = object_open_raw(s, p, &a, &a.r[0], loc, it);
-  if (e == DMP_E_NOT_FOUND) {
+  if (e == DMP_E_NOT_FOUND && p->g.basis == BASIS_VIEW) {
+    item_close(it);
+    e = tick_find(s, p, id, it);
+  } else if (e == DMP_E_NOT_FOUND) {
     int own_e = wrap_ids(s, p->own_loc, &own, &n);
     for (size_t i = 0; own_e == DMP_OK && e == DMP_E_NOT_FOUND && i < n; i++) {
       own_e = own_wrap_open(s, p, own[i], it);
@@ -491,6 +594,7 @@ int object_open(struct session *s, struct patient *p, int64_t id, struct item *i
     }
     if (own_e != DMP_OK) e = own_e;
   }
+  if (e == DMP_OK && item_withheld(s, p, it)) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK && it->c.wrap_row && memcmp(it->c.wrap_loc, p->own_loc, 16) == 0) it->own_row = it->c.wrap_row;
   free(own);
   raws_free(&a);
@@ -524,7 +628,7 @@ static int find_leaves(struct session *s, struct patient *p) {
   int e = finder_add(&s->finder, le_get64(p->deposit_loc), p->id);
   for (size_t i = 0; i < p->g.count; i++) {
     const struct entry *en = &p->g.entry[i];
-    for (int l = en->which == WHICH_P ? 0 : 2, end = l + 2; e == DMP_OK && l < end; l++) {
+    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++) {
       const struct leaf *leaf = patient_leaf(p, en->cls, l);
       if (leaf->held) e = finder_add(&s->finder, le_get64(leaf->object_loc), p->id);
     }
@@ -580,6 +684,10 @@ int object_find(struct session *s, int64_t id, struct patient **p, struct item *
   struct finder *f = &s->finder;
   uint8_t loc[16];
   int e = patient_own(s);
+  if (e == DMP_OK && s->view) {                       /* of one patient, by locators that no other login has */
+    e = patient_get(s, s->principal, p);
+    return e == DMP_OK ? object_open(s, *p, id, it) : e == DMP_E_NO_PATIENT ? DMP_E_NOT_FOUND : e;
+  }
   if (e == DMP_OK && s->seen && s->seen[seen_slot(id)].object == id) {
     e = patient_get(s, s->seen[seen_slot(id)].patient, p);
     if (e == DMP_OK) e = object_open(s, *p, id, it);
@@ -804,6 +912,35 @@ int object_move(struct session *s, struct patient *p, struct item *it, struct pl
   return e;
 }
 
+int object_tick(struct session *s, struct patient *v, const struct item *it, int again) {
+  struct leaf *l = patient_leaf(v, it->cls, item_deposited(it->c.table) ? it->leaf & 1 : it->leaf);
+  int64_t row = tick_row(l, it->id);
+  struct item w = *it;
+  struct buf box = { 0 };
+  w.minimum = it->version;                            /* the version that is shown: a later one is another decision */
+  int e = l->held ? wrap_seal(s, &w, IN_WRAP, row, l->object_loc, l->key, NULL, NULL, &box) : DMP_E_NOT_ALLOWED;
+  bytes_wipe(&w, sizeof w);
+  if (e == DMP_OK && !again) e = record_put(s->r, STMT_WRAP_PUT, l->object_loc, &box, row);
+  sqlite3_stmt *st = e == DMP_OK && again ? record_stmt(s->r, STMT_WRAP_SET) : NULL;
+  if (st) {
+    sqlite3_bind_int64(st, 1, row);
+    sqlite3_bind_blob64(st, 2, box.p, box.n, SQLITE_STATIC);
+  }
+  if (e == DMP_OK && again) e = record_run(s->r, st);
+  buf_free(&box);
+  return e;
+}
+
+int object_own_state(struct session *s, struct patient *p, int gone) {
+  struct leaf own;
+  struct state st = { 0 };
+  own_leaf_state(p, &own);
+  int e = gone ? state_get(s, p->id, &own, &st) : DMP_OK;
+  if (e == DMP_OK) e = gone ? state_drop(s, &st) : state_put(s, p->id, &own, &st);
+  bytes_wipe(&own, sizeof own);
+  return e;
+}
+
 int object_rewrite(struct session *s, struct patient *p, struct item *it, const struct buf *row) {
   struct leaf *l = patient_leaf(p, it->cls, it->leaf);
   struct content c = it->c;
@@ -893,9 +1030,11 @@ int object_adopt(struct session *s, struct patient *p, unsigned *masked) {
     /* One that doesn't open or isn't signed is kept where it is and reported by dmp_verify: it must not stop a rotation. */
     if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK && object_verify(s, p, &it) == DMP_OK) {
       struct leaf *l = patient_leaf(p, it.cls, it.leaf);
-      e = object_set_place(s, &it, l);
-      if (e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, 1);
-      *masked += it.leaf >= 2;
+      /* what lies masked waits for who may say where it belongs: a representative, who holds half of M, leaves it */
+      if (it.leaf >= 2 && !patient_leaf(p, it.cls, 3)->held) l = NULL;
+      if (l) e = object_set_place(s, &it, l);
+      if (l && e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, 1);
+      *masked += l && it.leaf >= 2;
     }
     item_close(&it);
   }

@@ -10,11 +10,16 @@
 struct scan {
   uint16_t first, last;                               /* classes from…to */
   int own;                                            /* also what this login deposited and can't open by leaf */
+  int all;                                            /* also what is not announced to the patient who asks */
+  int hidden;                                         /* of the leaves only those hidden from representatives */
   void (*bad)(void *ctx, int e);                      /* NULL: a fault ends the scan; else it is told (r->fault names it) and passed over */
 };
 /* Opens them all, oldest first. Before the first call of each, every leaf's state is compared with what lies there. A nonzero
  * return of each stops and is returned. The item may be taken (each empties *it); else it is closed. */
 int  object_scan(struct session *s, struct patient *p, const struct scan *w, int (*each)(void *ctx, struct item *it), void *ctx);
+/* INVISIBLE_PATIENT and neither announced nor a month old: the date rule. A document that lies where professionals can't see it
+ * is never invisible to the patient too, unless it lies there only because its class was due or nobody knew its episode. */
+int  object_unannounced(const struct item *it);
 /* Opens one by id, wherever this login can. DMP_E_NOT_FOUND otherwise, also for what does not exist. */
 int  object_open(struct session *s, struct patient *p, int64_t id, struct item *it);
 /* The patient of an object, by hint or by trying; DMP_E_NOT_FOUND. */
@@ -40,6 +45,11 @@ int  object_new_id(struct session *s, int64_t *id);
 int  object_move(struct session *s, struct patient *p, struct item *it, struct place to);
 /* Replaces the row of a system item (signed anew by the session). */
 int  object_rewrite(struct session *s, struct patient *p, struct item *it, const struct buf *row);
+/* One more wrapped key of an item that is open, in a leaf of a minimal view (view.h); again: in place of the one that is there. It opens
+ * this version of the item only. What it shows is not masked, whatever the item is. */
+int  object_tick(struct session *s, struct patient *view, const struct item *it, int again);
+/* The state of own deposits as one that holds none; gone: taken away again. */
+int  object_own_state(struct session *s, struct patient *p, int gone);
 int  object_drop(struct session *s, struct patient *p, struct item *it);    /* system items only */
 int  object_amend(struct session *s, struct patient *p, struct item *it, uint8_t action);
 /* Re-wraps all items of two leaves from old to new keys (rotation); states are checked, then written under the new ones. */

@@ -7,7 +7,7 @@
 SQLITE_EXTENSION_INIT3
 
 enum { OPENED = 16 };
-struct opened_one { unsigned generation, tick; int64_t id, patient; uint64_t version, original; struct item it; };
+struct opened_one { unsigned generation, tick; int64_t id, patient, until; uint64_t version, original; struct item it; };
 struct opened { struct opened_one d[OPENED]; unsigned tick; };
 
 /* Only what body_read needs outlives the opening: keys, id, size. */
@@ -39,7 +39,7 @@ static int reader_open(struct session *s, int64_t id, struct opened_one **out) {
   struct opened_one *d = opened_slot(s, id);
   *out = d;
   d->tick = ++s->opened->tick;
-  if (d->id == id && d->generation == s->generation) return DMP_OK;
+  if (d->id == id && d->generation == s->generation && (d->until == 0 || record_now() <= d->until)) return DMP_OK;
   int e = object_find(s, id, &p, &it);
   if (e == DMP_OK) {
     if (it.c.table != ITEM_DOCUMENT || it.deleted) e = DMP_E_NOT_FOUND;
@@ -50,6 +50,7 @@ static int reader_open(struct session *s, int64_t id, struct opened_one **out) {
       opened_keep(d, &it);
       d->id = id;
       d->patient = p->id;
+      d->until = p->g.until;
       d->generation = s->generation;
     }
     item_close(&it);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* The range of classes that a line of holders.tsv speaks of; any other value is the number of a system class. */
-enum { SCOPE_EVERY = 0, SCOPE_MATRIX = 0xffff };
+enum { SCOPE_EVERY = 0, SCOPE_DOCUMENTS = 0xfffe, SCOPE_MATRIX = 0xffff };
 
 struct listed_type { struct type_code code; uint16_t cls; };
 struct class_reader { uint16_t cls, profession; };
@@ -46,6 +46,7 @@ uint16_t rights_class_of(const char *type_code) {
 
 static int scope_covers(uint16_t scope, uint16_t profession, uint16_t cls) {
   if (scope == SCOPE_EVERY) return 1;
+  if (scope == SCOPE_DOCUMENTS) return cls >= CLASS_FIRST_DOCUMENT;
   if (scope != SCOPE_MATRIX) return scope == cls;
   struct class_reader wanted = { cls, profession };
   return FIND(&wanted, CLASS_READERS, by_class_reader) != NULL;
@@ -73,6 +74,10 @@ const char *profession_display(uint16_t profession) {
   const struct named_profession *p = FIND(&profession, PROFESSIONS, by_profession);
   return p ? p->display : NULL;
 }
+
+static int by_ground(const void *key, const void *row) { return strcmp(key, ((const struct ground *)row)->code); }
+
+const struct ground *ground_find(const char *code) { return code ? FIND(code, GROUNDS, by_ground) : NULL; }
 
 int facility_known(const char *code) { return code && FIND(code, FACILITIES, by_code) != NULL; }
 

@@ -10,13 +10,13 @@
 enum { CLASS_IDENTITY = 1, CLASS_CHOICES = 2, CLASS_LOG = 3, CLASS_NOTICES = 4, CLASS_FIRST_DOCUMENT = 16, CLASS_UNLISTED = 16 };
 enum { RIGHTS_MAP_VERSION = 1 };
 /* In which capacity somebody holds keys of a patient: a row of schema/holders.tsv. */
-enum reader { READER_NONE = 0, READER_PATIENT, READER_TREATING, READER_CONSENT, READER_SOURCE = 8 /* deposits, holds nothing */ };
-/* Which keys of a class: bits. */
-enum { KEY_P = 1, KEY_M = 2 };
+enum reader { READER_NONE = 0, READER_PATIENT, READER_TREATING, READER_CONSENT, READER_REPRESENTATIVE, READER_SOURCE = 8 /* deposits, holds nothing */ };
+/* Which keys of a class: bits. P0 and M0 are the halves that lead to what is not hidden from representatives. */
+enum { KEY_P = 1, KEY_M = 2, KEY_P0 = 4, KEY_M0 = 8 };
 
 size_t   rights_classes(const uint16_t **ids);        /* every class, system classes first, ascending */
 uint16_t rights_class_of(const char *type_code);      /* "11488-4" or "REMB"; CLASS_UNLISTED when in no line of the matrix */
-/* The bits KEY_P, KEY_M that a reader in this capacity and profession (0 = none) may be given for a class. */
+/* The bits KEY_P… that a reader in this capacity and profession (0 = none) may be given for a class. */
 unsigned rights_keys(enum reader as, uint16_t profession, uint16_t cls);
 
 /* Nomenclatures. */
@@ -24,6 +24,9 @@ struct type_code { const char *code, *system, *class_code, *display; };
 const struct type_code *type_code_find(const char *code);      /* NULL: not in JDV_J07 */
 const char *class_code_display(const char *code);              /* NULL: not in JDV_J57 */
 const char *profession_display(uint16_t profession);           /* NULL: not in the list */
+/* On what somebody represents a patient (schema/grounds.tsv). majority: it ends when the patient is of age. */
+struct ground { const char *code, *display; int majority; };
+const struct ground *ground_find(const char *code);            /* NULL: unknown */
 int facility_known(const char *code);                          /* SA01… */
 int practice_setting_known(const char *code);                  /* AMBULATOIRE… */
 #endif

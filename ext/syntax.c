@@ -127,6 +127,30 @@ int syntax_birth_date(const char *s) {
   return *s == '\0' && date_exists(year, month, day);
 }
 
+int syntax_majority(const char *birth_date, int64_t *unix_ms) {
+  const char *s = birth_date;
+  *unix_ms = 0;
+  if (birth_date == NULL || !syntax_birth_date(birth_date)) return 0;
+  int year = take_digits(&s, 4), month = take_char(&s, '-') ? take_digits(&s, 2) : 12;
+  int day = take_char(&s, '-') ? take_digits(&s, 2) : days_in_month(year, month);
+  /* 29 February of a year that has none: the day after the 28th */
+  *unix_ms = (day_of_date(year + 18, month, day)) * DAY_MINUTES * 60000;
+  return 1;
+}
+
+int64_t syntax_month_later(int64_t unix_ms) {
+  const int64_t day_ms = (int64_t)DAY_MINUTES * 60000;
+  char date[16];
+  const char *s = date;
+  int64_t days = unix_ms / day_ms, of_day = unix_ms % day_ms;
+  *put_date(date, days) = 0;
+  int year = take_digits(&s, 4), month = (s++, take_digits(&s, 2)), day = (s++, take_digits(&s, 2));
+  if (++month > 12) month = 1, year++;
+  if (day > days_in_month(year, month)) day = days_in_month(year, month);
+  return day_of_date(year, month, day) * day_ms + of_day;
+}
+
+
 int syntax_time(const char *s, char out[32]) {
   int year = take_digits(&s, 4), month, day, zone;
   if (!take_char(&s, '-') || (month = take_digits(&s, 2)) < 0 || !take_char(&s, '-')) return 0;

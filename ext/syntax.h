@@ -11,6 +11,10 @@ int syntax_birth_date(const char *s);                 /* YYYY, YYYY-MM or YYYY-M
  * a bare day). */
 int syntax_time(const char *s, char out[32]);
 void syntax_time_ms(int64_t unix_ms, char out[32]);   /* "2026-03-12T10:00:00Z" */
+/* The first instant of the 18th birthday, for a partial birth date of the latest possible one (a child born on 29 February: 1 March).
+ * 0 when it is no birth date. */
+int syntax_majority(const char *birth_date, int64_t *unix_ms);
+int64_t syntax_month_later(int64_t unix_ms);          /* the same day and hour of the next month, or its last day */
 /* HL7 v3 TS (YYYY[MM[DD[hh[mm[ss[.f…]]]]]][±zzzz]) to the form of syntax_time; partial dates to YYYY, YYYY-MM, YYYY-MM-DD. */
 int syntax_hl7_time(const char *s, char out[32]);
 /* INS: 13 characters + 2 of key, Corsica included. Returns 1 good, 0 malformed, -1 well formed but the key is wrong. */

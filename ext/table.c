@@ -4,12 +4,13 @@
 #include "syntax.h"
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
 #define TABLE_ADDRESS(name) &TABLE_##name,
-static const struct table *const TABLES[] = { SECTIONS(TABLE_ADDRESS) &TABLE_SUGGESTION, &TABLE_FEED, &TABLE_DMP, &TABLE_SESSION, &TABLE_PRINCIPAL, &TABLE_PATIENT, &TABLE_IDENTITY,
-                                              &TABLE_CONSENT, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG, &TABLE_PROTECTED,
+static const struct table *const TABLES[] = { SECTIONS(TABLE_ADDRESS) &TABLE_SUGGESTION, &TABLE_FEED, &TABLE_VIEW, &TABLE_DMP, &TABLE_SESSION, &TABLE_PRINCIPAL, &TABLE_PATIENT, &TABLE_IDENTITY,
+                                              &TABLE_REPRESENTATIVE, &TABLE_CONSENT, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG, &TABLE_PROTECTED,
                                               &TABLE_READER };
 /* Rows that a scan reads ahead: their patients are logged in one block before the first is released. The first batch is small,
  * each next one twice as large: who wants one row does not wait for 256. */
@@ -470,7 +471,8 @@ static int table_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqli
 static int table_begin(sqlite3_vtab *base) {
   struct vtab *v = (struct vtab *)base;
   struct session *s;
-  return vtab_error(v, session_use(v->r, &s));
+  int e = session_use(v->r, &s);
+  return vtab_error(v, e == DMP_OK ? session_writes(s) : e);
 }
 
 static int table_sync(sqlite3_vtab *base) {
@@ -554,4 +556,18 @@ int take_flag(sqlite3_value *v, int *out) {
   int given, e = take_int(v, &i, &given);
   *out = i == 1;
   return e != DMP_OK ? e : i == 0 || i == 1 ? DMP_OK : DMP_E_TYPE;
+}
+
+int take_until(sqlite3_value *v, int64_t *unix_ms) {
+  const char *text;
+  char norm[32];
+  struct tm t = { 0 };
+  int e = take_text(v, &text);
+  *unix_ms = 0;
+  if (e != DMP_OK || text == NULL) return e;
+  if (!syntax_time(text, norm)) return DMP_E_DATE;
+  const char *end = strptime(norm, strlen(norm) == 10 ? "%Y-%m-%d" : "%Y-%m-%dT%H:%M:%SZ", &t);
+  *unix_ms = (int64_t)timegm(&t) * 1000;
+  if (end == NULL || *unix_ms <= 0) return DMP_E_DATE;
+  return *unix_ms <= record_now() ? DMP_E_EXPIRED : DMP_OK;
 }

@@ -42,8 +42,8 @@ struct table {
   /* A column marked COL_LATE, too large or too dear for a batch: sets the result. */
   int (*late)(struct session *s, int64_t rowid, int column, sqlite3_context *ctx);
 };
-extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_CONSENT, TABLE_DOCUMENT,
-    TABLE_MASK, TABLE_ACCESS_LOG, TABLE_PROTECTED, TABLE_READER, TABLE_SUGGESTION, TABLE_FEED;
+extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_REPRESENTATIVE, TABLE_CONSENT, TABLE_DOCUMENT,
+    TABLE_MASK, TABLE_ACCESS_LOG, TABLE_PROTECTED, TABLE_READER, TABLE_SUGGESTION, TABLE_FEED, TABLE_VIEW;
 #define TABLE_EXTERN(name) extern const struct table TABLE_##name;
 SECTIONS(TABLE_EXTERN)
 
@@ -55,4 +55,8 @@ int table_register(struct connection *c);
 int take_text(sqlite3_value *v, const char **out);    /* NULL allowed; UTF-8 without NUL, at most DMP_TITLE_MAX */
 int take_int(sqlite3_value *v, int64_t *out, int *given);
 int take_flag(sqlite3_value *v, int *out);            /* 0 or 1; NULL = 0 */
+int take_until(sqlite3_value *v, int64_t *unix_ms);   /* a date or time to come; NULL = 0. DMP_E_DATE, DMP_E_EXPIRED */
+
+/* The birth date that the patient's certificate vouches for; empty: none. */
+int people_birth_date(struct session *s, struct patient *p, char out[16]);
 #endif

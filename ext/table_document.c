@@ -2,7 +2,7 @@
  * Owns: the columns and the order of a document's stored values.  Never: keys (object.h), rights (rights.h), masks (table_mask.c). */
 #include "table.h"
 #include "body.h"
-#include "deposit.h"
+#include "announce.h"
 #include "document.h"
 #include "reader.h"
 #include "syntax.h"
@@ -13,7 +13,7 @@ SQLITE_EXTENSION_INIT3
 /* One description: each column, its declaration, and which stored value it shows. */
 enum { D_ID, D_PATIENT, D_UNIQUE_ID, D_TITLE, D_TYPE_CODE, D_CLASS_CODE, D_FORMAT_CODE, D_MIME, D_LANGUAGE, D_CREATION_TIME,
        D_SERVICE_START, D_SERVICE_STOP, D_EPISODE, D_AUTHOR, D_AUTHOR_PROFESSION, D_DEPOSITOR, D_FACILITY, D_PRACTICE_SETTING,
-       D_AVAILABILITY, D_REPLACES, D_CONFIDENTIALITY, D_MASKED, D_HIDDEN, D_WARNING, D_SIZE, D_HASH, D_VIEW_MIME, D_VIEW_OFFSET,
+       D_AVAILABILITY, D_REPLACES, D_CONFIDENTIALITY, D_MASKED, D_HIDDEN, D_INVISIBLE, D_WARNING, D_SIZE, D_HASH, D_VIEW_MIME, D_VIEW_OFFSET,
        D_VIEW_SIZE, D_CONTENT, D_VIEW, D_COLUMNS };
 static const struct column DOCUMENT[] = {
   [D_ID] = { "id", "INTEGER", COL_PUSH },
@@ -39,6 +39,7 @@ static const struct column DOCUMENT[] = {
   [D_CONFIDENTIALITY] = { "confidentiality", "TEXT", 0 },
   [D_MASKED] = { "masked", "INTEGER", 0 },
   [D_HIDDEN] = { "hidden_from_representatives", "INTEGER", 0 },
+  [D_INVISIBLE] = { "invisible_patient", "INTEGER", 0 },   /* 1 until announced or a month old */
   [D_WARNING] = { "warning", "TEXT", 0 },
   [D_SIZE] = { "size", "INTEGER", 0 },
   [D_HASH] = { "hash", "TEXT", 0 },
@@ -80,7 +81,8 @@ static int make_document(void *ctx, struct item *it) {
   row[D_DEPOSITOR] = value_int(id_from_field(it->c.depositor));
   row[D_MASKED] = value_int(masked);
   row[D_HIDDEN] = value_int(deposit_hidden(it));
-  if (masked) row[D_WARNING] = value_text(deposit_warning(it));
+  row[D_INVISIBLE] = value_int(object_unannounced(it));
+  row[D_WARNING] = value_text(deposit_warning(it, masked));
   row[D_AVAILABILITY] = value_text("Approved");
   object_seen(m->s, it->id, m->p->id);
   return DMP_OK;
@@ -121,7 +123,7 @@ static int document_late(struct session *s, int64_t rowid, int column, sqlite3_c
 struct depositing {
   const char *text[STORED];                           /* given or defaulted; integers apart */
   int64_t patient;
-  int masked, hidden;
+  int masked, hidden, invisible;
   struct body_parts body;
   const char *bad;                                    /* the column that an error is about */
   char times[4][32], hash[65], unique[48];
@@ -196,7 +198,8 @@ static int depositing_take(struct depositing *d, sqlite3_value **v) {
   if (e == DMP_OK) e = take_texts(d, v);
   if (e == DMP_OK) e = about(d, D_MASKED, take_flag(v[D_MASKED], &d->masked));
   if (e == DMP_OK) e = about(d, D_HIDDEN, take_flag(v[D_HIDDEN], &d->hidden));
-  if (e == DMP_OK && d->hidden) e = DMP_E_HIDDEN_LATER;
+  if (e == DMP_OK) e = about(d, D_INVISIBLE, take_flag(v[D_INVISIBLE], &d->invisible));
+  if (e == DMP_OK && d->masked && d->invisible) e = DMP_E_INVISIBLE_MASKED;
   if (e == DMP_OK) e = about(d, D_CONTENT, take_blob(v[D_CONTENT], &d->body.a, &d->body.a_len));
   if (e == DMP_OK) e = about(d, D_VIEW, take_blob(v[D_VIEW], &d->body.b, &d->body.b_len));
   if (e == DMP_OK && sqlite3_value_type(v[D_CONTENT]) == SQLITE_NULL) e = about(d, D_CONTENT, DMP_E_MISSING);
@@ -224,7 +227,8 @@ static int find_unique(void *ctx, struct item *it) {
 }
 
 static int depositing_write(struct session *s, struct patient *p, struct depositing *d, int64_t *id) {
-  const struct deposit to = { .type_code = d->text[S_TYPE_CODE], .episode = d->text[S_EPISODE], .masked = d->masked };
+  const struct deposit to = { .type_code = d->text[S_TYPE_CODE], .episode = d->text[S_EPISODE], .masked = d->masked, .hidden = d->hidden,
+                              .invisible = d->invisible };
   struct content c = { .table = ITEM_DOCUMENT };
   struct place where;
   struct buf row = { 0 };
@@ -258,6 +262,16 @@ static int document_insert(struct session *s, sqlite3_value **v, int64_t *rowid)
   return e == DMP_OK ? depositing_write(s, p, &d, rowid) : e;
 }
 
+/* Announces, or shows to representatives: nothing else of a document changes. */
+static int document_update(struct session *s, int64_t rowid, sqlite3_value **v) {
+  int hidden = -1, invisible = -1, e = DMP_OK;
+  for (int i = 0; i < D_COLUMNS; i++)
+    if (i != D_HIDDEN && i != D_INVISIBLE && !sqlite3_value_nochange(v[i])) return DMP_E_READ_ONLY;
+  if (!sqlite3_value_nochange(v[D_HIDDEN])) e = take_flag(v[D_HIDDEN], &hidden);
+  if (e == DMP_OK && !sqlite3_value_nochange(v[D_INVISIBLE])) e = take_flag(v[D_INVISIBLE], &invisible);
+  return e == DMP_OK ? announce_update(s, rowid, hidden, invisible) : e;
+}
+
 const struct table TABLE_DOCUMENT = { .name = "document", .col = DOCUMENT, .columns = D_COLUMNS, .patient_col = D_PATIENT, .id_col = D_ID,
                                       .listing = 1, .needs_login = 1, .make = document_make, .insert = document_insert,
-                                      .erase = deposit_erase, .late = document_late };
+                                      .update = document_update, .erase = deposit_erase, .late = document_late };

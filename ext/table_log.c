@@ -34,7 +34,7 @@ static int put_line(struct session *s, struct patient *p, const struct log_line 
 
 static int log_make(struct session *s, struct patient *p, struct rows *out) {
   struct history h;
-  int e = history_read(s, p, &h);
+  int e = history_read(s, p, 0, &h);
   for (size_t i = 0; e == DMP_OK && i < h.n; i++) e = put_line(s, p, &h.h[i].l, out);
   history_free(&h);
   return e;

@@ -94,6 +94,7 @@ static int mask_item(struct session *s, int64_t document, const int64_t *patient
   if (e != DMP_OK) return e;
   if (patient && *patient != p->id) e = DMP_E_NOT_FOUND;
   else if (it.leaf >= 2) e = DMP_E_MASKED;
+  else if (object_unannounced(&it)) e = DMP_E_INVISIBLE_MASKED;
   if (e == DMP_OK) e = object_move(s, p, &it, (struct place){ it.cls, it.leaf + 2, 0 });
   if (e == DMP_OK) e = episode_note_mask(s, p, document);
   if (e == DMP_OK) e = access_pend(s, p, LOG_MASK, p->id, document, NULL);
@@ -137,8 +138,10 @@ static int unmask_item(struct session *s, int64_t document) {
   if (e != DMP_OK) return e;
   e = choices_read(s, p, &c);
   if (e == DMP_OK && episode_covers(&c, &it)) e = DMP_E_EPISODE;
+  /* what lies in the last leaf only because its class was due was not meant to be hidden from representatives */
+  int to = it.leaf == 3 && it.c.flags & ITEM_DIVERTED && !item_hidden_meant(&it) ? 0 : it.leaf - 2;
   if (e == DMP_OK && it.leaf >= 2)                    /* a late item became visible as this write began */
-    e = object_move(s, p, &it, (struct place){ it.cls, it.leaf - 2, 0 });
+    e = object_move(s, p, &it, (struct place){ it.cls, to, 0 });
   const struct masked_item *own = e == DMP_OK ? choices_item(&c, document) : NULL;
   if (own) e = episode_drop_choice(s, p, own->id);
   if (e == DMP_OK) e = access_pend(s, p, LOG_UNMASK, p->id, document, NULL);

@@ -4,9 +4,9 @@
 #include "enrol.h"
 #include "login.h"
 #include "syntax.h"
+#include "view.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 SQLITE_EXTENSION_INIT3
 
 /* ---- dmp: the owner of the shadow tables ---- */
@@ -51,8 +51,12 @@ static int session_make(struct session *s, struct patient *p, struct rows *out) 
   (void)p;
   if (e == DMP_OK && s->me.kind == KIND_PATIENT) {
     struct patient *me;
+    size_t views = 0;
     e = patient_get(s, s->principal, &me);
-    if (e == DMP_OK) e = holder_owed(s, me, &owed);
+    if (e == DMP_OK && !patient_expired(me)) e = holder_owed(s, me, &owed);
+    if (e == DMP_OK) e = views_owed(s, me, &views);
+    if (e == DMP_E_NO_PATIENT) e = DMP_OK;            /* a minimal view that is over */
+    owed += (unsigned)views;
   }
   if (e != DMP_OK) return e;
   certificate_fingerprint(s->cred->authority, fingerprint);
@@ -116,11 +120,15 @@ static int principal_insert(struct session *s, sqlite3_value **v, int64_t *rowid
   if (e == DMP_OK) e = take_flag(v[P_REGISTRAR], &r.registrar);
   if (e == DMP_OK && (!t[P_KIND] || !t[P_NAME] || !t[P_CERTIFICATE])) e = DMP_E_MISSING;
   if (e != DMP_OK) return e;
-  if ((r.kind = certificate_kind_of(t[P_KIND])) == 0) return DMP_E_KIND;
+  r.kind = certificate_kind_of(t[P_KIND]);
+  /* a representative or a source has no profession and registers nobody */
+  int represents = r.kind == KIND_REPRESENTATIVE, works = !represents && r.kind != KIND_SOURCE;
+  if (represents && (t[P_PROFESSION] || t[P_SPECIALTY] || r.registrar)) return DMP_E_READ_ONLY;
+  if (works && !t[P_PROFESSION]) return DMP_E_MISSING;
   char *end = NULL;
   long profession = t[P_PROFESSION] ? strtol(t[P_PROFESSION], &end, 10) : 0;
-  if (!t[P_PROFESSION] && r.kind != KIND_SOURCE) return DMP_E_MISSING;
   if (t[P_PROFESSION] && (*end || profession <= 0 || profession > 99 || profession_display((uint16_t)profession) == NULL)) return DMP_E_CODE;
+  if (r.kind == 0) return DMP_E_KIND;
   r.identifier = t[P_IDENTIFIER];
   r.name = t[P_NAME];
   r.specialty = t[P_SPECIALTY];
@@ -149,16 +157,35 @@ static const struct column PATIENT[] = {
 };
 enum { TRAIT_FIRST = A_INS, TRAITS = A_LANGUAGE - A_INS + 1 };   /* stored values: the columns ins…language, append only */
 
+/* The patient's item and its values, which live in it. Closed by the caller, also after an error. */
+static int traits_open(struct session *s, struct patient *p, struct item *it, struct value v[TRAITS]) {
+  size_t count, used;
+  memset(v, 0, TRAITS * sizeof *v);
+  int e = object_open(s, p, p->id, it);
+  if (e == DMP_E_NOT_FOUND) e = record_fault(s->r, DMP_E_STATE_BAD, "dmp_object", p->id);
+  if (e == DMP_OK) e = it->c.table == ITEM_PATIENT ? object_certified(s, p, it) : DMP_E_TAMPERED;
+  return e == DMP_OK ? row_get(it->c.row, it->c.row_len, v, TRAITS, &count, &used) : e;
+}
+
+int people_birth_date(struct session *s, struct patient *p, char out[16]) {
+  struct item it;
+  struct value v[TRAITS];
+  int e = traits_open(s, p, &it, v);
+  const struct value *date = &v[A_BIRTH_DATE - TRAIT_FIRST];
+  *out = 0;
+  if (e == DMP_OK && date->type == VALUE_TEXT && date->n < 16) {
+    memcpy(out, date->u.p, date->n);
+    out[date->n] = 0;
+  }
+  item_close(&it);
+  return e;
+}
+
 static int patient_make(struct session *s, struct patient *p, struct rows *out) {
   struct item it;
   struct value v[TRAITS];
-  size_t count, used;
   if (!patient_leaf(p, CLASS_IDENTITY, 0)->held) return DMP_OK;   /* a grant without keys names nobody */
-  int e = object_open(s, p, p->id, &it);
-  if (e != DMP_OK) return e == DMP_E_NOT_FOUND ? record_fault(s->r, DMP_E_STATE_BAD, "dmp_object", p->id) : e;
-  memset(v, 0, sizeof v);
-  e = it.c.table == ITEM_PATIENT ? object_certified(s, p, &it) : DMP_E_TAMPERED;
-  if (e == DMP_OK) e = row_get(it.c.row, it.c.row_len, v, TRAITS, &count, &used);
+  int e = traits_open(s, p, &it, v);
   struct value *row = e == DMP_OK ? rows_add(out, p->id) : NULL;
   if (row) {
     row[A_ID] = value_int(p->id);
@@ -372,30 +399,15 @@ static int consent_make(struct session *s, struct patient *p, struct rows *out) 
   return object_scan(s, p, &w, make_consent, &m);
 }
 
-/* ISO time to unix milliseconds; 0 when NULL. */
-static int until_ms(const char *text, int64_t *ms) {
-  char norm[32];
-  struct tm t = { 0 };
-  *ms = 0;
-  if (text == NULL) return DMP_OK;
-  if (!syntax_time(text, norm)) return DMP_E_DATE;
-  const char *end = strptime(norm, strlen(norm) == 10 ? "%Y-%m-%d" : "%Y-%m-%dT%H:%M:%SZ", &t);
-  *ms = (int64_t)timegm(&t) * 1000;
-  return end && *ms > 0 ? DMP_OK : DMP_E_DATE;
-}
-
 static int consent_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
   int64_t patient, grantee, until;
   int given, named, e = take_int(v[C_PATIENT], &patient, &given);
-  const char *end;
   struct patient *p;
   if (e == DMP_OK) e = take_int(v[C_GRANTEE], &grantee, &named);
-  if (e == DMP_OK) e = take_text(v[C_UNTIL], &end);
   if (e == DMP_OK && (!given || !named)) e = DMP_E_MISSING;
   for (int i = C_BASIS; e == DMP_OK && i < C_COLUMNS; i++)
     if (i != C_UNTIL && sqlite3_value_type(v[i]) != SQLITE_NULL) e = DMP_E_READ_ONLY;
-  if (e == DMP_OK) e = until_ms(end, &until);
-  if (e == DMP_OK && until && until <= record_now()) e = DMP_E_EXPIRED;
+  if (e == DMP_OK) e = take_until(v[C_UNTIL], &until);
   if (e == DMP_OK) e = holder_begin(s, patient, &p);
   if (e == DMP_OK) e = holder_consent(s, p, grantee, until);
   *rowid = grantee;

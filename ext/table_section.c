@@ -1,7 +1,7 @@
 /* table_section.c: one table for each section of the record (prescription, reimbursement): all from the descriptions of section.h.
  * Owns: the columns that every section shares.  Never: what a section is (schema/sections.tsv), keys (object.h), rights (rights.h). */
 #include "table.h"
-#include "deposit.h"
+#include "announce.h"
 #include "section.h"
 #include <math.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static int make_line(void *ctx, struct item *it) {
   row[L_DEPOSITOR] = value_int(id_from_field(it->c.depositor));
   row[L_MASKED] = value_int(masked);
   row[L_HIDDEN] = value_int(deposit_hidden(it));
-  if (masked) row[L_WARNING] = value_text(deposit_warning(it));
+  row[L_WARNING] = value_text(deposit_warning(it, masked));
   object_seen(m->s, it->id, m->p->id);
   return DMP_OK;
 }
@@ -98,7 +98,6 @@ static int line_take(const struct section *x, const struct column *col, struct l
   if (e == DMP_OK) e = deposit_confidentiality(&confidentiality);
   if (e == DMP_OK) e = take_flag(v[at = L_MASKED], &l->masked);
   if (e == DMP_OK) e = take_flag(v[at = L_HIDDEN], &l->hidden);
-  if (e == DMP_OK && l->hidden) e = DMP_E_HIDDEN_LATER;
   for (int i = 0; e == DMP_OK && i < x->columns; i++) e = take_own(&x->col[i], v[at = L_OWN + i], &l->v[LINE_OWN + i], l->times[i]);
   if (e != DMP_OK) l->bad = col[at].name;
   if (e != DMP_OK) return e;
@@ -116,7 +115,7 @@ static int line_insert(const struct section *x, const struct column *col, struct
   int e = line_take(x, col, &l, v);
   if (e != DMP_OK && l.bad) sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "column %s", l.bad);
   if (e == DMP_OK) e = writer_begin(s, l.patient, &p);
-  const struct deposit to = { .type_code = x->type_code, .episode = (const char *)l.v[LINE_EPISODE].u.p, .masked = l.masked };
+  const struct deposit to = { .type_code = x->type_code, .episode = (const char *)l.v[LINE_EPISODE].u.p, .masked = l.masked, .hidden = l.hidden };
   if (e == DMP_OK) e = deposit_place(s, p, &to, &where, &c.flags);
   row_put(&row, l.v, (size_t)(LINE_OWN + x->columns));
   c.row = row.p;
@@ -125,6 +124,15 @@ static int line_insert(const struct section *x, const struct column *col, struct
   buf_free(&row);
   bytes_wipe(&l, sizeof l);
   return e;
+}
+
+/* Shows a line to representatives: nothing else of it changes. */
+static int line_update(int columns, struct session *s, int64_t rowid, sqlite3_value **v) {
+  int hidden = -1;
+  for (int i = 0; i < columns; i++)
+    if (i != L_HIDDEN && !sqlite3_value_nochange(v[i])) return DMP_E_READ_ONLY;
+  int e = sqlite3_value_nochange(v[L_HIDDEN]) ? DMP_OK : take_flag(v[L_HIDDEN], &hidden);
+  return e == DMP_OK ? announce_update(s, rowid, hidden, -1) : e;
 }
 
 /* ---- one table for each section ---- */
@@ -138,7 +146,10 @@ static int line_insert(const struct section *x, const struct column *col, struct
   static int insert_##x(struct session *s, sqlite3_value **v, int64_t *rowid) { \
     return line_insert(section_at(SECTION_##x), COLUMNS_##x, s, v, rowid); \
   } \
+  static int update_##x(struct session *s, int64_t rowid, sqlite3_value **v) { \
+    return line_update(sizeof COLUMNS_##x / sizeof *COLUMNS_##x, s, rowid, v); \
+  } \
   const struct table TABLE_##x = { .name = #x, .col = COLUMNS_##x, .columns = sizeof COLUMNS_##x / sizeof *COLUMNS_##x, \
                                       .patient_col = L_PATIENT, .id_col = L_ID, .listing = 1, .needs_login = 1, .make = make_##x, \
-                                      .make_one = one_##x, .insert = insert_##x, .erase = deposit_erase };
+                                      .make_one = one_##x, .insert = insert_##x, .update = update_##x, .erase = deposit_erase };
 SECTIONS(SECTION_TABLE)

@@ -250,7 +250,10 @@ static int check_attribution(struct check *c, struct patient *p) {
   if (e == DMP_OK) e = patient_certificate(c->s, p, &pc);
   issuer = e == DMP_OK ? directory_by_hash(&c->s->dir, pc->issuer) : NULL;
   if (issuer) e = writer_add(c, issuer->principal);
-  for (size_t i = 0; e == DMP_OK && i < gs.n; i++) e = writer_add(c, gs.g[i].principal);
+  for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
+    e = writer_add(c, gs.g[i].principal);
+    if (grantee_over(&gs.g[i])) finding(c, "dmp_grant", 0, "owed", "a representative's time is over: the keys he held are to be turned at the patient's next login");
+  }
   grantees_free(&gs);
   return e;
 }
@@ -277,12 +280,14 @@ static void scan_bad(void *ctx, int e) { fault(ctx, e, "dmp_object"); }
 /* Every chunk is opened, in pieces: nothing of it is kept. */
 static int check_body(struct check *c, struct patient *p, const struct item *it) {
   struct buf b = { 0 };
+  uint64_t boxes = c->s->boxes_opened;
   int e = body_check(c->s, p, it);
   for (uint64_t at = 0; e == DMP_OK && at < it->c.body_size; at += DMP_CHUNK) {
     buf_reset(&b);
     e = body_read(c->s, it, at, DMP_CHUNK, &b);
   }
   buf_free(&b);
+  if (c->s->principal == p->id && object_unannounced(it)) c->s->boxes_opened = boxes;   /* the patient's counts don't tell */
   return e;
 }
 
@@ -309,7 +314,7 @@ static int check_item(struct check *c, struct patient *p, struct item *it) {
   if (deposited && !deposit_sound(it)) finding(c, "dmp_object", it->id, "fault", "the document's row makes no sense: it is shown to nobody");
   if (deposited && it->via != VIA_OWN && deposit_class(it) != it->cls)
     finding(c, "dmp_object", it->id, "fault", "the item lies in another rights class than its type asks for");
-  if (it->amend.n && !it->deleted) finding(c, "dmp_object", it->id, "fault", "an amendment is not signed by the depositor: it is ignored");
+  if (it->amend.n && !it->amended) finding(c, "dmp_object", it->id, "fault", "an amendment is not signed by the depositor: it is ignored");
   if (deposited && c->full) check_deposit_line(c, it);
   return DMP_OK;
 }
@@ -334,7 +339,7 @@ static void check_deposit_keys(struct check *c, struct patient *p, const struct 
 }
 
 static int check_history(struct check *c, struct patient *p) {
-  int e = history_read(c->s, p, &c->history);
+  int e = history_read(c->s, p, 1, &c->history);
   if (e == DMP_OK && c->history.foreign) finding(c, "access log", 0, "fault", "lines of the access log were written by somebody else than they name");
   c->history_met = calloc(c->history.n + 1, 1);
   return c->history_met == NULL ? DMP_E_NOMEM : e;
@@ -369,7 +374,7 @@ static int told(struct check *c, int e) {
 }
 
 static int check_patient(struct check *c, int64_t id) {
-  const struct scan all = { .first = 0, .last = UINT16_MAX, .own = 1, .bad = scan_bad };
+  const struct scan all = { .first = 0, .last = UINT16_MAX, .own = 1, .all = 1, .bad = scan_bad };
   struct patient *p;
   struct keyset *k;
   c->patient = id;

@@ -26,6 +26,7 @@
 #include <unistd.h>
 #include "cache.h"
 #include "db.h"
+#include "draw.h"
 #include "keeper.h"
 #include "ops.h"
 #include "options.h"
@@ -79,7 +80,7 @@ static enum verdict open_record(const struct options *o, struct db **db) {
   char pin[DMP_PIN_MAX + 1] = "", why[DB_WHY_MAX] = "";
   int given;
   enum verdict v = options_pin(o, pin, &given);
-  struct db_options d = { o->record, o->key, o->extension, given ? pin : NULL };
+  struct db_options d = { o->record, o->key, o->extension, given ? pin : NULL, o->layout };
   if (v == VERDICT_MOUNTED && (v = db_open(db, &d, why)) != VERDICT_MOUNTED) say_record(v, why);
   explicit_bzero(pin, sizeof pin);
   return v;
@@ -171,14 +172,15 @@ static void take_back(struct fuse_session *se, struct cache *cache) {
 }
 
 /* Everything up to the mount. */
-static enum verdict begin(struct options *o, struct keeper *keeper, struct db **db, struct tree **tree) {
+static enum verdict begin(struct options *o, struct keeper *keeper, struct db **db, struct draw **draw, struct tree **tree) {
   sandbox_begin();
   if (keeper_start(keeper) != 0) return say(VERDICT_SYSTEM, IN("no process: %s", "pas de processus : %s"), strerror(errno));
   enum verdict v = check_mountpoint(o);
   int err = v == VERDICT_MOUNTED ? sandbox_become(o->user, o->user_uid, o->user_gid) : 0;
   if (err != 0) return say(VERDICT_SYSTEM, IN("can't become %s: %s", "impossible de devenir %s : %s"), o->user, strerror(err));
   if (v == VERDICT_MOUNTED) v = open_record(o, db);
-  if (v == VERDICT_MOUNTED && tree_new(tree, *db) != 0) v = say(VERDICT_SYSTEM, IN("out of memory", "plus de mémoire"));
+  if (v == VERDICT_MOUNTED && (errno = draw_new(draw)) != 0) syslog(LOG_WARNING, "dmp-draw can't be started: XML has no page: %m");
+  if (v == VERDICT_MOUNTED && tree_new(tree, *db, *draw) != 0) v = say(VERDICT_SYSTEM, IN("out of memory", "plus de mémoire"));
   return v;
 }
 
@@ -197,22 +199,23 @@ static int block_signals(void) {
 static enum verdict shut(const struct options *o, const struct keeper *keeper, struct fuse_session *se, struct tree *tree, struct cache **cache) {
   int err = keeper_mounted(keeper, o->mountpoint);
   if (err == 0) err = sandbox_drop(o->record);
-  if (err != 0) return say(VERDICT_SYSTEM, IN("the sandbox can't be set up: %s", "le bac à sable ne se met pas en place : %s"), strerror(err));
   const char *closed = db_reachable(o->record);
   if (closed != NULL)
     return say(VERDICT_OPEN, IN("without root's rights %s can't be used: mount with -o setuid=USER, its owner",
                                 "sans les droits de root, %s ne s’utilise pas : montez avec -o setuid=UTILISATEUR, son propriétaire"), closed);
+  if (err != 0) return say(VERDICT_SYSTEM, IN("the sandbox can't be set up: %s", "le bac à sable ne se met pas en place : %s"), strerror(err));
   return cache_new(cache, tree, se) == 0 ? VERDICT_MOUNTED : say(VERDICT_SYSTEM, IN("no thread", "pas de fil d’exécution"));
 }
 
 static enum verdict run(struct options *o, int verdict_fd) {
   struct db *db = NULL;
+  struct draw *draw = NULL;
   struct tree *tree = NULL;
   struct fuse_session *se = NULL;
   struct cache *cache = NULL;
   struct keeper keeper;
   int signals = -1, err;
-  enum verdict v = begin(o, &keeper, &db, &tree);
+  enum verdict v = begin(o, &keeper, &db, &draw, &tree);
   struct ops ops = { tree, (uid_t)o->uid, (gid_t)o->gid, (mode_t)o->umask };
   if (v != VERDICT_MOUNTED) goto out;
   if ((signals = block_signals()) < 0) v = say(VERDICT_SYSTEM, "no signalfd: %s", strerror(errno));
@@ -221,7 +224,7 @@ static enum verdict run(struct options *o, int verdict_fd) {
   if (v != VERDICT_MOUNTED) goto out;
   status_start();
   if (verdict_fd >= 0) detach(verdict_fd);
-  if ((err = sandbox_close()) == 0) serve(o, se, signals, tree, cache);
+  if ((err = sandbox_close(draw_pid(draw))) == 0) serve(o, se, signals, tree, cache);
   else syslog(LOG_CRIT, "unmounted: the system calls can't be closed: %s", strerror(err));
 out:
   if (tree != NULL) tree_end(tree);
@@ -232,6 +235,7 @@ out:
     fuse_session_destroy(se);
     tree_free(tree);
   }
+  draw_free(draw);
   if (signals >= 0) close(signals);
   return v;
 }

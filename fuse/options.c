@@ -17,7 +17,7 @@
 #define OPTION(template, field, value) { template, offsetof(struct options, field), value }
 enum { KEY_IGNORED = 1 };
 static const struct fuse_opt OPTIONS[] = {
-  OPTION("key=%s", key, 0), OPTION("ext=%s", extension, 0), OPTION("pinfd=%i", pinfd, 0), OPTION("pincred=%s", credential, 0),
+  OPTION("key=%s", key, 0), OPTION("ext=%s", extension, 0), OPTION("layout=%s", layout, 0), OPTION("pinfd=%i", pinfd, 0), OPTION("pincred=%s", credential, 0),
   OPTION("allow_other", allow_other, 1), OPTION("nonempty", nonempty, 1), OPTION("uid=%i", uid, 0),
   OPTION("gid=%i", gid, 0), OPTION("umask=%o", umask, 0), OPTION("setuid=%s", user, 0), OPTION("lang=%s", language, 0),
   OPTION("idle=%i", idle, 0), OPTION("-f", foreground, 1),
@@ -40,6 +40,7 @@ const char options_usage[] =
   "  pincred=NAME  read the PIN from that systemd credential ($CREDENTIALS_DIRECTORY/NAME)\n"
   "                without either: the kernel's keyring (dmp_unlock), then $DMP_ASKPASS\n"
   "  ext=PATH      the extension dmp.so (default: beside dmpfs)\n"
+  "  layout=FILE   changes to the names and pages of the tree (schema/layout.sql); schema/layouts has some\n"
   "  setuid=USER   started by root: become this user, who needs the record's folder and the credential\n"
   "  allow_other   other users may enter, as owner and mode allow\n"
   "  nonempty      mount also over another mount, or over a directory that holds something\n"
@@ -48,7 +49,7 @@ const char options_usage[] =
   "  lang=fr|en    language of what is said at the start (default: the environment's)\n"
   "  -f            stay in the foreground\n"
   "exit codes: 2 usage, 3 record can't be opened, 4 not a record or another version, 5 credential, 6 PIN,\n"
-  "  7 mount point, 8 fuse, 9 extension, 10 record damaged or altered, 11 system\n";
+  "  7 mount point, 8 fuse, 9 extension, 10 record damaged or altered, 11 system, 12 layout\n";
 
 static int on_option(void *data, const char *arg, int key, struct fuse_args *out) {
   struct options *o = data;
@@ -72,6 +73,7 @@ void options_free(struct options *o) {
   free(o->mountpoint);
   free(o->key);
   free(o->extension);
+  free(o->layout);
   free(o->credential);
   free(o->user);
   free(o->language);

@@ -7,7 +7,7 @@
 #include "verdict.h"
 
 struct options {
-  char *record, *mountpoint, *key, *extension;      /* owned */
+  char *record, *mountpoint, *key, *extension, *layout;      /* owned */
   char *credential;                         /* owned: name of the systemd credential that holds the PIN */
   char *user, *language;                    /* owned: who the driver becomes; fr or en */
   int pinfd, foreground, allow_other, nonempty, uid, gid, umask, help, version;

@@ -137,7 +137,7 @@ static const int ALLOWED[] = {
   __NR_munmap, __NR_mremap, __NR_madvise, __NR_brk, __NR_mlock, __NR_munlock, __NR_futex, __NR_sched_yield, __NR_ppoll,
   __NR_restart_syscall, __NR_rseq, __NR_set_robust_list, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigreturn, __NR_sigaltstack, __NR_exit, __NR_exit_group,
   __NR_wait4, __NR_getrandom, __NR_getpid, __NR_gettid, __NR_getuid, __NR_geteuid, __NR_getgid, __NR_getegid, __NR_clock_gettime,
-  __NR_clock_nanosleep, __NR_nanosleep, __NR_gettimeofday, __NR_connect, __NR_sendto, __NR_sendmsg, __NR_uname, __NR_sysinfo,
+  __NR_clock_nanosleep, __NR_nanosleep, __NR_gettimeofday, __NR_connect, __NR_sendto, __NR_recvfrom, __NR_sendmsg, __NR_uname, __NR_sysinfo,
 #ifdef __x86_64__
   __NR_open, __NR_stat, __NR_lstat, __NR_access, __NR_readlink, __NR_unlink, __NR_mkdir, __NR_poll, __NR_time,
 #endif
@@ -186,7 +186,17 @@ static void add_socket(struct program *p) {
   add(p, ANSWER(SECCOMP_RET_KILL_PROCESS));
 }
 
-int sandbox_close(void) {
+/* Ending one child, and nobody else. */
+static void add_kill(struct program *p, int child) {
+  add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_kill, 0, 5));
+  add(p, LOAD(args[0]));
+  add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)child, 0, 2));
+  add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0));
+  add(p, ANSWER(SECCOMP_RET_ALLOW));
+  add(p, ANSWER(REFUSED));
+}
+
+int sandbox_close(int child) {
   struct program p = { .n = 0 };
   add(&p, LOAD(arch));
   add(&p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, SANDBOX_ARCH, 1, 0));
@@ -197,6 +207,7 @@ int sandbox_close(void) {
   add_memory(&p, __NR_mmap);
   add_memory(&p, __NR_mprotect);
   add_socket(&p);
+  add_kill(&p, child);
   add(&p, ANSWER(REFUSED));
   struct sock_fprog program = { .len = p.n, .filter = p.at };
   return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0 ? 0 : errno;

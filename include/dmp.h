@@ -82,11 +82,10 @@ enum {
   X(56, DUPLICATE,    CONSTRAINT,"this item already exists") \
   X(57, CREDENTIAL,   CONSTRAINT,"a new patient needs the columns credential (a new path) and pin: the patient keeps the key") \
   X(58, REQUEST,      CONSTRAINT,"the certificate request is malformed or its signature does not verify: make it with dmp_keygen()") \
-  X(59, KIND,         CONSTRAINT,"this kind of principal can't be registered in this version: authority, professional, source and patient work") \
+  X(59, KIND,         CONSTRAINT,"this kind of principal can't be registered in this version: authority, professional, representative, source and patient work") \
   X(60, LATER,        ERROR,  "the record holds something that only a later version understands: use that version") \
   X(61, TEXT,         CONSTRAINT,"a text is not valid UTF-8 or contains a NUL character") \
   X(62, MASKED,       CONSTRAINT,"this document is already masked") \
-  X(63, HIDDEN_LATER, CONSTRAINT,"documents hidden from the patient or from representatives can't be deposited in this version: nothing was written, so nothing is shown by mistake") \
   X(64, BUSY,         BUSY,   "another connection changed the record: try again") \
   X(65, ARGUMENT,     ERROR,  "wrong arguments for this function; README gives them") \
   X(66, OPTION,       ERROR,  "unknown option or bad value; README lists the options") \
@@ -114,14 +113,23 @@ enum {
   X(90, LAST_READER,  CONSTRAINT,"the last reader of a protected table can't be taken away, nobody could open its rows: give the key to somebody first, or call dmp_unprotect()") \
   X(91, KEY_LOST,     AUTH,   "nobody holds the key of this protected table any more: put the readers' rows (dmp_reader) back from a backup of the file") \
   X(92, READER_STALE, CORRUPT,"the key of this protected table turned and the row that brings the new one is missing: the file was altered or put back") \
+  X(88, UNANNOUNCED,  CONSTRAINT,"this document is not announced to the patient yet: announce it before it is shown to representatives") \
   X(93, READER_BAD,   CORRUPT,"a reader's row of a protected table does not verify: it was forged or altered; a holder gives the key again with INSERT INTO protected_reader") \
+  X(94, NO_HIDING,    CONSTRAINT,"a document is hidden from the patient or from representatives when it is deposited, or not at all: what they could see can't be taken back") \
+  X(95, MAJORITY,     CONSTRAINT,"a representative on this ground ends when the patient is of age: the patient is, or has no birth date that says when") \
+  X(96, INVISIBLE_MASKED, CONSTRAINT,"a document can't be invisible to the patient and masked from professionals at once: nobody would be left to announce it") \
   X(97, TWO_SQLITES,  ERROR,  "another SQLite library of this process uses dmp already: two of them on one file lose each other's locks; open records through one only") \
   X(98, TRIGGER_AGAIN,ERROR,  "a trigger changes its own protected table in a way that may run a trigger inside itself: give it UPDATE OF the columns that it leaves alone, or say PRAGMA recursive_triggers=ON") \
+  X(99, ANNOUNCER,    AUTH,   "only the depositor announces a document to the patient") \
+  X(100, NAMING,      AUTH,   "only the patient, or for a minor the treating doctor, names and withdraws representatives") \
+  X(101, HIDE_SELF,   AUTH,   "a document can't be hidden by whom it would be hidden from") \
   X(103, EPISODE,     CONSTRAINT,"this item is masked with its episode: unmask the episode") \
   X(104, FEED_OFF,    AUTH,   "the patient has not turned this feed on") \
   X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \
   X(106, NOT_SOURCE,  CONSTRAINT,"a feed names a source that the authority registered (kind source), and its state is on or off") \
-  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused")
+  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused") \
+  X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
+  X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };

@@ -361,8 +361,14 @@ class Documents(Bad):
                 given.pop(column, None)
                 self.nothing(code, self.t, 'INSERT INTO document(%s,%s) VALUES(%s,%s)' % (','.join(given), column, ','.join('?' * len(given)), sql), list(given.values()))
 
-    def test_hidden_documents_wait_for_a_later_version(self):
-        self.insert(63, self.t, 'document', self.given(hidden_from_representatives=1))
+    def test_a_document_invisible_to_the_patient_is_not_masked_and_none_is_hidden_by_whom_it_would_be_hidden_from(self):
+        self.insert(96, self.t, 'document', self.given(invisible_patient=1, masked=1))
+        self.insert(96, self.t, 'document', self.given(invisible_patient=1, masked=1, hidden_from_representatives=1))
+        self.insert(101, self.me, 'document', self.given(invisible_patient=1))
+        for column in ('hidden_from_representatives', 'invisible_patient', 'masked'):
+            for value in (2, -1, 'oui', 0.5):
+                self.insert(50, self.t, 'document', self.given(**{column: value}))
+            deposit(self.t, self.pid, **{column: 1})
 
     def test_a_unique_id_is_unique_among_what_the_writer_sees(self):
         self.insert(56, self.t, 'document', self.given(unique_id='1.2.3'))

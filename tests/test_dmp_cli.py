@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The command line for people, at a pseudo-terminal: a practice opens, a colleague comes in, a patient is registered, a
 PDF is deposited, masked, and gone for the colleague. Usage: test_dmp_cli.py [BUILD_FOLDER]"""
-import glob, importlib.machinery, importlib.util, os, pty, re, select, shutil, signal, sqlite3, subprocess, sys, tempfile
+import glob, importlib, os, pty, re, select, shutil, signal, sqlite3, subprocess, sys, tempfile
 import termios, time, unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -14,12 +14,12 @@ PDF = b'%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\
 PDF_TITLE, OTHER_TITLE = 'Bilan Cardiaque Rivoire', 'Ordonnance de metformine'
 
 
-def command_line():
-    """scripts/dmp as a module."""
-    loader = importlib.machinery.SourceFileLoader('dmp', CLI)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader('dmp', loader))
-    loader.exec_module(module)
-    return module
+def command_line(module):
+    """A module of scripts/dmp."""
+    if ROOT + '/scripts/dmp.d' not in sys.path:
+        sys.path.insert(0, ROOT + '/scripts/dmp.d')
+    sys.dont_write_bytecode = True
+    return importlib.import_module(module)
 
 
 def mounts_below(folder):
@@ -255,7 +255,7 @@ class CommandLine(unittest.TestCase):
         self.assertIn('pas un dossier', self.talk(['mount', self.record], code=1))
         os.mkdir(self.mounted)
         self.talk(['-P', 'pharmacie', 'mount', self.mounted], ('Code de la clé', COLLEAGUE))
-        found = glob.glob(self.mounted + '/*/*/*%s*.pdf' % PDF_TITLE)
+        found = glob.glob(self.mounted + '/*/[!N]*/*%s*.pdf' % PDF_TITLE)
         self.assertEqual([open(f, 'rb').read() for f in found], [PDF])
         self.assertIn('déjà monté sur', self.talk(mount, code=1))
 
@@ -280,7 +280,7 @@ class CommandLine(unittest.TestCase):
             while glob.glob(self.mounted + '/*/*/*Cardiaque*') and time.monotonic() < end:
                 time.sleep(0.05)
             self.assertEqual(glob.glob(self.mounted + '/*/*/*Cardiaque*'), [])
-            self.assertEqual(len(glob.glob(self.mounted + '/*/*/*metformine*')), 1)
+            self.assertEqual(len(glob.glob(self.mounted + '/*/[!N]*/*metformine*')), 1)
 
     def test_12_a_colleague_may_neither_mask_nor_name_what_is_masked(self):
         self.assertIn('ne désigne rien', self.quiet(['-P', 'pharmacie', 'unmask', 'Cardiaque'], COLLEAGUE, code=1))
@@ -316,6 +316,47 @@ class CommandLine(unittest.TestCase):
         self.assertIn('Démonté', self.talk(['umount', self.mounted]))
         self.assertFalse(os.path.ismount(self.mounted))
         self.assertIn('Rien n’est monté', self.talk(['umount', self.mounted], code=1))
+
+    def test_16a_the_patient_shows_one_document_by_a_key_that_opens_nothing_else_and_ends_it(self):
+        patient = ['--key', self.patient_key]
+        said = self.quiet(patient + ['show', PDF_TITLE, '-o', self.dir + '/vue.dmpkey'], self.patient_pin)
+        pin, view = re.search(r'^Code : ([0-9]{12})$', said, re.M)[1], ['--key', self.dir + '/vue.dmpkey']
+        seen, all_of_it = self.quiet(view + ['list'], pin), self.quiet(patient + ['list'], self.patient_pin)
+        self.assertIn(PDF_TITLE, seen)
+        self.assertIn('1 document', seen)
+        self.assertNotIn('1 document\n', all_of_it)
+        self.quiet(view + ['mask', PDF_TITLE], pin, code=1)
+        self.assertRegex(self.quiet(patient + ['accesses'], self.patient_pin), r'a préparé une vue à montrer\n(.*\n)*.*a consulté la liste \(par une vue\)')
+        self.assertIn('Fini', self.quiet(patient + ['end-show', '1'], self.patient_pin))
+        self.quiet(view + ['list'], pin, code=1)
+
+    def test_16b_a_representative_joins_is_named_and_does_not_see_what_is_hidden(self):
+        request, patient = self.dir + '/mere.json', ['--key', self.patient_key]
+        self.talk(['-P', 'mere', '--record', self.record, 'join', '--representative', '-o', request], ('Empreinte', self.fingerprint),
+                  ('Votre nom', 'Odile COURTOIS'), ('Nouveau code', COLLEAGUE), ('encore', COLLEAGUE))
+        self.assertIn('représentant légal', self.talk(['enrol', request], ('même code', 'o'), ('Code de la clé autorite', AUTHORITY)))
+        self.quiet(['-P', 'mere', 'list'], COLLEAGUE, code=1)
+        self.assertIn('Désigné.', self.quiet(patient + ['representative', 'Odile', '--ground', 'tuteur'], self.patient_pin))
+        self.assertIn('Odile COURTOIS, tuteur d’un majeur protégé : tout, sauf', self.quiet(patient + ['who'], self.patient_pin))
+        before = self.quiet(['-P', 'mere', 'list'], COLLEAGUE)
+        self.assertIn(PDF_TITLE, before)
+        for option, title in (('--hidden', 'Secret'), ('--invisible', 'Annonce')):
+            self.quiet(['deposit', self.dir + '/o.txt', '-t', title, '-c', '11488-4', option, '-p', '1'], DOCTOR, code=1)
+            with open(self.dir + '/%s.txt' % title, 'w') as f:
+                f.write(title)
+            self.quiet(['deposit', self.dir + '/%s.txt' % title, '-t', title, '-c', '11488-4', option, '-p', '1'], DOCTOR)
+        self.assertEqual(self.quiet(['-P', 'mere', 'list'], COLLEAGUE), before)
+        seen = self.quiet(patient + ['list'], self.patient_pin)
+        self.assertIn('(caché des représentants) Secret', seen)
+        self.assertNotIn('Annonce', seen)
+        self.assertIn('(invisible du patient) Annonce', self.quiet(['list', '-p', '1'], DOCTOR))
+        self.assertIn('Annoncé', self.quiet(['announce', 'Annonce', '-p', '1'], DOCTOR))
+        self.assertIn('Annonce', self.quiet(['-P', 'mere', 'list'], COLLEAGUE))
+        self.talk(patient + ['reveal', 'Secret'], ('Code de la clé', self.patient_pin), ('ne se reprend pas', 'o'), ('Montré', None))
+        self.assertIn('Secret', self.quiet(['-P', 'mere', 'list'], COLLEAGUE))
+        self.assertIn('Retiré', self.quiet(patient + ['representative', 'Odile', '--remove'], self.patient_pin))
+        self.quiet(['-P', 'mere', 'list'], COLLEAGUE, code=1)
+        self.session('medecin', DOCTOR).execute("DELETE FROM document WHERE title IN ('Secret', 'Annonce')")
 
     def test_17_sql_is_logged_in_and_shows_the_pin_nowhere(self):
         t = self.at('sql')
@@ -499,7 +540,7 @@ class CommandLine(unittest.TestCase):
         shutil.copytree(self.dir + '/cabinet', copy)
         with sqlite3.connect(copy + '/record.db') as plain:
             plain.execute('PRAGMA wal_checkpoint(TRUNCATE)')
-            box = plain.execute('SELECT box FROM dmp_chunk LIMIT 1').fetchone()[0]
+            box = plain.execute('SELECT box FROM dmp_chunk ORDER BY length(box) DESC LIMIT 1').fetchone()[0]
         plain.close()
         with open(copy + '/record.db', 'r+b') as f:
             at = f.read().index(box[:100]) + 60
@@ -571,7 +612,7 @@ class Words(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.dmp = command_line()
+        cls.french, cls.asking = command_line('french'), command_line('asking')
 
     def test_every_error_and_every_sentence_of_the_import_has_its_french(self):
         with open(os.path.join(ROOT, 'include', 'dmp.h'), encoding='utf-8') as f:
@@ -585,11 +626,11 @@ class Words(unittest.TestCase):
                 text = re.sub(r'" \\\n *"', '', f.read())
             said += re.findall(r'X\( ?\w+, +(?:\w+, +)?"(.*)"\)', text)
         self.assertGreater(len(said), 105)
-        self.assertEqual([text for text in said if re.search(r'\b(the|is|are|this|not)\b', self.dmp.in_french(text))], [])
+        self.assertEqual([text for text in said if re.search(r'\b(the|is|are|this|not)\b', self.french.in_french(text))], [])
 
     def test_the_column_of_a_fault_is_named(self):
-        self.assertIn('(date de naissance)', self.dmp.in_french('dmp-E051: a required column is missing (column birth_date)'))
-        self.assertEqual(self.dmp.in_french('something new'), 'something new')
+        self.assertIn('(date de naissance)', self.french.in_french('dmp-E051: a required column is missing (column birth_date)'))
+        self.assertEqual(self.french.in_french('something new'), 'something new')
 
     def test_what_keeps_a_table_from_being_protected_is_named_in_french(self):
         for code, english, french in ((81, 'column motif: index i', 'colonne motif : index i'), (81, 'column n: generated', 'colonne n, calculée'),
@@ -605,32 +646,32 @@ class Words(unittest.TestCase):
                                       (86, 'a CHECK of a sealed column: no such function: f', 'un CHECK d’une colonne scellée : no such function: f'),
                                       (86, 'a CHECK of a sealed column names p, which a foreign key changes', 'un CHECK d’une colonne scellée nomme p, qu’une clé étrangère change'),
                                       (87, 'column n: fewer than 20 different values', 'colonne n : moins de 20 valeurs différentes')):
-            said = self.dmp.in_french('dmp-E%03d: something of the file: %s (%s)' % (code, 'no index=' if code == 87 else 'remove that first', english))
-            self.assertEqual(said, 'dmp-E%03d : %s (%s)' % (code, self.dmp.FRENCH[code], french))
+            said = self.french.in_french('dmp-E%03d: something of the file: %s (%s)' % (code, 'no index=' if code == 87 else 'remove that first', english))
+            self.assertEqual(said, 'dmp-E%03d : %s (%s)' % (code, self.french.FRENCH[code], french))
 
     def test_dates_are_taken_in_french_and_iso_and_impossible_ones_refused(self):
         for text, iso in (('31/01/1970', '1970-01-31'), ('1.2.1970', '1970-02-01'), ('1970-01-31', '1970-01-31'),
                           ('03/1970', '1970-03'), ('1970', '1970'), ('1970-3', '1970-03'), ('29/02/2000', '2000-02-29'), ('', '')):
-            self.assertEqual(self.dmp.birth_form(text), iso)
+            self.assertEqual(self.asking.birth_form(text), iso)
         for text in ('31/02/1970', '29/02/1900', '1970/01/31', '70', '31/1/70', '13/1970', 'hier', '01/01/2999', '0001'):
-            with self.assertRaises(self.dmp.Refused, msg=text):
-                self.dmp.birth_form(text)
-        self.assertEqual(self.dmp.day_form('31/12/2030'), '2030-12-31')
-        with self.assertRaises(self.dmp.Refused):
-            self.dmp.day_form('2030')
+            with self.assertRaises(self.asking.Refused, msg=text):
+                self.asking.birth_form(text)
+        self.assertEqual(self.asking.day_form('31/12/2030'), '2030-12-31')
+        with self.assertRaises(self.asking.Refused):
+            self.asking.day_form('2030')
 
     def test_numbers_of_people_are_checked_with_their_key(self):
-        self.assertEqual(self.dmp.rpps_form('8100 0000 018'), '81000000018')
-        self.assertIsNone(self.dmp.rpps_form('-'))
-        self.assertEqual(self.dmp.ins_form('2 91 05 37 261 042 36'), '291053726104236')
-        self.assertEqual(self.dmp.ins_form(''), '')
-        for form, text in ((self.dmp.rpps_form, '81000000019'), (self.dmp.rpps_form, ''), (self.dmp.rpps_form, '8100000001'),
-                           (self.dmp.ins_form, '291053726104237'), (self.dmp.ins_form, '29105372610423')):
-            with self.assertRaises(self.dmp.Refused, msg=text):
+        self.assertEqual(self.asking.rpps_form('8100 0000 018'), '81000000018')
+        self.assertIsNone(self.asking.rpps_form('-'))
+        self.assertEqual(self.asking.ins_form('2 91 05 37 261 042 36'), '291053726104236')
+        self.assertEqual(self.asking.ins_form(''), '')
+        for form, text in ((self.asking.rpps_form, '81000000019'), (self.asking.rpps_form, ''), (self.asking.rpps_form, '8100000001'),
+                           (self.asking.ins_form, '291053726104237'), (self.asking.ins_form, '29105372610423')):
+            with self.assertRaises(self.asking.Refused, msg=text):
                 form(text)
 
     def test_one_is_singular_and_two_are_plural(self):
-        self.assertEqual([self.dmp.several(n, 'patient créé') for n in (0, 1, 2)],
+        self.assertEqual([self.french.several(n, 'patient créé') for n in (0, 1, 2)],
                          ['0 patient créé', '1 patient créé', '2 patients créés'])
 
 

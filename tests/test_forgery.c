@@ -3,6 +3,7 @@
 #include "access.h"
 #include "body.h"
 #include "change.h"
+#include "document.h"
 #include "functions.h"
 #include "login.h"
 #include "table.h"
@@ -17,9 +18,9 @@
 #include <cmocka.h>
 
 #define PIN "code-des-tests-1"
-enum { AUTHORITY, TREATING, FORMER, PHARMACIST, NURSE, NEWCOMER, PATIENT, PEOPLE };
-static const char *const NAME[PEOPLE] = { "authority", "treating", "former", "pharmacist", "nurse", "newcomer", "patient" };
-static const char *const PROFESSION[PEOPLE] = { NULL, "10", "10", "21", "60", "10", NULL };
+enum { AUTHORITY, TREATING, FORMER, PHARMACIST, NURSE, NEWCOMER, PATIENT, MOTHER, PEOPLE };
+static const char *const NAME[PEOPLE] = { "authority", "treating", "former", "pharmacist", "nurse", "newcomer", "patient", "mother" };
+static const char *const PROFESSION[PEOPLE] = { NULL, "10", "10", "21", "60", "10", NULL, NULL };
 
 struct person { sqlite3 *db; struct connection *c; int64_t id; };
 struct world { char folder[64], fingerprint[64]; struct person who[PEOPLE]; int64_t patient, document; };
@@ -280,7 +281,7 @@ static void keyset_forge(int who, const uint8_t *signer, uint16_t cls, void (*ch
 
 static void nobody_follows_the_keyset(void) {
   int64_t objects = NUMBER(AUTHORITY, "SELECT count(*) FROM dmp_object");
-  for (int i = TREATING; i < PEOPLE; i++) {
+  for (int i = TREATING; i <= PATIENT; i++) {
     if (i == NURSE || i == NEWCOMER || i == FORMER) continue;
     const char *said = ask(i, "SELECT count(*) FROM document");
     if (strncmp(said, "dmp-E034", 8) != 0 && strncmp(said, "dmp-E037", 8) != 0) fail_msg("%s got: %s", NAME[i], said);
@@ -679,7 +680,7 @@ static void a_report_dropped_by_a_consented_pharmacist_is_named_by_the_patient_a
 static void a_line_that_a_source_puts_past_the_masked_leaf_is_shown_to_nobody(void **state) {
   (void)state;
   const struct value line[] = { { 0 }, value_text("N"), value_text("2026-03-02"), { 0 }, value_text("KANARI"), { 0 }, { 0 }, { 0 }, { 0 }, { 0 }, { 0 }, { 0 }, { 0 } };
-  const uint16_t cls = rights_class_of("REMB"), reimbursement = 33;
+  const uint16_t cls = rights_class_of("REMB"), reimbursement = 65;
   DONE(AUTHORITY, "INSERT INTO principal(kind,name,certificate) VALUES('source','caisse',%Q)", person_request(NEWCOMER));
   person_login(NEWCOMER);
   DONE(PATIENT, "INSERT INTO feed(patient,source) VALUES(%lld,%lld)", w.patient, w.who[NEWCOMER].id);
@@ -1032,11 +1033,18 @@ static void ring_fill(int who) {
   for (size_t i = 0; i < p->g.count; i++) {
     ring_add(p->g.entry[i].key);
     for (int l = 0; l < LEAVES; l++) {
-      struct leaf leaf = { 0 };
-      leaf_derive(p->g.entry[i].key, p->anchor, l, &leaf);
+      struct leaf leaf = { 0 }, *own = patient_leaf(p, p->g.entry[i].cls, l);
+      uint8_t half[32];
+      leaf_derive(p->g.entry[i].key, p->anchor, l, &leaf);   /* of a half: what it would give if it were a key */
       leaf_deposit_pair(&leaf);
       ring_add(leaf.key);
       ring_add(leaf.deposit_sk);
+      half_derive(p->g.entry[i].key, l, half);
+      ring_add(half);
+      if (!own->held) continue;
+      leaf_deposit_pair(own);
+      ring_add(own->key);
+      ring_add(own->deposit_sk);
     }
   }
   ring_add(p->g.y);
@@ -1069,7 +1077,7 @@ static int ring_opens(const struct box_ad *ad, const void *box, size_t n) {
   return opened;
 }
 
-struct tried { int64_t before, after; const char *what; int new_opened, old_opened, new_seen; };
+struct tried { int64_t before, after; const char *what; int new_opened, old_opened, new_seen, old_seen; };
 
 /* Every box of one column: those that stood before the withdrawal with the same bytes, and those written since. */
 static void ring_try(struct tried *t, const char *sql, struct box_ad like) {
@@ -1089,6 +1097,7 @@ static void ring_try(struct tried *t, const char *sql, struct box_ad like) {
     ad.flags = (uint16_t)sqlite3_column_int(st, 4);
     int fresh = sqlite3_column_int(st, 6), opened = ring_opens(&ad, sqlite3_column_blob(st, 5), (size_t)sqlite3_column_bytes(st, 5));
     t->new_seen += fresh;
+    t->old_seen += !fresh;
     if (fresh) t->new_opened += opened;
     else t->old_opened += opened;
   }
@@ -1216,6 +1225,249 @@ static void the_keys_still_open_everything_while_the_consent_stands(void **state
   DONE(PATIENT, "DETACH old");
 }
 
+/* ---- a representative and what is hidden from her ---- */
+
+static void mother_registered(void) {
+  const char *request = person_request(MOTHER);
+  DONE(AUTHORITY, "INSERT INTO principal(kind,name,certificate) VALUES('representative','MERE',%Q)", request);
+  person_login(MOTHER);
+}
+
+static void mother_named(void) {
+  mother_registered();
+  DONE(PATIENT, "INSERT INTO representative(patient,principal,ground) VALUES(%lld,%lld,'tuteur')", w.patient, w.who[MOTHER].id);
+  assert_int_equal(documents_of(MOTHER), 1);
+}
+
+static int64_t hide_by(int who, const char *columns) {
+  DONE(who, "INSERT INTO document(patient,content,title,type_code,%s) VALUES(%lld,x'010203','cache','11488-4',1%s)", columns, w.patient,
+       strchr(columns, ',') ? ",1" : "");
+  return NUMBER(who, "SELECT last_insert_rowid()");
+}
+
+/* What stands in the file since `old` is only what is hidden: which of it do these keys open? */
+static int hidden_opened(int *old_opened) {
+  int opened = 0;
+  for (int i = 0; i < COLUMN_COUNT - 1; i++) {        /* no grant was written */
+    struct tried t = { 0 };
+    struct box_ad ad = COLUMNS[i].ad;
+    if (COLUMNS[i].patients_id) ad.id = w.patient;
+    ring_try(&t, COLUMNS[i].sql, ad);
+    if (t.new_seen == 0) fail_msg("%s: nothing was written", COLUMNS[i].what);
+    opened += t.new_opened;
+    *old_opened += t.old_opened;
+  }
+  return opened;
+}
+
+static void all_that_a_representative_holds_opens_no_box_of_what_is_hidden_from_her(void **state) {
+  (void)state;
+  int old_opened = 0;
+  mother_named();
+  deposit_by(TREATING, "masque", "11488-4", 1);
+  assert_int_equal(documents_of(MOTHER), 2);
+  DONE(PATIENT, "VACUUM INTO '%s/old.db'", w.folder);
+  DONE(PATIENT, "ATTACH '%s/old.db' AS old", w.folder);
+  hide_by(TREATING, "hidden_from_representatives");
+  hide_by(TREATING, "invisible_patient");
+  hide_by(TREATING, "masked,hidden_from_representatives");
+  hide_by(PHARMACIST, "masked,hidden_from_representatives");   /* sealed to a deposit key */
+  hide_by(PATIENT, "hidden_from_representatives");
+  assert_int_equal(documents_of(TREATING), 7);
+  assert_int_equal(documents_of(MOTHER), 2);
+  ring_fill(MOTHER);
+  assert_true(ring.n > 100);
+  assert_int_equal(hidden_opened(&old_opened), 0);
+  assert_true(old_opened > 6);                        /* the keys are real */
+  ring_fill(PHARMACIST);
+  assert_true(hidden_opened(&old_opened) > 0);        /* and others open it */
+  DONE(PATIENT, "DETACH old");
+}
+
+/* ---- a minimal view and what it does not show ---- */
+
+static int64_t view_made(int64_t item) {
+  DONE(PATIENT, "INSERT INTO minimal_view(patient,items,credential,pin) VALUES(%lld,'%lld','%s/%s.dmpkey','" PIN "')", w.patient, item, w.folder, NAME[MOTHER]);
+  assert_int_equal(NUMBER(MOTHER, "SELECT dmp_login('%s/%s.dmpkey','" PIN "')", w.folder, NAME[MOTHER]), w.patient);
+  return NUMBER(PATIENT, "SELECT max(id) FROM minimal_view");
+}
+
+/* Everything that stands in the file beside the view's own rows was written by somebody else: its keys open of it only what it shows. */
+static void all_that_a_minimal_view_holds_opens_no_box_of_what_it_does_not_show(void **state) {
+  (void)state;
+  int opened = 0, all = 0;
+  DONE(PATIENT, "VACUUM INTO '%s/old.db'", w.folder);
+  DONE(PATIENT, "ATTACH '%s/old.db' AS old", w.folder);
+  deposit_by(TREATING, "autre", "11488-4", 0);
+  deposit_by(TREATING, "masque", "11488-4", 1);
+  deposit_by(PHARMACIST, "autre", "11488-4", 0);
+  deposit_by(PATIENT, "mot", "11488-4", 0);
+  consent_to(NURSE);
+  DONE(PATIENT, "VACUUM INTO '%s/new.db'", w.folder);
+  DONE(PATIENT, "DETACH old");
+  view_made(w.document);
+  assert_int_equal(documents_of(MOTHER), 1);
+  ring_fill(MOTHER);
+  assert_true(ring.n > 100);
+  DONE(PATIENT, "ATTACH '%s/new.db' AS old", w.folder);       /* "old" is now all that stood there before the view */
+  for (int i = 0; i < COLUMN_COUNT; i++) {
+    struct tried t = { 0 };
+    struct box_ad ad = COLUMNS[i].ad;
+    if (COLUMNS[i].patients_id) ad.id = w.patient;
+    ring_try(&t, COLUMNS[i].sql, ad);
+    opened += t.old_opened;
+    all += t.old_seen;
+  }
+  assert_int_equal(opened, 4);                        /* the headers of identity, document and its depositor's consent; the document's chunk */
+  assert_true(all > 60);
+  DONE(PATIENT, "DETACH old");
+}
+
+static void the_keys_of_a_minimal_view_open_no_box_written_after_its_end(void **state) {
+  (void)state;
+  int64_t row = view_made(w.document);
+  int opened = 0, before = 0;
+  ring_fill(MOTHER);
+  DONE(PATIENT, "VACUUM INTO '%s/old.db'", w.folder);
+  DONE(PATIENT, "DELETE FROM minimal_view WHERE id=%lld", row);
+  DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);
+  DONE(PATIENT, "DELETE FROM mask WHERE document=%lld", w.document);
+  deposit_by(TREATING, "apres", "11488-4", 0);
+  consent_to(NURSE);
+  DONE(PATIENT, "ATTACH '%s/old.db' AS old", w.folder);
+  for (int i = 0; i < COLUMN_COUNT; i++) {
+    struct tried t = { 0 };
+    struct box_ad ad = COLUMNS[i].ad;
+    if (COLUMNS[i].patients_id) ad.id = w.patient;
+    ring_try(&t, COLUMNS[i].sql, ad);
+    if (t.new_seen == 0) fail_msg("%s: nothing was written", COLUMNS[i].what);
+    opened += t.new_opened;
+    before += t.old_opened;
+  }
+  assert_int_equal(opened, 0);
+  assert_true(before > 0);                            /* the chunk that it could read: the keys were real */
+  REFUSED("E029", MOTHER, "SELECT dmp_login('%s/%s.dmpkey','" PIN "')", w.folder, NAME[MOTHER]);
+  DONE(PATIENT, "DETACH old");
+}
+
+static void a_representative_gives_nobody_anything(void **state) {
+  (void)state;
+  mother_named();
+  grant_forge(MOTHER, NULL);
+  nurse_has_nothing();
+  person_login(NURSE);
+  nurse_has_nothing();
+}
+
+static void a_keyset_by_a_representative_is_followed_by_nobody(void **state) {
+  (void)state;
+  mother_named();
+  keyset_forge(MOTHER, NULL, 17, NULL);
+  nobody_follows_the_keyset();
+}
+
+/* A first grant for the mother, with the halves of class 17 as `key` gives them. */
+static void halves_forge(int who, const uint8_t *key) {
+  struct session *s = forge_begin(who);
+  struct patient *p = patient_of(who);
+  uint8_t mother[16];
+  struct grant g = p->g;
+  id_field(mother, w.who[MOTHER].id);
+  g.count = 1;
+  g.entry[0] = (struct entry){ .cls = 17, .which = WHICH_P0 };
+  if (key) memcpy(g.entry[0].key, key, 32);
+  else half_derive(patient_key(p, 17, WHICH_P), 0, g.entry[0].key);
+  assert_int_equal(grant_send(s, &g, 1, session_who(s, mother), s->cred->sign_sk, s->me.hash), DMP_OK);
+  forge_end(who);
+}
+
+static void halves_by_a_consented_pharmacist_who_holds_their_key_open_nothing(void **state) {
+  (void)state;
+  mother_registered();
+  halves_forge(PHARMACIST, NULL);
+  assert_int_equal(documents_of(MOTHER), 0);
+  person_login(MOTHER);
+  assert_int_equal(documents_of(MOTHER), 0);
+  assert_true(faults_of(MOTHER, "dmp_grant") > 0);
+}
+
+static void a_half_that_does_not_derive_the_keysets_deposit_key_is_not_kept(void **state) {
+  (void)state;
+  static const uint8_t KNOWN[32] = { 7 };
+  mother_registered();
+  halves_forge(PATIENT, KNOWN);
+  assert_int_equal(documents_of(MOTHER), 0);
+  assert_int_equal(patient_of(MOTHER)->g.count, 0);
+  int64_t own = deposit_by(MOTHER, "mot", "11488-4", 0);   /* sealed to the keyset's key, not to the one that was sent */
+  assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM document WHERE id=%lld", own), 1);
+}
+
+static void the_same_half_derived_from_the_live_key_opens_its_leaf_and_nothing_else(void **state) {
+  (void)state;
+  mother_registered();
+  int64_t masked = deposit_by(TREATING, "masque", "11488-4", 1);
+  halves_forge(PATIENT, NULL);
+  assert_int_equal(documents_of(MOTHER), 1);
+  REFUSED("E041", MOTHER, "SELECT dmp_read(%lld,0,1)", masked);
+}
+
+/* ---- depositors who put a document where its flags say it is not ---- */
+
+static int64_t plant_document(int who, struct place where, uint8_t flags, int64_t id) {
+  struct session *s = forge_begin(who);
+  struct signer me = { s->cred, s->me.hash };
+  struct buf row = { 0 };
+  struct value v[STORED] = { [S_UNIQUE_ID] = value_text("1.2.3.4"), [S_TITLE] = value_text("plante"), [S_TYPE_CODE] = value_text("11488-4"),
+                             [S_SIZE] = value_int(0), [S_VIEW_OFFSET] = value_int(0), [S_VIEW_SIZE] = value_int(0) };
+  row_put(&row, v, STORED);
+  struct content c = { .table = ITEM_DOCUMENT, .flags = flags, .row = row.p, .row_len = row.n };
+  uint8_t body[32] = { 1 };
+  assert_int_equal(object_insert(s, patient_of(who), &me, where, &c, body, &id), DMP_OK);
+  buf_free(&row);
+  forge_end(who);
+  return id;
+}
+
+static int shows(int who, int64_t id) { return (int)NUMBER(who, "SELECT count(*) FROM document WHERE id=%lld", id); }
+
+static void no_flag_hides_from_the_patient_what_professionals_cannot_see(void **state) {
+  (void)state;
+  struct place last = { 17, 3, 0 }, masked = { 17, 2, 0 }, system = { CLASS_CHOICES, 1, 0 };
+  assert_true(shows(PATIENT, plant_document(PHARMACIST, last, ITEM_INVISIBLE, 0)));
+  assert_true(shows(PATIENT, plant_document(PHARMACIST, last, ITEM_INVISIBLE | ITEM_MASKED | ITEM_HIDDEN, 0)));
+  assert_true(shows(PATIENT, plant_document(PHARMACIST, masked, ITEM_INVISIBLE, 0)));
+  assert_false(shows(PATIENT, plant_document(PHARMACIST, system, ITEM_INVISIBLE, 0)));   /* a system class takes no document */
+  assert_true(documents_of(PATIENT) == 4);
+}
+
+static void an_id_from_the_future_hides_nothing_from_the_patient(void **state) {
+  (void)state;
+  struct place hidden = { 17, 1, 0 };
+  assert_false(shows(PATIENT, plant_document(PHARMACIST, hidden, ITEM_INVISIBLE, id_make(record_now(), 5))));
+  assert_true(shows(PATIENT, plant_document(PHARMACIST, hidden, ITEM_INVISIBLE, id_make(record_now() + 3600000LL * 24 * 300, 5))));
+  assert_true(shows(PATIENT, plant_document(PHARMACIST, hidden, ITEM_INVISIBLE, id_make(record_now() - 3600000LL * 24 * 32, 5))));
+}
+
+static void an_announcement_by_another_than_the_depositor_is_ignored_and_named(void **state) {
+  (void)state;
+  mother_named();
+  int64_t id = hide_by(PHARMACIST, "invisible_patient");
+  struct session *s = forge_begin(TREATING);
+  struct item it;
+  assert_int_equal(object_open(s, patient_of(TREATING), id, &it), DMP_OK);
+  assert_int_equal(object_amend(s, patient_of(TREATING), &it, AMEND_ANNOUNCE), DMP_OK);
+  item_close(&it);
+  forge_end(TREATING);
+  assert_false(shows(PATIENT, id));
+  assert_true(names(TREATING, id));
+  person_login(PATIENT);
+  assert_false(shows(PATIENT, id));
+  assert_false(shows(MOTHER, id));
+  DONE(PHARMACIST, "UPDATE document SET invisible_patient=0 WHERE id=%lld", id);
+  assert_true(shows(PATIENT, id));
+  assert_true(shows(MOTHER, id));
+}
+
 /* ---- memory ---- */
 
 static int file_holds(const char *path, const void *what, size_t n) {
@@ -1313,6 +1565,17 @@ int main(void) {
     TEST(the_keys_held_before_a_withdrawal_open_no_box_written_afterwards),
     TEST(the_keys_held_before_a_withdrawal_open_no_line_of_the_log_written_afterwards),
     TEST(the_keys_still_open_everything_while_the_consent_stands),
+    TEST(all_that_a_representative_holds_opens_no_box_of_what_is_hidden_from_her),
+    TEST(all_that_a_minimal_view_holds_opens_no_box_of_what_it_does_not_show),
+    TEST(the_keys_of_a_minimal_view_open_no_box_written_after_its_end),
+    TEST(a_representative_gives_nobody_anything),
+    TEST(a_keyset_by_a_representative_is_followed_by_nobody),
+    TEST(halves_by_a_consented_pharmacist_who_holds_their_key_open_nothing),
+    TEST(a_half_that_does_not_derive_the_keysets_deposit_key_is_not_kept),
+    TEST(the_same_half_derived_from_the_live_key_opens_its_leaf_and_nothing_else),
+    TEST(no_flag_hides_from_the_patient_what_professionals_cannot_see),
+    TEST(an_id_from_the_future_hides_nothing_from_the_patient),
+    TEST(an_announcement_by_another_than_the_depositor_is_ignored_and_named),
     TEST(a_core_dump_holds_no_key_of_the_session),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -391,6 +391,7 @@ CREATE TABLE session(principal INTEGER, kind TEXT, profession TEXT);
 CREATE TABLE patient(id INTEGER PRIMARY KEY, ins TEXT, ins_oid TEXT, birth_name TEXT, used_name TEXT, given_names TEXT,
   birth_date TEXT, sex TEXT, birth_place TEXT, treating_doctor INTEGER, credential TEXT, pin TEXT);
 CREATE TABLE document(id INTEGER PRIMARY KEY, patient INTEGER, content BLOB, view BLOB, masked INTEGER, title TEXT,
+  hidden_from_representatives INTEGER, invisible_patient INTEGER,
   type_code TEXT, unique_id TEXT, format_code TEXT, mime TEXT, language TEXT, creation_time TEXT,
   service_start TEXT, service_stop TEXT, author TEXT, author_profession TEXT, facility TEXT, practice_setting TEXT,
   replaces TEXT, confidentiality TEXT, view_mime TEXT, hash TEXT);
@@ -584,15 +585,23 @@ class ModuleCase(unittest.TestCase):
         self.assertEqual(row['state'], 'deposited')
         self.assertEqual(tuple(self.db.execute('SELECT masked, confidentiality FROM document').fetchone()), (1, 'N'))
 
-    def test_what_is_hidden_is_refused_under_every_spelling(self):
+    def test_what_is_hidden_is_deposited_hidden_under_every_spelling(self):
         self.elodie()
         data = read(CDA + '/ordonnance.xml')
         line = re.search(b' *<confidentialityCode.*\n', data).group(0)
-        for codes, part in ((b'INVISIBLE_PATIENT', "can't be deposited in this version"),
-                            (b'INVISIBLE_REPRESENTANTS_LEGAUX', "can't be deposited in this version"),
-                            (b'INVISIBLE_REP_LEGAUX', "can't be deposited in this version"),
-                            (b'INVISIBLE_REPRENSANTS_LEGAUX', "can't be deposited in this version"),
-                            (b'MASQUE_PS INVISIBLE_PATIENT', 'forbidden'), (b'MASQUE', 'not known'),
+        for code, invisible, hidden in ((b'INVISIBLE_PATIENT', 1, 0), (b'INVISIBLE_REPRESENTANTS_LEGAUX', 0, 1), (b'INVISIBLE_REP_LEGAUX', 0, 1),
+                                        (b'INVISIBLE_REPRENSANTS_LEGAUX', 0, 1)):
+            row = self.only(data.replace(line, line + b'<confidentialityCode code="%s"/>' % code))
+            self.assertEqual(row['state'], 'deposited', row['reason'])
+            self.assertEqual(tuple(self.db.execute('SELECT masked, invisible_patient, hidden_from_representatives FROM document WHERE id=?',
+                                                   (row['document'],)).fetchone()), (0, invisible, hidden), code)
+            self.db.execute('DELETE FROM document WHERE id=?', (row['document'],))
+
+    def test_a_confidentiality_that_is_forbidden_or_unknown_is_refused(self):
+        self.elodie()
+        data = read(CDA + '/ordonnance.xml')
+        line = re.search(b' *<confidentialityCode.*\n', data).group(0)
+        for codes, part in ((b'MASQUE_PS INVISIBLE_PATIENT', 'forbidden'), (b'MASQUE', 'not known'),
                             (b'n', 'not known')):
             extra = b''.join(b'<confidentialityCode code="%s"/>' % c for c in codes.split())
             row = self.only(data.replace(line, line + extra))

@@ -30,7 +30,7 @@ class Readme(unittest.TestCase):
         part = read("README.md").split("### The map")[1].split("## Errors")[0]
         for path in glob.glob(os.path.join(ROOT, "ext", "*.c")) + glob.glob(os.path.join(ROOT, "fuse", "*.c")):
             name = os.path.basename(path)[:-2]
-            family = name.split("_")[0] if name.startswith(("import_", "parse_", "preload_")) else name
+            family = name.split("_")[0] if name.startswith(("import_", "parse_", "preload_", "draw_")) else name
             self.assertRegex(part, r"`%s`|`ext/%s_\*`" % (family, family), name)
 
     def test_the_map_names_no_module_that_is_gone(self):
@@ -49,7 +49,7 @@ class Readme(unittest.TestCase):
             db.enable_load_extension(True)
             db.load_extension(os.path.join(BUILD, "dmp.so"))
             db.execute("SELECT dmp_create(?, ?, 'main', 'kdf=1x8')", (os.path.join(folder, "a.dmpkey"), "un code long"))
-            for table in ("session", "principal", "patient", "identity", "consent", "document", "prescription", "reimbursement", "mask", "episode_suggestion", "feed", "access_log", "dmp_protected", "protected_reader"):
+            for table in ("session", "principal", "patient", "identity", "representative", "consent", "document", "prescription", "reimbursement", "mask", "episode_suggestion", "feed", "access_log", "dmp_protected", "protected_reader"):
                 declared = db.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (table,)).fetchall()
                 shown, _, hidden = rows[table].partition("; hidden: ")
                 self.assertEqual(shown.split(", "), [n for n, h in declared if not h], table)

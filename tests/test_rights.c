@@ -57,6 +57,7 @@ static void check_type(const char *type) {
       fail_msg("consent: profession %d, type %s", p, type);
     if (rights_keys(READER_TREATING, p, cls) != (read ? KEY_P | KEY_M : 0u))
       fail_msg("treating: profession %d, type %s", p, type);
+    if (rights_keys(READER_REPRESENTATIVE, p, cls) != (KEY_P0 | KEY_M0)) fail_msg("representative: type %s", type);
     if (rights_keys(READER_PATIENT, p, cls) != (KEY_P | KEY_M)) fail_msg("patient: type %s", type);
     if (rights_keys(READER_NONE, p, cls) != 0) fail_msg("nobody: profession %d, type %s", p, type);
   }
@@ -195,13 +196,13 @@ static void classes_are_listed_once_in_rising_order(void **state) {
 
 static void every_cell_of_the_holders_table_is_the_designed_one(void **state) {
   (void)state;
-  /* The capacities across, the system classes down; 16 is nobody's but the patient's. */
-  static const struct { uint16_t cls; unsigned none, patient, treating, consent; } EXPECTED[] = {
-    { CLASS_IDENTITY, 0, KEY_P | KEY_M, KEY_P, KEY_P },
-    { CLASS_CHOICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0 },
-    { CLASS_LOG, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0 },
-    { CLASS_NOTICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0 },
-    { CLASS_UNLISTED, 0, KEY_P | KEY_M, 0, 0 },
+  /* The capacities across, the system classes down; 16 is nobody's but the patient's and who represents him. */
+  static const struct { uint16_t cls; unsigned none, patient, treating, consent, representative; } EXPECTED[] = {
+    { CLASS_IDENTITY, 0, KEY_P | KEY_M, KEY_P, KEY_P, KEY_P0 },
+    { CLASS_CHOICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, 0 },
+    { CLASS_LOG, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, 0 },
+    { CLASS_NOTICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, 0 },
+    { CLASS_UNLISTED, 0, KEY_P | KEY_M, 0, 0, KEY_P0 | KEY_M0 },
   };
   for (size_t i = 0; i < sizeof EXPECTED / sizeof *EXPECTED; i++)
     for (uint16_t p = 0; p < 100; p++) {
@@ -209,13 +210,29 @@ static void every_cell_of_the_holders_table_is_the_designed_one(void **state) {
       assert_int_equal(rights_keys(READER_PATIENT, p, EXPECTED[i].cls), EXPECTED[i].patient);
       assert_int_equal(rights_keys(READER_TREATING, p, EXPECTED[i].cls), EXPECTED[i].treating);
       assert_int_equal(rights_keys(READER_CONSENT, p, EXPECTED[i].cls), EXPECTED[i].consent);
+      assert_int_equal(rights_keys(READER_REPRESENTATIVE, p, EXPECTED[i].cls), EXPECTED[i].representative);
     }
+}
+
+static void grounds_are_known_words_and_those_of_a_minor_end_at_majority(void **state) {
+  (void)state;
+  static const struct { const char *code; int majority; } EXPECTED[] = { { "parent", 1 }, { "tuteur_mineur", 1 }, { "tuteur", 0 }, { "curateur", 0 },
+                                                                         { "habilitation", 0 }, { "mandataire", 0 } };
+  for (size_t i = 0; i < sizeof EXPECTED / sizeof *EXPECTED; i++) {
+    const struct ground *g = ground_find(EXPECTED[i].code);
+    assert_non_null(g);
+    assert_int_equal(g->majority, EXPECTED[i].majority);
+    assert_true(strlen(g->display) > 0);
+  }
+  assert_null(ground_find("voisin"));
+  assert_null(ground_find(""));
+  assert_null(ground_find(NULL));
 }
 
 static void what_no_line_gives_is_denied(void **state) {
   (void)state;
   static const uint16_t NO_CLASS[] = { 0, 5, 15, 23, 1000, 0xffff };
-  static const enum reader READERS[] = { READER_NONE, READER_PATIENT, READER_TREATING, READER_CONSENT, (enum reader)4,
+  static const enum reader READERS[] = { READER_NONE, READER_PATIENT, READER_TREATING, READER_CONSENT, (enum reader)200,
                                          (enum reader)99 };
   for (size_t i = 0; i < sizeof NO_CLASS / sizeof *NO_CLASS; i++)
     for (size_t r = 0; r < sizeof READERS / sizeof *READERS; r++)
@@ -294,6 +311,7 @@ int main(void) {
     cmocka_unit_test(class_numbers_are_the_ones_of_the_first_map),
     cmocka_unit_test(classes_are_listed_once_in_rising_order),
     cmocka_unit_test(every_cell_of_the_holders_table_is_the_designed_one),
+    cmocka_unit_test(grounds_are_known_words_and_those_of_a_minor_end_at_majority),
     cmocka_unit_test(what_no_line_gives_is_denied),
     cmocka_unit_test(a_type_in_no_line_is_unlisted),
     cmocka_unit_test(each_type_has_a_system_a_name_and_a_known_class),

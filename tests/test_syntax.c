@@ -33,6 +33,41 @@ static void assert_all(int (*check)(const char *), int expected, const char *con
 static int time_ok(const char *s) { char out[32]; return syntax_time(s, out); }
 static int hl7_ok(const char *s) { char out[32]; return syntax_hl7_time(s, out); }
 
+static void majority_is_the_18th_birthday_of_the_latest_possible_birth(void **state) {
+  (void)state;
+  static const struct { const char *birth, *of_age; } EXPECTED[] = {
+    { "2008-06-15", "2026-06-15T00:00:00Z" }, { "2008-02-29", "2026-03-01T00:00:00Z" }, { "2008-02", "2026-03-01T00:00:00Z" },
+    { "2009-02", "2027-02-28T00:00:00Z" },    { "2008", "2026-12-31T00:00:00Z" },       { "2008-12", "2026-12-31T00:00:00Z" },
+    { "2006-02-28", "2024-02-28T00:00:00Z" }, { "1982-01-01", "2000-01-01T00:00:00Z" },
+  };
+  char text[32];
+  int64_t ms;
+  for (size_t i = 0; i < sizeof EXPECTED / sizeof *EXPECTED; i++) {
+    assert_int_equal(syntax_majority(EXPECTED[i].birth, &ms), 1);
+    syntax_time_ms(ms, text);
+    assert_string_equal(text, EXPECTED[i].of_age);
+  }
+  assert_int_equal(syntax_majority("2008-02-30", &ms), 0);
+  assert_int_equal(ms, 0);
+  assert_int_equal(syntax_majority("", &ms), 0);
+  assert_int_equal(syntax_majority(NULL, &ms), 0);
+}
+
+static void a_month_later_is_the_same_day_or_the_months_last(void **state) {
+  (void)state;
+  static const struct { int64_t from; const char *to; } EXPECTED[] = {
+    { 1767261600000, "2026-02-01T10:00:00Z" },        /* 1 January 2026, 10:00 */
+    { 1769853600000, "2026-02-28T10:00:00Z" },        /* 31 January */
+    { 1706695200000, "2024-02-29T10:00:00Z" },        /* 31 January of a leap year */
+    { 1798761599000, "2027-01-31T23:59:59Z" },        /* 31 December, the last second */
+  };
+  char text[32];
+  for (size_t i = 0; i < sizeof EXPECTED / sizeof *EXPECTED; i++) {
+    syntax_time_ms(syntax_month_later(EXPECTED[i].from), text);
+    assert_string_equal(text, EXPECTED[i].to);
+  }
+}
+
 static void a_birth_date_may_be_partial_but_must_exist(void **state) {
   (void)state;
   ASSERT_ALL(syntax_birth_date, 1, "1970", "1970-03", "1970-03-31", "1850", "2200-12-31", "2000-02-29", "2024-02-29");
@@ -246,6 +281,8 @@ static void utf8_is_accepted_and_what_is_not_utf8_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_birth_date_may_be_partial_but_must_exist),
+    cmocka_unit_test(majority_is_the_18th_birthday_of_the_latest_possible_birth),
+    cmocka_unit_test(a_month_later_is_the_same_day_or_the_months_last),
     cmocka_unit_test(a_bare_day_stays_a_bare_day),
     cmocka_unit_test(a_time_is_rewritten_in_utc),
     cmocka_unit_test(an_impossible_time_is_refused),

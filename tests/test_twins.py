@@ -6,6 +6,7 @@ and a seed of its own: what one twin leaves out shifts neither the time nor the 
 import glob
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -17,8 +18,8 @@ from harness import BUILD, NO_SUCH_ID, PIN, Case, deposit, main, one, open_recor
 SO = os.path.join(BUILD, 'random', 'dmp.so')
 FS = os.path.join(BUILD, 'dmpfs')
 TOOL = (glob.glob('/usr/lib/*/faketime/libfaketime.so.1') + [None])[0]
-TABLES = ('session', 'principal', 'patient', 'identity', 'consent', 'document', 'prescription', 'reimbursement', 'feed', 'episode_suggestion', 'mask', 'access_log',
-          'dmp_verify')
+TABLES = ('session', 'principal', 'patient', 'identity', 'representative', 'consent', 'document', 'prescription', 'reimbursement', 'feed', 'episode_suggestion', 'mask',
+          'minimal_view', 'access_log', 'dmp_verify')
 PATH = os.path.join(tempfile.gettempdir(), 'dmp-twins-%d' % os.getpid())        # both twins lie in the same place, one after the other
 
 # Each step: who, and what. "hidden" steps happen in one twin only.
@@ -38,6 +39,16 @@ ACT = [('d7', 'deposit', 'gynaecologist', 'KANARI-IVG', '11488-4', 0, 'e7'), ('o
 ACT_MASKED = [('e7:masked', 'mask_episode', 'e7')]
 ACT_LATER = [('l7', 'reimburse', 'treating', 'KANARI-TARD', 'e7'), ('s7', 'prescribe', 'gynaecologist', 'KANARI-SUITE', 'e7'), ('n7', 'reimburse', 'treating', 'KANARI-SANS', None),
              ('n7:said', 'assign', 'n7', 'e7')]
+# What is hidden from the patient's representative, or from the patient until announced.
+MOTHER = CONSENT + [('mother:registered', 'representative', 'mother'), ('mother:named', 'name', 'mother')]
+HIDDEN = [('d7', 'deposit', 'gynaecologist', 'KANARI-IVG', '11488-4', 0, 'e7', 'hidden_from_representatives')]
+INVISIBLE = [('d7', 'deposit', 'gynaecologist', 'KANARI-IVG', '11488-4', 0, 'e7', 'invisible_patient')]
+# A record of twelve documents and more, of which the patient shows three and what a pharmacy prescribed; and one that holds only these.
+SHOWN = [('s1', 'deposit', 'gynaecologist', 'Frottis', '11488-4', 0, 'e1'), ('s2', 'deposit', 'gynaecologist', 'Analyse', '11502-2', 0, None),
+         ('o3', 'prescribe', 'gynaecologist', 'Paracétamol', 'e1')]
+UNSHOWN = [('u%d' % n, 'deposit', who, 'KANARI-%d' % n, code, masked, episode) for n, who, code, masked, episode in (
+    (1, 'treating', '11488-4', 0, 'e1'), (2, 'gynaecologist', '11488-4', 0, 'e1'), (3, 'pharmacist', '60593-1', 0, None), (4, 'gynaecologist', '11502-2', 1, 'e6'),
+    (5, 'pharmacist', '60593-1', 1, 'e5'), (6, 'patient', 'EXPPAT_3', 0, None), (7, 'gynaecologist', '18748-4', 0, None))]
 BACK = [('d7:unmasked', 'unmask', 'd7'), ('d7:again', 'mask', 'd7')]
 
 
@@ -45,8 +56,9 @@ def key(name):
     return os.path.join(PATH, name + '.dmpkey')
 
 
-def login(name, fingerprint=None):
-    con = open_record(os.path.join(PATH, 'record.db'), SO)
+def login(name, fingerprint=None, only_reading=False):
+    path = os.path.join(PATH, 'record.db')
+    con = open_record('file:%s?mode=ro' % path if only_reading else path, SO)
     one(con, 'SELECT dmp_login(?,?,NULL,NULL,?)', key(name), PIN, fingerprint)
     return con
 
@@ -80,9 +92,18 @@ class Step:
                   (self.known[by], key('patient'), PIN))
         self.keep(patient=one(t, 'SELECT last_insert_rowid()'))
 
-    def deposit(self, name, by, title, code, masked, episode):
-        self.keep(**{name: deposit(login(by), self.known['patient'], ('corps de ' + title).encode() * 500, title=title, type_code=code, masked=masked,
-                                   episode=episode, unique_id='1.2.250.' + name)})
+    def deposit(self, name, by, title, code, masked, episode, flag='masked'):
+        self.keep(**{name: deposit(login(by), self.known['patient'], ('corps de ' + title).encode() * 500, title=title, type_code=code, episode=episode,
+                                   **{flag: masked or int(flag != 'masked')}, unique_id='1.2.250.' + name)})
+
+    def representative(self, _, name):
+        a = login('authority')
+        request = one(a, "SELECT dmp_keygen(?,?,'kdf=1x8')", key(name), PIN)
+        a.execute("INSERT INTO principal(kind,name,certificate) VALUES('representative',?,?)", (name, request))
+        self.keep(**{name: one(login(name, self.known['fingerprint']), 'SELECT principal FROM session')})
+
+    def name(self, _, name):
+        login('patient').execute("INSERT INTO representative(patient,principal,ground) VALUES(?,?,'tuteur')", (self.known['patient'], self.known[name]))
 
     def consent(self, _, name):
         login('patient').execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.known['patient'], self.known[name]))
@@ -113,8 +134,12 @@ class Step:
     def assign(self, _, item, episode):
         login('patient').execute('INSERT INTO episode_suggestion(patient,item,episode) VALUES(?,?,?)', (self.known['patient'], self.known[item], episode))
 
-    def look(self, _, who, guess):
-        for line in observe(login(who), self.known['patient'], guess):
+    def view(self, _, *items):
+        login('patient').execute('INSERT INTO minimal_view(patient,items,credential,pin) VALUES(?,?,?,?)',
+                                 (self.known['patient'], ','.join(str(self.known[i]) for i in items), key('view'), PIN))
+
+    def look(self, _, who, guess, only_reading=False):
+        for line in observe(login(who, only_reading=only_reading), self.known['patient'], guess):
             print(line)
 
 
@@ -141,6 +166,7 @@ def observe(con, patient, guess):
         sql += [s % n for s in ('SELECT * FROM document WHERE id=%d', 'SELECT * FROM document WHERE rowid=%d', 'SELECT dmp_read(%d,0,100)', 'SELECT dmp_read(%d,99999,1)',
                                 'INSERT INTO mask(document) VALUES(%d)', 'DELETE FROM mask WHERE document=%d', 'DELETE FROM document WHERE id=%d',
                                 'SELECT * FROM mask WHERE document=%d', 'SELECT * FROM access_log WHERE object=%d', "UPDATE document SET title='x' WHERE id=%d",
+                                'UPDATE document SET hidden_from_representatives=0 WHERE id=%d', 'UPDATE document SET invisible_patient=0 WHERE id=%d',
                                 'INSERT INTO document(id,patient,content,type_code) VALUES(%d,1,1,1)')] + ['SELECT changes(),total_changes(),last_insert_rowid()']
     insert = "INSERT INTO document(patient,content,title,type_code,unique_id,replaces) VALUES(%d,x'01','remplace','11488-4','1.2.250.%s',%s)"
     sql += [insert % (patient, 'd7', 'NULL'), insert % (patient, 'd7', 'NULL'), insert % (patient, 'autre', "'1.2.250.d7'"), 'SELECT changes(),last_insert_rowid()',
@@ -182,12 +208,12 @@ class Twins(Case):
                 self.step(at * 7 + 7, *s)
         return json.load(open(os.path.join(PATH, 'memory.json')))
 
-    def compare(self, steps, hidden, who='pharmacist', mount=False):
+    def compare(self, steps, hidden, who='pharmacist', mount=False, witness='patient'):
         known = self.record(steps)
         guess = known['d7']
         tree = self.tree(who) if mount else ''
         seen = self.step(3000, 'look', 'look', who, guess)
-        everything = self.step(3010, 'look', 'look', 'patient', guess)
+        everything = self.step(3010, 'look', 'look', witness, guess)
         again = self.record(steps, hidden)
         left_out = {s[0] for s in hidden}
         self.assertNotIn('d7', again)
@@ -195,8 +221,8 @@ class Twins(Case):
         tree_without = self.tree(who) if mount else ''
         without = self.step(3000, 'look', 'look', who, guess)
         self.assertIn("'Consultation'", seen)
-        self.assertNotIn('KANARI-', seen.replace("title='KANARI-IVG'", ''))
-        self.assertIn("'KANARI-IVG'", everything)                   # the patient sees the difference
+        self.assertNotIn('KANARI-', seen.replace("title='KANARI-IVG'", '').replace("LIKE '%KANARI%'", ''))
+        self.assertIn("'KANARI-IVG'", everything)                   # the patient, or another witness, sees the difference
         self.assertGreater(len(seen.splitlines()), 120)
         self.assertEqual(seen.splitlines(), without.splitlines())
         self.assertEqual(seen, without)
@@ -215,6 +241,37 @@ class Twins(Case):
         self.assertEqual(got.returncode, 0, got.stderr)
         self.assertIn('Consultation', got.stdout)
         return got.stdout + got.stderr
+
+    def worked(self, seen):
+        """dmp_verify walks a record's keysets, of which a view has one only: that much less work stands in the session's last row."""
+        lines = seen.splitlines()
+        last = max(i for i, line in enumerate(lines) if line == 'SELECT * FROM session') + 1
+        return lines[:last] + [re.sub(r', [0-9]+\)$', ')', lines[last])] + lines[last + 1:]
+
+    def shown(self, mount=False):
+        """A minimal view of a record, and the patient's own session of one that holds only what it shows."""
+        small = BEFORE[:5] + BEFORE[6:7] + BEFORE[5:6] + SHOWN
+        more = CONSENT + ACT + ACT_MASKED + UNSHOWN + [('n', 'consent', 'nurse'), ('u2:masked', 'mask', 'u2'), ('nn', 'withdraw', 'nurse'),
+                                                       ('view', 'view', 'first', 's1', 's2', 'o3')]
+        known = self.record(small + more)
+        self.assertGreaterEqual(sum(s[1] == 'deposit' for s in small + more), 11)
+        tree = self.tree('view') if mount else ''
+        seen = self.step(3000, 'look', 'look', 'view', known['d7'])
+        everything = self.step(3010, 'look', 'look', 'patient', known['d7'])
+        self.record(small)
+        self.assertEqual(self.tree('patient') if mount else '', tree)
+        without = self.step(3000, 'look', 'look', 'patient', known['d7'], True)
+        self.assertIn("'Frottis'", seen)
+        self.assertNotIn('KANARI-', seen.replace("title='KANARI-IVG'", '').replace("LIKE '%KANARI%'", ''))
+        self.assertIn("'KANARI-IVG'", everything)
+        self.assertEqual(self.worked(seen), self.worked(without))
+
+    def test_a_minimal_view_is_the_patients_own_session_of_a_record_that_holds_only_what_it_shows(self):
+        self.shown()
+
+    @unittest.skipUnless(os.path.exists(FS) and os.path.exists('/dev/fuse') and os.geteuid() == 0, 'needs dmpfs, /dev/fuse and root')
+    def test_and_so_is_its_mount(self):
+        self.shown(mount=True)
 
     def test_two_records_made_by_the_same_steps_are_equal_in_all_that_the_patient_sees(self):
         steps = BEFORE + CONSENT + AFTER
@@ -259,6 +316,25 @@ class Twins(Case):
     def test_for_a_nurse_whose_consent_was_withdrawn_it_never_was_either(self):
         steps = BEFORE + CONSENT + REPORT + AFTER + [('back', 'consent', 'nurse')]
         self.compare(steps, REPORT, 'nurse')
+
+    def test_for_a_representative_an_act_hidden_from_her_before_or_after_she_was_named_never_was(self):
+        self.compare(BEFORE + HIDDEN + MOTHER + AFTER, HIDDEN, 'mother')
+        self.compare(BEFORE + MOTHER + HIDDEN + AFTER, HIDDEN, 'mother')
+
+    def test_for_a_representative_an_act_masked_and_hidden_never_was_whatever_is_done_to_its_mask(self):
+        self.compare(BEFORE + MOTHER + HIDDEN + REPORT[1:] + BACK + AFTER, HIDDEN + REPORT[1:] + BACK, 'mother')
+
+    def test_for_a_representative_and_for_the_patient_what_is_not_announced_never_was(self):
+        self.compare(BEFORE + MOTHER + INVISIBLE + AFTER, INVISIBLE, 'mother', witness='treating')
+        self.compare(BEFORE + MOTHER + INVISIBLE + AFTER, INVISIBLE, 'patient', witness='treating')
+
+    def test_what_is_only_masked_a_representative_sees(self):
+        known = self.record(BEFORE + MOTHER + REPORT + AFTER)
+        self.assertIn("'KANARI-IVG'", self.step(3000, 'look', 'look', 'mother', known['d7']))
+
+    @unittest.skipUnless(os.path.exists(FS) and os.path.exists('/dev/fuse') and os.geteuid() == 0, 'needs dmpfs, /dev/fuse and root')
+    def test_in_a_representatives_mount_what_is_hidden_never_was(self):
+        self.compare(BEFORE + MOTHER + HIDDEN + AFTER, HIDDEN, 'mother', mount=True)
 
     @unittest.skipUnless(os.path.exists(FS) and os.path.exists('/dev/fuse') and os.geteuid() == 0, 'needs dmpfs, /dev/fuse and root')
     def test_in_the_pharmacists_mount_it_never_was(self):
