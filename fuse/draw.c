@@ -82,6 +82,8 @@ static void end(struct draw *d) {
   waitpid(d->pid, NULL, WNOHANG);
 }
 
+int draw_pid(const struct draw *d) { return d != NULL ? (int)d->pid : 0; }
+
 void draw_free(struct draw *d) {
   if (d == NULL) return;
   end(d);

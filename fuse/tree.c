@@ -93,7 +93,12 @@ void tree_free(struct tree *t) {
   free(t->bucket);
   free(t);
 }
-const char *tree_error(const struct tree *t) { return db_error(t->db); }
+const char *tree_error(const struct tree *t) { return t->db != NULL ? db_error(t->db) : "the session has ended"; }
+void tree_end(struct tree *t) { t->db = NULL; }
+void tree_count(const struct tree *t, size_t *nodes, size_t *opens) {
+  *nodes = t->nodes;
+  *opens = t->opens;
+}
 
 /* ---- nodes ---- */
 
@@ -209,6 +214,7 @@ void tree_forget(struct tree *t, uint64_t ino, uint64_t references) {
 
 static int get_held(struct tree *t, uint64_t ino, struct tree_node *out) {
   *out = root_node();
+  if (t->db == NULL) return ESTALE;
   if (ino == TREE_ROOT) return 0;
   const struct held *h = *find_held(t, ino);
   if (h == NULL) return ESTALE;
@@ -545,6 +551,7 @@ static struct tree_node parent_of(const struct tree_node *n) {
 }
 
 int tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_node *out, const char **name) {
+  if (t->db == NULL) return ESTALE;
   int err = *at == 0 || d->l == NULL ? begin(t, d) : 0;
   if (err) return err;
   if (*at < FIRST_ENTRY) {
@@ -675,6 +682,17 @@ void tree_close(struct tree *t, uint64_t ino) {
 }
 int tree_has_open(const struct tree *t) { return t->opens > 0; }
 
+int tree_open_left(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg) {
+  int left = 0;
+  for (size_t i = 0; i < t->buckets; i++)
+    for (struct held *h = t->bucket[i]; h != NULL; h = h->next) {
+      if (h->opens == 0 || h->gone) continue;
+      h->gone = gone(arg, h->node.ino);
+      left += !h->gone;
+    }
+  return left;
+}
+
 void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg) {
   struct tree_node n;
   int64_t now = now_ms(), version = version_of(t);
@@ -735,4 +753,6 @@ int tree_read(struct tree *t, uint64_t ino, int64_t offset, size_t size, const v
   if (err == ESTALE) drop_listing(t, node.patient);      /* the name goes at once as well */
   return err == EAGAIN ? EIO : err;
 }
-void tree_read_end(struct tree *t) { db_read_end(t->db); }
+void tree_read_end(struct tree *t) {
+  if (t->db != NULL) db_read_end(t->db);
+}

@@ -68,6 +68,11 @@ void tree_close(struct tree *t, uint64_t ino);
 /* Calls gone for each open document that is no longer there: once, or again the next time when it answers 0. */
 void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg);
 int  tree_has_open(const struct tree *t);
+void tree_count(const struct tree *t, size_t *nodes, size_t *opens);
+/* The session ends: from now on every answer is ESTALE, and the record is not touched any more. */
+void tree_end(struct tree *t);
+/* Calls gone for each document that is still open, until it answers 1 for it; how many are left. */
+int  tree_open_left(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg);
 
 /* Bytes of a document, at most size, borrowed until tree_read_end(), which follows in every case. Each call asks the
  * record. */

@@ -271,7 +271,7 @@ def test_a_page_longer_than_it_told_is_read_whole(p):
 def test_the_helper_that_draws_has_nothing_and_its_death_ends_pages_only(p):
     p.deposit('Structure', fixture('operatoire-v1.xml'), mime='text/xml', author=None)
     with Mount(p, 'doctor') as m:
-        children = subprocess.run(['pgrep', '-P', str(m.process.pid)], stdout=subprocess.PIPE, text=True).stdout.split()
+        children = subprocess.run(['pgrep', '-x', '-P', str(m.process.pid), 'dmp-draw'], stdout=subprocess.PIPE, text=True).stdout.split()
         same(len(children), 1)
         status = dict(l.split(':\t') for l in open('/proc/%s/status' % children[0]).read().splitlines() if ':\t' in l)
         same((status['Name'], status['NoNewPrivs']), ('dmp-draw', '1'))
