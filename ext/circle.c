@@ -1,6 +1,7 @@
 /* circle.c: circles and who is left out of them (see circle.h). */
 #include "circle.h"
 #include "change.h"
+#include "team.h"
 #include "random.h"
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +37,23 @@ static int was_treating(struct session *s, struct patient *p, const uint8_t prin
   return who && id_from_field(principal) != p->id && patient_trusts(s, p, who->hash);
 }
 
+/* Of a team that does not verify everybody is a member. */
+static int is_member(struct session *s, int64_t team, const uint8_t principal[16]) {
+  const struct team *t;
+  uint8_t field[16];
+  id_field(field, team);
+  if (team_get(s, field, &t) != DMP_OK) return 1;
+  const struct team_member *m = team_member_of(t, principal);
+  return m && team_active(m);
+}
+
 static int leaves_out(struct session *s, struct patient *p, const struct excluded *x, const struct grantee *g) {
   const struct certificate *who = patient_who_hash(s, p, g->cert);
   int64_t id = id_from_field(g->principal);
   for (size_t i = 0; i < x->n; i++) {
     const struct exclusion *e = &x->e[i];
-    if ((e->kind == OUT_PERSON || e->kind == OUT_TEAM) && e->who == id) return 1;
+    if (e->kind == OUT_PERSON && e->who == id) return 1;
+    if (e->kind == OUT_TEAM && is_member(s, e->who, g->principal)) return 1;
     if (e->kind == OUT_PROFESSION && who && who->profession == e->who) return 1;
     if (e->kind == OUT_TREATING && (g->as == READER_TREATING || was_treating(s, p, g->principal))) return 1;
   }
@@ -145,9 +157,12 @@ int64_t circle_private(const struct patient *p) {
   return 0;
 }
 
-/* 0, WHICH_C or WHICH_C0. A mask leaves out professionals: representatives read what the patient reads. */
+/* 0, WHICH_C or WHICH_C0. A mask leaves out professionals: representatives read what the patient reads. A team gets none: whom its manager
+ * takes in later may be one who is left out. */
 static uint8_t entitled(struct change *c, const struct circle *k, const struct grantee *g) {
-  const struct certificate *who = patient_who_hash(c->s, c->p, g->cert);
+  const struct team *team;
+  const struct certificate *who = grantee_who(c->s, c->p, g, &team);
+  if (team) return 0;
   unsigned may = rights_keys((enum reader)g->as, who ? who->profession : 0, k->cls);
   if (k->cls == CLASS_CHOICES) return g->as == READER_PATIENT ? WHICH_C : 0;
   if (g->as == READER_NONE) return 0;

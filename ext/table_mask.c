@@ -48,7 +48,8 @@ static int take_grantee(struct session *s, sqlite3_value *v, struct exclusion *x
   id_field(field, id);
   const struct certificate *c = session_who(s, field);
   *x = (struct exclusion){ OUT_PERSON, id };
-  return c == NULL ? DMP_E_NO_PRINCIPAL : c->kind == KIND_PROFESSIONAL ? DMP_OK : DMP_E_GRANTEE;
+  if (c && c->kind == KIND_TEAM) x->kind = OUT_TEAM;
+  return c == NULL ? DMP_E_NO_PRINCIPAL : c->kind == KIND_PROFESSIONAL || c->kind == KIND_TEAM ? DMP_OK : DMP_E_GRANTEE;
 }
 
 static int make_from(struct making *m, const struct masked_from *f) {
@@ -152,7 +153,7 @@ static int mask_item(struct session *s, int64_t document, const int64_t *patient
   if (e == DMP_OK) e = episode_move(s, p, &c, &it, it.leaf + 2);
   choices_free(&c);
   if (e == DMP_OK) e = episode_note_mask(s, p, document);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_MASK, p->id, document, NULL);
+  if (e == DMP_OK) e = access_pend_item(s, p, LOG_MASK, document, deposit_hidden(&it), NULL);
   item_close(&it);
   return e;
 }
@@ -167,7 +168,7 @@ static int mask_episode(struct session *s, int64_t patient, const char *name, in
   choices_free(&c);
   if (e == DMP_OK) e = episode_note_episode(s, p, name, rowid);
   if (e == DMP_OK) e = episode_settle(s, p, NULL);
-  return e == DMP_OK ? access_pend(s, p, LOG_MASK, p->id, *rowid, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_MASK, *rowid, 1, NULL) : e;
 }
 
 /* ---- masks to somebody ---- */
@@ -276,7 +277,7 @@ static int unmask_item(struct session *s, int64_t document) {
     e = episode_move(s, p, &c, &it, to);
   const struct masked_item *own = e == DMP_OK ? choices_item(&c, document) : NULL;
   if (own) e = episode_drop_choice(s, p, own->id);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_UNMASK, p->id, document, NULL);
+  if (e == DMP_OK) e = access_pend_item(s, p, LOG_UNMASK, document, deposit_hidden(&it), NULL);
   choices_free(&c);
   item_close(&it);
   return e;
@@ -294,7 +295,7 @@ static int unmask_episode(struct session *s, int64_t patient, int64_t rowid) {
   if (e == DMP_OK && name == NULL) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK) e = episode_drop_choice(s, p, rowid);
   if (e == DMP_OK) e = episode_settle(s, p, &w);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_UNMASK, p->id, rowid, NULL);
+  if (e == DMP_OK) e = access_pend_item(s, p, LOG_UNMASK, rowid, 1, NULL);
   choices_free(&c);
   return e;
 }
@@ -385,7 +386,7 @@ static int decide(struct session *s, struct patient *p, int64_t item, const char
   const struct settle w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .item = old && old->accepted && !accepted ? item : 0 };
   choices_free(&c);
   if (e == DMP_OK) e = episode_settle(s, p, &w);
-  return e == DMP_OK ? access_pend(s, p, LOG_MASK, p->id, item, accepted ? "episode" : "no episode") : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_MASK, item, 1, accepted ? "episode" : "no episode") : e;
 }
 
 static int suggestion_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
