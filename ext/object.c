@@ -667,14 +667,16 @@ static int find_on(struct session *s, size_t *done, int (*add)(struct session *s
   return e;
 }
 
-/* The locator of a row; zeros, which nobody's leaf has, where there is none. */
+/* The locator of a row; zeros, which nobody's leaf has, where there is none. Then the row before it is read instead: whether an id that
+ * opens to nobody here exists is no question of time either. */
 static int object_loc(struct session *s, int64_t id, uint8_t loc[16]) {
-  memset(loc, 0, 16);
-  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_BY_ID);
+  static const uint8_t NOBODY[16];
+  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_LOC);
   if (st == NULL) return record_sql_fault(s->r);
   sqlite3_bind_int64(st, 1, id);
-  int rc = sqlite3_step(st);
-  if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == 16) memcpy(loc, sqlite3_column_blob(st, 0), 16);
+  int rc = sqlite3_step(st), there = rc == SQLITE_ROW && sqlite3_column_bytes(st, 1) == 16 && sqlite3_column_int64(st, 0) == id;
+  const void *got = rc == SQLITE_ROW ? sqlite3_column_blob(st, 1) : NOBODY;
+  memcpy(loc, there ? got : NOBODY, 16);
   sqlite3_reset(st);
   return rc == SQLITE_ROW || rc == SQLITE_DONE ? DMP_OK : record_sql_fault(s->r);
 }
