@@ -1,5 +1,6 @@
 /* draw.h: the helper that turns a clinical document into a page (dmp-draw): started before anything is mounted, while this
  * process may still start programs, and asked over a socket.
+ * Once it runs, this side only sends, reads, polls, closes and waits: a filter of system calls need allow no more.
  * Owns: the socket, the helper.  Never: parses a document; hands the helper anything but one document's bytes. */
 #ifndef DRAW_H
 #define DRAW_H

@@ -123,7 +123,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
     return;
   }
   fi->keep_cache = (how & TREE_CACHED) != 0;
-  fi->direct_io = (how & TREE_LONGER) != 0;           /* the kernel would stop at the size it knows */
+  fi->direct_io = (how & TREE_DIRECT) != 0;
   if (fuse_reply_open(req, fi) == -ENOENT) tree_close(tree, ino);
 }
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {

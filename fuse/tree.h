@@ -61,8 +61,8 @@ void tree_closedir(struct tree *t, struct tree_dir *d);
 int  tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_node *out, const char **name);
 
 /* Opening. TREE_CACHED: the kernel may still have pages of an earlier reading; then the record was asked for a byte, so that an
- * access which the kernel answers by itself is logged, or refused, too. TREE_LONGER: the page is longer than its size told. */
-enum { TREE_CACHED = 1, TREE_LONGER = 2 };
+ * access which the kernel answers by itself is logged, or refused, too. TREE_DIRECT: the kernel must not keep what it reads. */
+enum { TREE_CACHED = 1, TREE_DIRECT = 2 };
 int  tree_open(struct tree *t, uint64_t ino, int *how);
 void tree_close(struct tree *t, uint64_t ino);
 /* Calls gone for each open document that is no longer there: once, or again the next time when it answers 0. */
