@@ -1,6 +1,7 @@
 /* grant.c: grants, packets, adoption and the keys of a patient (see grant.h). */
 #include "grant.h"
 #include "anchor.h"
+#include "memory.h"
 #include "random.h"
 #include <stdlib.h>
 #include <string.h>
@@ -231,9 +232,7 @@ static int grant_unseal(struct session *s, int64_t row, const uint8_t *loc, cons
   const uint8_t *p, *ignored;
   size_t n;
   struct box_ad ad = grant_ad(s, row, loc);
-  s->boxes_opened++;
-  int e = sent ? box_open_from(s->cred->box_sk, s->cred->box_pk, NULL, &ad, box, len, &s->scratch, &p, &n)
-               : box_open(s->cred->wrap, &ad, box, len, &s->scratch, &p, &n);
+  int e = sent ? session_open_sealed(s, NULL, &ad, box, len, &p, &n) : session_open_box(s, s->cred->wrap, &ad, box, len, &p, &n);
   return e == DMP_OK ? grant_parse(p, n, g, sig ? sig : &ignored) : e;
 }
 
@@ -333,30 +332,114 @@ static struct box_ad cert_ad(const struct session *s, int64_t patient, const uin
   return (struct box_ad){ .record = s->r->id, .kind = BOX_CERTIFICATE, .table = IN_CERTIFICATE, .id = patient, .loc = loc };
 }
 
-int patient_certificate(struct session *s, struct patient *p, const struct certificate **out) {
+/* One row at the patient's locator, where every grantee can write. An adopted grant pins a hash: the issuer's signature was checked
+ * then. Any other certificate counts by its signatures. */
+static int certificate_row(struct session *s, struct patient *p, sqlite3_stmt *st, const uint8_t loc[16], struct certificate *c) {
   const uint8_t *plain;
   size_t n;
+  struct box_ad ad = cert_ad(s, p->id, loc);
+  int e = session_open_box(s, p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &plain, &n);
+  if (e == DMP_OK) e = certificate_parse(plain, n, c);
+  if (e == DMP_OK && (c->kind != KIND_PATIENT || id_from_field(c->principal) != p->id)) e = DMP_E_CERT_BAD;
+  if (e == DMP_OK && (p->inbox || memcmp(c->hash, p->g.patient_cert, 32) != 0)) {
+    int signed_by = directory_verify_patient(&s->dir, plain, n, c);
+    if (memcmp(c->hash, p->g.patient_cert, 32) == 0) e = signed_by;
+    c->verified = signed_by == DMP_OK;
+  } else if (e == DMP_OK) {
+    c->verified = 1;
+  }
+  return e;
+}
+
+/* Keeps what leads to the pinned certificate, and what is signed to follow. */
+static void certificates_keep(struct patient *p) {
+  int kept = 0, more = 1;
+  uint8_t before[32];
+  memcpy(before, p->certificate.previous, 32);
+  for (int i = 0; i < p->others; i++)
+    if (p->other[i].serial <= p->certificate.serial) p->other[i].verified = 0;
+  while (more) {
+    more = 0;
+    for (int i = 0; i < p->others; i++)
+      if (!p->other[i].verified && memcmp(p->other[i].hash, before, 32) == 0) {
+        p->other[i].verified = more = 1;
+        memcpy(before, p->other[i].previous, 32);
+      }
+  }
+  for (int i = 0; i < p->others; i++)
+    if (p->other[i].verified) p->other[kept++] = p->other[i];
+  p->others = kept;
+}
+
+int patient_certificate(struct session *s, struct patient *p, const struct certificate **out) {
   uint8_t loc[16];
+  int64_t row = 0;
+  int rc = SQLITE_DONE, e = DMP_E_CERT_BAD, found = 0;
   *out = &p->certificate;
   if (p->certificate_read) return DMP_OK;
+  p->others = 0;
   suite_prf(p->yk, "certificate", 11, loc);
   sqlite3_stmt *st = record_stmt(s->r, STMT_CERT_BY_LOC);
   if (st == NULL) return record_sql_fault(s->r);
   sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
-  int rc = sqlite3_step(st), e = DMP_E_CERT_BAD;
-  if (rc == SQLITE_ROW) {
-    struct box_ad ad = cert_ad(s, p->id, loc);
-    int64_t row = sqlite3_column_int64(st, 0);
-    e = session_open_box(s, p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &plain, &n);
-    /* an adopted grant pins its hash: the issuer's signature was checked then */
-    if (e == DMP_OK) e = p->inbox ? certificate_verify_patient(&s->dir, plain, n, &p->certificate) : certificate_parse(plain, n, &p->certificate);
-    if (e == DMP_OK) p->certificate.verified = 1;
-    if (e == DMP_OK && (memcmp(p->certificate.hash, p->g.patient_cert, 32) != 0 || id_from_field(p->certificate.principal) != p->id))
-      e = DMP_E_CERT_BAD;
-    if (e != DMP_OK) record_fault(s->r, e, "dmp_certificate", row);
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+    struct certificate c = { 0 };
+    int this = certificate_row(s, p, st, loc, &c), pinned = this == DMP_OK && memcmp(c.hash, p->g.patient_cert, 32) == 0;
+    if (pinned) {
+      p->certificate = c;
+      found = 1;
+    } else if (this == DMP_OK && c.verified && p->others < PATIENT_CERTS) {
+      p->other[p->others++] = c;
+    } else if (this != DMP_OK) {
+      e = this;
+    }
+    row = sqlite3_column_int64(st, 0);
   }
   sqlite3_reset(st);
-  p->certificate_read = e == DMP_OK;
+  if (rc != SQLITE_DONE) return record_sql_fault(s->r);
+  if (!found) return record_fault(s->r, e, "dmp_certificate", row);
+  certificates_keep(p);
+  p->certificate_read = 1;
+  return DMP_OK;
+}
+
+const struct certificate *patient_first_certificate(struct session *s, struct patient *p) {
+  const struct certificate *c;
+  if (patient_certificate(s, p, &c) != DMP_OK) return NULL;
+  for (int i = 0; i < p->others && c->serial > 0; i++)
+    if (memcmp(p->other[i].hash, c->previous, 32) == 0) {
+      c = &p->other[i];
+      i = -1;
+    }
+  return c->serial == 0 ? c : NULL;
+}
+
+/* The certificate of this hash, when it is `from` or continues it. Several may continue one: only who signs a keyset decides. */
+static const struct certificate *certificate_onward(const struct patient *p, const struct certificate *from, const uint8_t hash[32]) {
+  const struct certificate *all[1 + PATIENT_CERTS] = { &p->certificate }, *found = NULL;
+  if (memcmp(from->hash, hash, 32) == 0) return from;
+  for (int i = 0; i < p->others; i++) all[1 + i] = &p->other[i];
+  for (int i = 0; found == NULL && i <= p->others; i++)
+    if (all[i]->serial == from->serial + 1 && certificate_continues(from, all[i])) found = certificate_onward(p, all[i], hash);
+  return found;
+}
+
+int patient_keyset_step(struct session *s, struct patient *p, const struct certificate **by, const struct keyset *k, const struct keyset *next, const struct buf *raw) {
+  const struct certificate *on = certificate_onward(p, *by, next->signer);
+  if (on) *by = on;
+  return keyset_follows(s, p->id, *by, k, next, raw);
+}
+
+int patient_certify(struct session *s, struct patient *p, const struct buf *cert) {
+  struct buf box = { 0 };
+  uint8_t loc[16];
+  int64_t row;
+  suite_prf(p->yk, "certificate", 11, loc);
+  struct box_ad ad = cert_ad(s, p->id, loc);
+  int e = record_random_id(&row);
+  if (e == DMP_OK) e = box_seal(SUITE_XCHACHA, p->yk, &ad, cert->p, cert->n, PAD_PADME, NULL, &box);
+  if (e == DMP_OK) e = record_put(s->r, STMT_CERT_PUT, loc, &box, row);
+  buf_free(&box);
   return e;
 }
 
@@ -369,7 +452,11 @@ const struct certificate *patient_who(struct session *s, struct patient *p, cons
 const struct certificate *patient_who_hash(struct session *s, struct patient *p, const uint8_t hash[32]) {
   const struct certificate *c;
   if (memcmp(hash, p->g.patient_cert, 32) == 0) return patient_certificate(s, p, &c) == DMP_OK ? c : NULL;
-  return directory_by_hash(&s->dir, hash);
+  if ((c = directory_by_hash(&s->dir, hash)) != NULL) return c;
+  if (patient_certificate(s, p, &c) != DMP_OK) return NULL;
+  for (int i = 0; i < p->others; i++)
+    if (memcmp(p->other[i].hash, hash, 32) == 0) return &p->other[i];
+  return NULL;
 }
 
 int patient_keyset(struct session *s, struct patient *p, struct keyset **out) {
@@ -394,9 +481,9 @@ static int doctors_read(struct session *s, struct patient *p) {
     e = keyset_get(s, p->id, p->yk, seq, &k, NULL);
     if (e == DMP_OK && memcmp(k.hash, next, 32) != 0) e = DMP_E_KEYSET_BAD;
     memcpy(next, k.previous, 32);
-    int known = suite_is_zero(k.treating_cert, 32);
-    for (int i = 0; i < n; i++) known |= memcmp(p->doctors[i], k.treating_cert, 32) == 0;
-    if (e == DMP_OK && !known && n < DOCTORS) memcpy(p->doctors[n++], k.treating_cert, 32);   /* the latest ones */
+    int known = suite_is_zero(k.treating, 16);
+    for (int i = 0; i < n; i++) known |= memcmp(p->doctors[i], k.treating, 16) == 0;
+    if (e == DMP_OK && !known && n < DOCTORS) memcpy(p->doctors[n++], k.treating, 16);   /* the latest ones */
   }
   p->doctors_read = e == DMP_OK;
   return e;
@@ -404,9 +491,12 @@ static int doctors_read(struct session *s, struct patient *p) {
 
 int patient_trusts(struct session *s, struct patient *p, const uint8_t cert_hash[32]) {
   if (memcmp(cert_hash, p->g.patient_cert, 32) == 0) return 1;
+  const struct certificate *who = patient_who_hash(s, p, cert_hash);
+  if (who == NULL) return 0;
+  if (id_from_field(who->principal) == p->id) return 1;
   if (!p->doctors_read && doctors_read(s, p) != DMP_OK) return 0;
   for (int i = 0; i < DOCTORS; i++)
-    if (memcmp(p->doctors[i], cert_hash, 32) == 0 && !suite_is_zero(cert_hash, 32)) return 1;
+    if (memcmp(p->doctors[i], who->principal, 16) == 0) return 1;
   return 0;
 }
 
@@ -414,14 +504,15 @@ int patient_trusts(struct session *s, struct patient *p, const uint8_t cert_hash
 static int keyset_walk(struct session *s, struct patient *p, struct keyset *k, int from_nothing, uint64_t to,
                        int (*step)(void *ctx, const struct keyset *k), void *ctx) {
   struct buf raw = { 0 };
-  const struct certificate *pc;
+  const struct certificate *by;
   struct keyset next;
-  int e = patient_certificate(s, p, &pc);
+  int e = patient_certificate(s, p, &by);
+  if (e == DMP_OK && from_nothing && (by = patient_first_certificate(s, p)) == NULL) e = DMP_E_CERT_BAD;
   uint64_t seq = from_nothing ? 0 : k->seq + 1;
   for (; e == DMP_OK && seq <= to; seq++) {
     e = keyset_get(s, p->id, p->yk, seq, &next, &raw);
     if (e == DMP_E_NOT_FOUND) e = to == UINT64_MAX ? -1 : DMP_E_KEYSET_OLD;   /* -1: the chain's end, asked for */
-    if (e == DMP_OK) e = keyset_follows(s, p->id, pc, seq == 0 ? NULL : k, &next, &raw);
+    if (e == DMP_OK) e = patient_keyset_step(s, p, &by, seq == 0 ? NULL : k, &next, &raw);
     if (e == DMP_OK) *k = next;
     if (e == DMP_OK && step) e = step(ctx, k);
   }
@@ -438,9 +529,9 @@ static int grant_proven(struct session *s, struct patient *p, const struct grant
   struct buf over = { 0 };
   int e = DMP_E_GRANT_BAD;
   const struct certificate *granter = patient_who_hash(s, p, g->granter_cert);
-  const uint8_t *mine = p->id == s->principal ? p->g.patient_cert : s->me.hash;
+  const struct certificate *mine = patient_who_hash(s, p, g->grantee_cert);   /* as it was when that was sent */
   if (granter != NULL && memcmp(g->granter_cert, k->signer, 32) == 0 && g->seq == k->seq && memcmp(g->keyset_hash, k->hash, 32) == 0 &&
-      memcmp(g->grantee_cert, mine, 32) == 0) {
+      mine != NULL && memcmp(mine->principal, s->cred->principal, 16) == 0) {
     e = grant_signed_bytes(s, g, &over);
     if (e == DMP_OK && suite_verify(granter->sign_pk, over.p, over.n, sig) != DMP_OK) e = DMP_E_GRANT_BAD;
   }
@@ -456,6 +547,18 @@ static void entry_set(struct grant *g, const struct entry *n) {
       return;
     }
   if (g->count < ENTRIES_MAX) g->entry[g->count++] = *n;
+}
+
+/* The patient's certificate is another one now: proven by the packet's signer, who may be the patient himself. */
+static void patient_moves_on(struct patient *p, const uint8_t hash[32]) {
+  for (int i = 0; i < p->others; i++)
+    if (memcmp(p->other[i].hash, hash, 32) == 0 && certificate_onward(p, &p->certificate, hash)) {
+      const struct certificate before = p->certificate;
+      p->certificate = p->other[i];
+      p->other[i] = before;
+      memcpy(p->g.patient_cert, hash, 32);
+      return;
+    }
 }
 
 /* For keyset k there must be one packet: merged in order. Without it the keys held would answer for rows they don't open. */
@@ -476,6 +579,7 @@ static int packet_for(void *ctx, const struct keyset *k) {
     p->g.until = q->g->until;
     p->g.seq = k->seq;
     memcpy(p->g.keyset_hash, k->hash, 32);
+    patient_moves_on(p, q->g->patient_cert);
     p->merged = 1;
     return DMP_OK;
   }
@@ -547,9 +651,21 @@ static struct patient *cache_slot(struct session *s) {
   return p;
 }
 
+/* Where what this login deposited for the patient lies, and under which key. */
+static void patient_own_keys(const struct session *s, struct patient *p) {
+  uint8_t x[3 + 8];
+  memcpy(x, "own", 3);
+  le_put64(x + 3, (uint64_t)p->id);
+  for (p->owns = 0; p->owns <= (int)s->cred->formers; p->owns++) {
+    const struct credential *c = p->owns ? &s->former[p->owns - 1] : s->cred;
+    suite_kdf2(c->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf[p->owns]);
+    suite_prf(p->own_leaf[p->owns], "wrap", 4, p->own_loc[p->owns]);
+  }
+}
+
 static int patient_open(struct session *s, const struct own_grant *own, struct patient *p) {
   const uint8_t *sig;
-  uint8_t proof[SUITE_SIG], x[3 + 8], prf[16];
+  uint8_t proof[SUITE_SIG], prf[16];
   memset(p, 0, sizeof *p);
   p->id = own->patient;
   p->row = own->row;
@@ -560,10 +676,7 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
   memcpy(proof, sig, SUITE_SIG);
   if ((e = anchor_get(s->r, p->g.slot, p->anchor)) != DMP_OK) return e;
   patient_yk(p->g.y, p->anchor, p->yk);
-  memcpy(x, "own", 3);
-  le_put64(x + 3, (uint64_t)p->id);
-  suite_kdf2(s->cred->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf);
-  suite_prf(p->own_leaf, "wrap", 4, p->own_loc);
+  patient_own_keys(s, p);
   suite_prf_key(p->yk, prf);
   suite_prf_with(prf, "deposit", 7, p->deposit_loc);
   if (p->inbox) e = patient_prove(s, p, proof);
@@ -658,6 +771,67 @@ static int grant_drop(struct session *s, int64_t row) {
   s->grants_written = 1;
   if (st) sqlite3_bind_int64(st, 1, row);
   return record_run(s->r, st);
+}
+
+int grant_renewed(struct session *s, int *some) {
+  int64_t *ids = NULL;
+  int e = DMP_OK;
+  *some = 0;
+  for (unsigned i = 0; e == DMP_OK && !*some && i < s->cred->formers; i++) {
+    uint8_t loc[16];
+    size_t n = 0;
+    own_grant_loc(&s->former[i], loc);
+    e = grant_ids(s, loc, 1, &ids, &n);
+    *some = n > 0;
+    free(ids);
+  }
+  return e;
+}
+
+static int grant_renew_row(struct session *s, const struct credential *former, const uint8_t loc[16], int64_t row, struct grant *g) {
+  const uint8_t *p, *sig;
+  size_t n;
+  struct box_ad ad = grant_ad(s, row, loc);
+  sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_BY_ID);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_int64(st, 1, row);
+  int rc = sqlite3_step(st);
+  int e = rc != SQLITE_ROW ? record_sql_fault(s->r)
+        : session_open_box(s, former->wrap, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &p, &n);
+  sqlite3_reset(st);
+  if (e == DMP_OK) e = grant_parse(p, n, g, &sig);
+  if (e == DMP_OK) e = grant_put_own(s, s->cred, g, 0, NULL);
+  return e == DMP_OK ? grant_drop(s, row) : record_fault(s->r, e, "dmp_grant", row);
+}
+
+/* The log pairs of each patient are met anew; one whose rows are at fault stays as he was, and says so when he is opened. */
+static int grant_renew_pairs(struct session *s) {
+  int e = patient_own(s);
+  for (size_t i = 0; e == DMP_OK && i < s->owns; i++) {
+    struct patient *p;
+    struct keyset *k;
+    if (s->own[i].inbox || patient_get(s, s->own[i].patient, &p) != DMP_OK || patient_keyset(s, p, &k) != DMP_OK) continue;
+    e = patient_pairwise(s, p->anchor, k->log_pk[0], p->g.pair);
+    if (e == DMP_OK) e = grant_put_own(s, s->cred, &p->g, p->row, NULL);
+  }
+  return e;
+}
+
+int grant_renew(struct session *s) {
+  struct grant *g = memory_new(sizeof *g);
+  int e = g ? DMP_OK : DMP_E_LOCK;
+  for (unsigned i = 0; e == DMP_OK && i < s->cred->formers; i++) {
+    uint8_t loc[16];
+    int64_t *ids = NULL;
+    size_t n = 0;
+    own_grant_loc(&s->former[i], loc);
+    e = grant_ids(s, loc, INT64_MAX, &ids, &n);
+    for (size_t j = 0; e == DMP_OK && j < n; j++) e = grant_renew_row(s, &s->former[i], loc, ids[j], g);
+    free(ids);
+  }
+  memory_free(g);
+  session_stale(s);
+  return e == DMP_OK ? grant_renew_pairs(s) : e;
 }
 
 int grant_adopt_packets(struct session *s, struct patient *p) {

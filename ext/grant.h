@@ -11,6 +11,7 @@
 enum { WHICH_P = 1, WHICH_M, WHICH_P0, WHICH_M0 };    /* P0 and M0: halves, they derive L0 and L2 only; others are refused */
 enum { GRANT_ACTIVE = 1, GRANT_WITHDRAWN = 2 };       /* kind: a withdrawn grant keeps Y and the mail, no key */
 enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT, BASIS_REPRESENTATIVE = 8 };
+enum { PATIENT_CERTS = 4 };                           /* a chain of five keys */
 enum { GRANT_BYTES = 3072, DOCTORS = 16, ENTRIES_MAX = 2 * CLASSES_MAX, INBOX_TRIES = 1000 };
 
 struct entry { uint16_t cls; uint8_t which; uint8_t key[32]; };
@@ -45,14 +46,18 @@ struct patient {
   int merged;                                         /* packets were merged that the file still has */
   unsigned generation, tick;
   struct grant g;
-  uint8_t anchor[32], yk[32], own_leaf[32], own_loc[16], deposit_loc[16];
+  uint8_t anchor[32], yk[32], deposit_loc[16];
+  uint8_t own_leaf[1 + FORMER_MAX][32], own_loc[1 + FORMER_MAX][16];   /* of the keys that this login has, then of those it had */
+  int owns;
   struct held held[CLASSES_MAX];
   size_t helds;
   struct leaf none;                                   /* what a class outside the map has: nothing */
-  uint8_t doctors[DOCTORS][32]; int doctors_read;     /* certificates that the keysets named treating doctor, when asked */
+  uint8_t doctors[DOCTORS][16]; int doctors_read;     /* whom the keysets named treating doctor, when asked */
   int keyset_read, certificate_read;
   struct keyset keyset;                               /* the newest, verified */
   struct certificate certificate;                     /* the patient's, verified */
+  struct certificate other[PATIENT_CERTS];            /* of a patient whose key was renewed: those before it, and any that may follow */
+  int others;
 };
 
 /* ---- reading ---- */
@@ -61,6 +66,11 @@ int patient_own(struct session *s);                   /* makes s->own true for t
 int patient_get(struct session *s, int64_t id, struct patient **out);
 int patient_keyset(struct session *s, struct patient *p, struct keyset **out);
 int patient_certificate(struct session *s, struct patient *p, const struct certificate **out);
+/* The patient's certificate under Yk, beside those that are there. */
+int patient_certify(struct session *s, struct patient *p, const struct buf *cert);
+/* The keyset after k (NULL: the first), signed by who may: *by is the patient's certificate of the keyset before, and moves on. */
+int patient_keyset_step(struct session *s, struct patient *p, const struct certificate **by, const struct keyset *k, const struct keyset *next, const struct buf *raw);
+const struct certificate *patient_first_certificate(struct session *s, struct patient *p);   /* where the chain begins; NULL: a fault */
 /* The certificate of a depositor or grantee: the patient's own or one of the directory. NULL: unknown. */
 const struct certificate *patient_who(struct session *s, struct patient *p, const uint8_t principal[16]);
 const struct certificate *patient_who_hash(struct session *s, struct patient *p, const uint8_t hash[32]);
@@ -71,7 +81,7 @@ const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which);   
 int entry_leaf(const struct entry *en);
 void leaf_deposit_pair(struct leaf *l);               /* fills deposit_sk, deposit_pk */
 void leaf_state_key(struct leaf *l);                  /* fills state_prf */
-/* 1: the certificate is the patient's, or of somebody whom a keyset of the chain named treating doctor. */
+/* 1: the certificate is or was the patient's, or of somebody whom a keyset of the chain named treating doctor. */
 int patient_trusts(struct session *s, struct patient *p, const uint8_t cert_hash[32]);
 int patient_expired(const struct patient *p);         /* a date rule, not a key */
 /* The half of P or M that leads to leaf l: 0, 2 visible to representatives; 1, 3 hidden from them. */
@@ -84,6 +94,9 @@ void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]);
 /* ---- writing: inside the application's transaction ---- */
 /* Adopts first grants from the inbox: proof verified, moved under the own wrap key. */
 int grant_adopt_inbox(struct session *s);
+/* The grants that lie under a former key of this login come under the present one, with the pairwise keys that go with it. */
+int grant_renewed(struct session *s, int *some);      /* some: there are such rows */
+int grant_renew(struct session *s);
 /* Makes the own row of p true: merged packets written and deleted. */
 int grant_adopt_packets(struct session *s, struct patient *p);
 /* Writes a grant as own row under a credential's wrap key (the session's, or a patient's being made). */

@@ -35,7 +35,7 @@ static int keep_line(void *ctx, const struct log_line *line, int64_t block) {
 static int read_pair(struct session *s, const uint8_t key[32], const struct certificate *who, int64_t patient, int64_t from, struct history *out) {
   struct keeping k = { out, who->principal, DMP_OK };
   struct log_author by = { .pk = who->sign_pk };
-  access_writer_tag(s->cred->directory, who->principal, by.tag);
+  access_writer_tag(s->cred->directory, who, by.tag);
   int e = log_read(s->r->log, key, &by, patient, from, record_now() + WEEK, keep_line, &k);
   out->foreign += by.foreign;
   return e == DMP_OK ? k.e : e;
@@ -63,7 +63,7 @@ static int take_secret(void *ctx, struct item *it) {
   return DMP_OK;
 }
 
-static int read_person(struct session *s, struct patient *p, const struct certificate *who, const struct secrets *q, struct history *out) {
+static int read_key(struct session *s, struct patient *p, const struct certificate *who, const struct secrets *q, struct history *out) {
   int e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && who && i < q->n; i++) {
     uint8_t shared[32], key[32];
@@ -72,6 +72,18 @@ static int read_person(struct session *s, struct patient *p, const struct certif
     if (e == DMP_OK) e = read_pair(s, key, who, p->id, id_time(p->id) - WEEK, out);
     bytes_wipe(shared, sizeof shared);
     bytes_wipe(key, sizeof key);
+  }
+  return e;
+}
+
+/* Under each key that the person has, or had. */
+static int read_person(struct session *s, struct patient *p, const struct certificate *who, const struct secrets *q, struct history *out) {
+  const struct certificate *c = who ? patient_who(s, p, who->principal) : NULL;
+  int e = DMP_OK;
+  while (e == DMP_OK && c) {
+    const struct certificate *before = c->serial ? patient_who_hash(s, p, c->previous) : NULL;
+    if (before == NULL || !certificate_same_keys(before, c)) e = read_key(s, p, c, q, out);
+    c = before;
   }
   return e;
 }
@@ -87,7 +99,7 @@ static int read_as_holder(struct session *s, struct patient *p, struct history *
   issuer = e == DMP_OK ? directory_by_hash(&s->dir, pc->issuer) : NULL;
   for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
     e = read_person(s, p, patient_who_hash(s, p, gs.g[i].cert), &q, out);
-    if (issuer && memcmp(gs.g[i].cert, issuer->hash, 32) == 0) listed = 1;
+    if (issuer && memcmp(gs.g[i].principal, issuer->principal, 16) == 0) listed = 1;
   }
   if (e == DMP_OK && !listed) e = read_person(s, p, issuer, &q, out);
   if (q.n) bytes_wipe(q.k, q.n * 32);
@@ -137,9 +149,26 @@ static int own_line_shows(struct session *s, struct patient *p, const struct log
   return 1;
 }
 
+/* The own lines under one log pair, by each key that this login has or had. */
+static int read_own_pair(struct session *s, struct patient *p, const uint8_t log_pk[32], struct history *out) {
+  uint8_t key[32], shared[32];
+  int e = patient_pairwise(s, p->anchor, log_pk, key);
+  if (e == DMP_OK) e = read_pair(s, key, &s->me, p->id, id_time(p->id) - WEEK, out);
+  for (unsigned i = 0; e == DMP_OK && i < s->cred->formers; i++) {
+    const struct certificate *then = session_by_key(s, s->former[i].sign_pk);
+    if (then == NULL) continue;
+    e = suite_x25519(s->former[i].box_sk, log_pk, shared);
+    if (e == DMP_OK) suite_kdf2(shared, 32, p->anchor, 32, "log", 3, key);
+    if (e == DMP_OK) e = read_pair(s, key, then, p->id, id_time(p->id) - WEEK, out);
+  }
+  bytes_wipe(key, sizeof key);
+  bytes_wipe(shared, sizeof shared);
+  return e;
+}
+
 /* One pairwise key for each log pair that the keysets have named. */
 static int read_as_reader(struct session *s, struct patient *p, struct history *out) {
-  uint8_t key[32], last[32] = { 0 };
+  uint8_t last[32] = { 0 };
   struct keyset *k = malloc(sizeof *k);
   size_t kept = 0;
   int e = k ? DMP_OK : DMP_E_NOMEM;
@@ -147,13 +176,11 @@ static int read_as_reader(struct session *s, struct patient *p, struct history *
     e = keyset_get(s, p->id, p->yk, seq, k, NULL);
     if (e != DMP_OK || memcmp(last, k->log_pk[0], 32) == 0) continue;
     memcpy(last, k->log_pk[0], 32);
-    e = patient_pairwise(s, p->anchor, last, key);
-    if (e == DMP_OK) e = read_pair(s, key, &s->me, p->id, id_time(p->id) - WEEK, out);
+    e = read_own_pair(s, p, last, out);
   }
   for (size_t i = 0; e == DMP_OK && i < out->n; i++)
     if (own_line_shows(s, p, &out->h[i].l)) out->h[kept++] = out->h[i];
   if (e == DMP_OK) out->n = kept;
-  bytes_wipe(key, sizeof key);
   free(k);
   return e;
 }
@@ -172,8 +199,13 @@ int history_read(struct session *s, struct patient *p, int all, struct history *
   if (e == DMP_OK && p) e = full ? read_as_holder(s, p, out) : read_as_reader(s, p, out);
   if (e == DMP_OK && p && !all && p->id == s->principal) e = drop_withheld(s, p, out);
   if (e == DMP_OK && p == NULL) {
-    access_own_key(s, key);
+    access_own_key(s->cred, key);
     e = read_pair(s, key, &s->me, 0, id_time(s->principal) - WEEK, out);
+    for (unsigned i = 0; e == DMP_OK && i < s->cred->formers; i++) {
+      const struct certificate *then = session_by_key(s, s->former[i].sign_pk);
+      access_own_key(&s->former[i], key);
+      if (then) e = read_pair(s, key, then, 0, id_time(s->principal) - WEEK, out);
+    }
     bytes_wipe(key, sizeof key);
   }
   if (out->n > 1) qsort(out->h, out->n, sizeof *out->h, by_time);

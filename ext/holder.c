@@ -35,7 +35,7 @@ int writer_begin(struct session *s, int64_t patient, struct patient **out) {
 int holder_is_full(struct session *s, struct patient *p, int *full) {
   struct keyset *k;
   int e = patient_keyset(s, p, &k);
-  *full = e == DMP_OK && (p->id == s->principal || (memcmp(k->treating, s->cred->principal, 16) == 0 && memcmp(k->treating_cert, s->me.hash, 32) == 0)) &&
+  *full = e == DMP_OK && (p->id == s->principal || (memcmp(k->treating, s->cred->principal, 16) == 0 && session_mine(s, k->treating_cert))) &&
           patient_key(p, CLASS_CHOICES, WHICH_P) && patient_key(p, CLASS_CHOICES, WHICH_M);
   return e;
 }

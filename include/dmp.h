@@ -127,7 +127,10 @@ enum {
   X(104, FEED_OFF,    AUTH,   "the patient has not turned this feed on") \
   X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \
   X(106, NOT_SOURCE,  CONSTRAINT,"a feed names a source that the authority registered (kind source), and its state is on or off") \
-  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused")
+  X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused") \
+  X(108, CERT_LOG,    CORRUPT,"the log of certificates is not the one that this credential has seen: entries were cut off, replaced or put back from an older copy; restore the newest file, or, if an older one was put back on purpose, remove the file named as the credential with -seen behind it") \
+  X(109, REVOKED,     AUTH,   "this certificate was revoked, or replaced by one with another key: log in with the new credential, or ask the authority") \
+  X(110, CONTINUITY,  CONSTRAINT,"a new key needs the signature of the one before it: make the request with dmp_renew() in a session of the former credential; recovery without it does not exist in this version")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };
