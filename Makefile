@@ -90,9 +90,10 @@ check: all unit
 
 # Never the test builds of $(B)/random and $(B)/yes.
 install: all
-	install -d $(DESTDIR)$(PREFIX)/lib/dmp $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/lib/dmp/dmp.d $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(B)/dmp.so $(B)/dmp_preload.so $(B)/dmp_import.so $(DESTDIR)$(PREFIX)/lib/dmp
 	install -m 755 $(B)/dmp-parse $(B)/dmpfs $(DESTDIR)$(PREFIX)/lib/dmp
+	install -m 644 scripts/dmp.d/*.py $(DESTDIR)$(PREFIX)/lib/dmp/dmp.d
 	install -m 755 scripts/dmp $(DESTDIR)$(PREFIX)/bin/dmp
 	ln -sf ../lib/dmp/dmpfs $(DESTDIR)$(PREFIX)/bin/dmpfs
 

@@ -17,18 +17,19 @@ const char *deposit_warning(const struct item *it, int masked) {
   return hidden ? "Attention, ce document n'est pas visible des représentants légaux" : NULL;
 }
 
-/* Whether an item of this episode must wait, masked, for somebody who knows. */
-static int is_late(struct session *s, struct patient *p, const struct deposit *d, int *late) {
+/* Whether an item of this episode must wait, masked and hidden, for somebody who knows; and whether what it follows is hidden from
+ * representatives. */
+static int follow_episode(struct session *s, struct patient *p, const struct deposit *d, int *late, int *hidden) {
+  struct episode_seen seen = { .name = d->episode };
   struct choices c;
   struct value v = value_text(d->episode);
-  int full, visible, e = holder_is_full(s, p, &full);
-  *late = s->me.kind == KIND_SOURCE;
+  int full, e = holder_is_full(s, p, &full);
+  *late = s->me.kind == KIND_SOURCE && !d->masked;
   if (e != DMP_OK || *late || d->episode == NULL) return e;
-  if (!full) {
-    e = episode_visible(s, p, d->episode, &visible);
-    *late = !visible;
-    return e;
-  }
+  e = episode_look(s, p, &seen);
+  *hidden |= seen.hidden;
+  *late = !d->masked && !seen.visible;
+  if (e != DMP_OK || d->masked || !full) return e;
   e = choices_read(s, p, &c);
   *late = e == DMP_OK && choices_episode(&c, &v) != NULL;
   choices_free(&c);
@@ -38,12 +39,12 @@ static int is_late(struct session *s, struct patient *p, const struct deposit *d
 int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags) {
   struct keyset *k;
   int e = patient_keyset(s, p, &k);
-  int late = 0;
+  int late = 0, hidden = d->hidden;
   if ((d->invisible && p->id == s->principal) || ((d->invisible || d->hidden) && s->me.kind == KIND_REPRESENTATIVE)) e = DMP_E_HIDE_SELF;
   if (e == DMP_OK && s->me.kind == KIND_SOURCE && p->g.kind != GRANT_ACTIVE) e = DMP_E_FEED_OFF;
-  if (e == DMP_OK && !d->masked) e = is_late(s, p, d, &late);
-  *where = (struct place){ rights_class_of(d->type_code), (d->masked || late ? 2 : 0) | (d->hidden || d->invisible), 0 };
-  *flags = (uint8_t)((d->masked ? ITEM_MASKED : late ? ITEM_LATE : 0) | (d->hidden ? ITEM_HIDDEN : 0) | (d->invisible ? ITEM_INVISIBLE : 0));
+  if (e == DMP_OK) e = follow_episode(s, p, d, &late, &hidden);
+  *where = (struct place){ rights_class_of(d->type_code), late ? 3 : (d->masked ? 2 : 0) | (hidden || d->invisible), 0 };
+  *flags = (uint8_t)((d->masked ? ITEM_MASKED : late ? ITEM_LATE : 0) | (hidden ? ITEM_HIDDEN : 0) | (d->invisible ? ITEM_INVISIBLE : 0));
   const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
   if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
   /* P due: somebody left who held it; M due: a representative left, who held its half */

@@ -6,8 +6,8 @@
 
 /* The place of a new item of this type: masked or not, hidden from representatives or not; in a class that is due, where nobody who has
  * left can open it, until the keys have turned. DMP_E_HIDE_SELF: nobody hides an item from himself. An item that may
- * belong to a masked episode is masked: for a full holder, who knows, when it is; for a source always; for anybody else unless he
- * sees an item of that episode. DMP_E_FEED_OFF: a source whom the patient did not turn on. */
+ * belong to a masked episode is masked, and hidden from representatives: for a full holder, who knows, when it is; for a source always; for
+ * anybody else unless he sees an item of that episode. What follows a hidden item is hidden. DMP_E_FEED_OFF: a source whom the patient did not turn on. */
 struct deposit { const char *type_code, *episode; int masked, hidden /* from representatives */, invisible /* to the patient */; };
 int deposit_place(struct session *s, struct patient *p, const struct deposit *d, struct place *where, uint8_t *flags);
 int deposit_confidentiality(const char **code);        /* N where none is given; DMP_E_CODE */

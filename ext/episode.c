@@ -139,21 +139,18 @@ int episode_covers(const struct choices *c, const struct item *it) {
   return v.type == VALUE_TEXT && choices_episode(c, &v) != NULL;
 }
 
-struct visible { const char *name; int yes; };
-
 static int see_episode(void *ctx, struct item *it) {
-  struct visible *q = ctx;
+  struct episode_seen *q = ctx;
   struct value v;
-  if (item_deposited(it->c.table) && !it->deleted && it->leaf < 2 && episode_of_row(it, &v) && episode_is(&v, q->name)) q->yes = 1;
+  if (!item_deposited(it->c.table) || it->deleted || !episode_of_row(it, &v) || !episode_is(&v, q->name)) return DMP_OK;
+  if (it->leaf < 2) q->visible = 1;
+  if (it->leaf & 1 && it->c.flags & ITEM_HIDDEN) q->hidden = 1;
   return DMP_OK;
 }
 
-int episode_visible(struct session *s, struct patient *p, const char *name, int *yes) {
+int episode_look(struct session *s, struct patient *p, struct episode_seen *seen) {
   const struct scan w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
-  struct visible q = { name, 0 };
-  int e = object_scan(s, p, &w, see_episode, &q);
-  *yes = q.yes;
-  return e;
+  return object_scan(s, p, &w, see_episode, seen);
 }
 
 /* ---- moving ---- */
@@ -166,6 +163,8 @@ struct settling {
   const struct settle *w;
   struct move *m; size_t n, cap;                      /* owned: items with keys, wiped when closed */
   size_t proposed;                                    /* of them late without an episode: a proposal may keep them masked */
+  size_t late;                                        /* of them late and hidden: an episode that is hidden keeps them so */
+  char **hidden; size_t hiddens;                      /* owned: the names of episodes of which something is hidden from representatives */
 };
 
 static int release(const struct settling *q, const struct item *it, const struct value *episode) {
@@ -182,9 +181,10 @@ static int take_move(void *ctx, struct item *it) {
   int covered = episode.type == VALUE_TEXT && choices_episode(&q->c, &episode) != NULL, masked = it->leaf >= 2, hidden = it->leaf & 1;
   if (covered && !masked) masked = !object_unannounced(it);   /* it would be nobody's to announce */
   else if (masked && !covered && !kc->due && !episode_item_masked(&q->c, it) && release(q, it, &episode)) masked = 0;
-  if (hidden && !kc->due && (it->c.flags & ITEM_DIVERTED)) hidden = item_hidden_meant(it);   /* what was shown meanwhile stays so */
+  if (hidden && !kc->due && (it->c.flags & (ITEM_DIVERTED | ITEM_LATE))) hidden = item_hidden_meant(it);   /* what was shown meanwhile stays so */
   int to = (masked ? 2 : 0) | hidden;
   if (to == it->leaf) return DMP_OK;
+  q->late += it->leaf & 1 && !hidden && it->c.flags & ITEM_LATE;
   if (q->n == q->cap) {
     size_t cap = q->cap ? 2 * q->cap : 16;
     struct move *m = malloc(cap * sizeof *m);         /* not realloc: the old copy holds keys */
@@ -201,14 +201,43 @@ static int take_move(void *ctx, struct item *it) {
   return DMP_OK;
 }
 
-/* A late item that is proposed for a masked episode waits for the patient's word. */
+static int hidden_episode(const struct settling *q, const struct value *name) {
+  for (size_t i = 0; i < q->hiddens; i++)
+    if (episode_is(name, q->hidden[i])) return 1;
+  return 0;
+}
+
+static int take_hidden(void *ctx, struct item *it) {
+  struct settling *q = ctx;
+  if (!item_deposited(it->c.table) || it->deleted || !item_hidden_meant(it)) return DMP_OK;
+  struct value episode = episode_of(&q->c, it);
+  if (episode.type != VALUE_TEXT || hidden_episode(q, &episode)) return DMP_OK;
+  char **more = grow(q->hidden, q->hiddens, sizeof *more);
+  if (more == NULL) return DMP_E_NOMEM;
+  q->hidden = more;
+  q->hidden[q->hiddens] = text_copy(&episode);
+  return q->hidden[q->hiddens++] ? DMP_OK : DMP_E_NOMEM;
+}
+
+/* A late item of an episode of which something is hidden from representatives stays hidden too. */
+static int keep_hidden(struct settling *q) {
+  const struct scan w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
+  int e = object_scan(q->s, q->p, &w, take_hidden, q);
+  for (size_t i = 0; e == DMP_OK && q->hiddens && i < q->n; i++) {
+    struct value episode = episode_of(&q->c, &q->m[i].it);
+    if (q->m[i].it.c.flags & ITEM_LATE && hidden_episode(q, &episode)) q->m[i].leaf |= q->m[i].it.leaf & 1;
+  }
+  return e;
+}
+
+/* A late item that is proposed for an episode that is masked or hidden waits for the patient's word. */
 static int keep_proposed(struct settling *q) {
   struct proposals all = { 0 };
   int e = proposals_read(q->s, q->p, &q->c, &all);
   for (size_t i = 0; e == DMP_OK && i < q->n; i++)
-    for (size_t k = 0; q->m[i].leaf < 2 && (q->m[i].it.c.flags & ITEM_LATE) && k < all.n; k++) {
+    for (size_t k = 0; q->m[i].leaf != q->m[i].it.leaf && (q->m[i].it.c.flags & ITEM_LATE) && k < all.n; k++) {
       struct value v = value_text(all.p[k].episode);
-      if (all.p[k].item == q->m[i].it.id && choices_episode(&q->c, &v)) q->m[i].leaf = q->m[i].it.leaf;
+      if (all.p[k].item == q->m[i].it.id && (choices_episode(&q->c, &v) || hidden_episode(q, &v))) q->m[i].leaf = q->m[i].it.leaf;
     }
   proposals_free(&all);
   return e;
@@ -220,11 +249,14 @@ static int settle_collect(struct settling *q) {
   int e = patient_keyset(q->s, q->p, &k);
   if (e == DMP_OK) e = choices_read(q->s, q->p, &q->c);
   if (e == DMP_OK) e = object_scan(q->s, q->p, &w, take_move, q);
-  return e == DMP_OK && q->proposed && q->c.episodes ? keep_proposed(q) : e;
+  if (e == DMP_OK && q->late) e = keep_hidden(q);
+  return e == DMP_OK && q->proposed && (q->c.episodes || q->hiddens) ? keep_proposed(q) : e;
 }
 
 static void settle_end(struct settling *q) {
   for (size_t i = 0; i < q->n; i++) item_close(&q->m[i].it);
+  for (size_t i = 0; i < q->hiddens; i++) free(q->hidden[i]);
+  free(q->hidden);
   free(q->m);
   choices_free(&q->c);
 }

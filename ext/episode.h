@@ -1,8 +1,8 @@
 /* episode.h: what is masked, and what follows from an episode of care.
  * Owns: the rows of masks and assignments (class 2), which items a masked episode covers, moving items to where that says they lie.
  * Never: decides who may mask (holder.h); knows a table's columns.
- * A late item (ITEM_LATE) was deposited masked by somebody who can't know what is masked: it becomes visible when a full holder finds
- * its episode unmasked. One without an episode waits while it is proposed for a masked one. */
+ * A late item (ITEM_LATE) was deposited masked and hidden by somebody who can't know what is: it becomes visible when a full holder finds
+ * its episode unmasked, and to representatives when nothing of it is hidden from them. One without an episode waits while it is proposed for a masked one. */
 #ifndef EPISODE_H
 #define EPISODE_H
 #include "object.h"
@@ -33,11 +33,12 @@ int  episode_is(const struct value *v, const char *name);
 /* 1: masked for itself, by its depositor or by a mask. 1: because its episode is. */
 int  episode_item_masked(const struct choices *c, const struct item *it);
 int  episode_covers(const struct choices *c, const struct item *it);
-/* 1: some item of the episode shows to professionals, as far as this login sees. */
-int  episode_visible(struct session *s, struct patient *p, const char *name, int *yes);
+/* What this login sees of an episode: something that shows to professionals; something that its depositor hid from representatives. */
+struct episode_seen { const char *name; int visible, hidden; };
+int  episode_look(struct session *s, struct patient *p, struct episode_seen *seen);
 
 /* Moves the items of classes first…last (w NULL: all), as far as their keys are held: those that a masked episode covers become masked; what lies
- * masked for a reason that has ended (late, a due class, and what is released) becomes visible. */
+ * masked or hidden for a reason that has ended (late, a due class, and what is released) becomes visible. */
 struct settle { uint16_t first, last; const char *episode; int64_t item; /* released: an episode, an item */ };
 int  episode_settle(struct session *s, struct patient *p, const struct settle *w);
 int  episode_owed(struct session *s, struct patient *p, size_t *items);   /* how many it would move, released ones aside */

@@ -941,9 +941,11 @@ int object_adopt(struct session *s, struct patient *p, unsigned *masked) {
     /* One that doesn't open or isn't signed is kept where it is and reported by dmp_verify: it must not stop a rotation. */
     if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK && object_verify(s, p, &it) == DMP_OK) {
       struct leaf *l = patient_leaf(p, it.cls, it.leaf);
-      e = object_set_place(s, &it, l);
-      if (e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, 1);
-      *masked += it.leaf >= 2;
+      /* what lies masked waits for who may say where it belongs: a representative, who holds half of M, leaves it */
+      if (it.leaf >= 2 && !patient_leaf(p, it.cls, 3)->held) l = NULL;
+      if (l) e = object_set_place(s, &it, l);
+      if (l && e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, 1);
+      *masked += l && it.leaf >= 2;
     }
     item_close(&it);
   }

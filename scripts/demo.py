@@ -1,25 +1,20 @@
 """The story that scripts/demo tells: demo.py BUILD FOLDER. Told in French, to whoever runs it.
 Owns: one temporary folder and the mounts in it, until it ends, however it ends. Never: a PIN in an argument or on disk."""
-import importlib.machinery, importlib.util, os, re, secrets, shutil, signal, sqlite3, subprocess, sys, tempfile, time
+import os, re, secrets, shutil, signal, sqlite3, subprocess, sys, tempfile, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'dmp.d'))
+sys.dont_write_bytecode = True
+from french import finding_text, in_french, several, SYSTEM   # what scripts/dmp says in French
+from insight import access_lines
 
 BUILD, FOLDER = (os.path.abspath(a) for a in sys.argv[1:3])
 WIDTH = max(96, min(200, shutil.get_terminal_size((150, 40)).columns))
 LINES = 45                                             # of one tree, of one table
 
 
-def command_line():
-    """scripts/dmp, which says in French what the extension says in English."""
-    loader = importlib.machinery.SourceFileLoader('dmp', os.path.join(os.path.dirname(os.path.abspath(__file__)), 'dmp'))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader('dmp', loader))
-    loader.exec_module(module)
-    return module
-
-
 PRACTICE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'tests', 'fixtures', 'practice')
 RPPS = {'médecin': '81000000018', 'pharmacienne': '81000000026', 'remplaçante': '81000000034'}
 CLINICAL = ['hypertension', 'metformine', 'dépression', 'urticaire', 'pneumocoque', 'Cher confrère', 'Glycémie']
-DMP = command_line()
-several = DMP.several
 
 
 class Stop(Exception):
@@ -148,7 +143,7 @@ class Story:
         for file, state, reason, title, *_ in rows[:LINES]:
             say('%-32s %s' % (cut(os.path.basename(file), 32),
                               title if state == 'deposited' else
-                              'déjà là' if state == 'present' else 'refusé : ' + DMP.in_french(reason or '')))
+                              'déjà là' if state == 'present' else 'refusé : ' + in_french(reason or '')))
         if len(rows) > LINES:
             say('… et %s' % several(len(rows) - LINES, 'autre fichier'))
         keys = {r[4]: r[5:7] for r in rows if r[5]}
@@ -233,7 +228,7 @@ class Story:
             if got:
                 raise Stop('Le fichier déjà ouvert rend encore %s.' % several(len(got), 'octet'))
         except OSError as error:
-            say('Le fichier qu’elle avait déjà ouvert ne rend plus rien : il %s.' % DMP.SYSTEM.get(
+            say('Le fichier qu’elle avait déjà ouvert ne rend plus rien : il %s.' % SYSTEM.get(
                 error.errno, error.strerror))
         finally:
             opened.close()
@@ -281,7 +276,7 @@ class Story:
 
     def log(self):
         step('%s lit qui a fait quoi' % self.name)
-        lines = list(DMP.access_lines(self.patient.db, self.patient_id))
+        lines = list(access_lines(self.patient.db, self.patient_id))
         if len(lines) > LINES:
             say('(les %d dernières lignes de %d)' % (LINES, len(lines)))
         for line in lines[-LINES:]:
@@ -303,10 +298,10 @@ class Story:
                 reader.one('SELECT content FROM document WHERE id = ?', self.masked)
                 raise Stop('L’octet changé n’a pas été vu.')
             except sqlite3.Error as error:
-                say('→ %s' % DMP.in_french(str(error)))
+                say('→ %s' % in_french(str(error)))
             faults = "SELECT place, row, patient, what FROM dmp_verify WHERE kind = 'fault'"
             for found in reader.db.execute(faults).fetchall():
-                say('→ dmp verify : %s' % DMP.finding_text(*found))
+                say('→ dmp verify : %s' % finding_text(*found))
             self.poke(f, at)
         reader.db.close()
         self.people.remove(reader)
@@ -428,7 +423,7 @@ class Cabinet(Story):
             self.locum.db.execute("UPDATE consultation SET conclusion = 'guéri' WHERE id = 77")
             raise Stop('Qui n’a pas la clé a écrit.')
         except sqlite3.Error as error:
-            say('La remplaçante veut écrire une conclusion : %s' % DMP.in_french(str(error)))
+            say('La remplaçante veut écrire une conclusion : %s' % in_french(str(error)))
         self.doctor.db.execute("INSERT INTO protected_reader VALUES('consultation', ?)", (self.locum.id,))
         say('Le médecin lui donne la clé de cette table : INSERT INTO protected_reader …')
         self.compare(sql)
@@ -475,7 +470,7 @@ def tell(story, cabinet):
     except Stop as stop:
         print('\nArrêt : %s' % stop)
     except sqlite3.Error as error:
-        print('\nArrêt, erreur inattendue : %s' % DMP.in_french(str(error)))
+        print('\nArrêt, erreur inattendue : %s' % in_french(str(error)))
     except BrokenPipeError:
         raise
     except OSError as error:

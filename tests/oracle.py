@@ -14,19 +14,21 @@ PIN = 'oracle-pin-1234'
 DOCTORS = ['doctor1', 'doctor2']
 PROFESSIONALS = DOCTORS + ['pharmacist', 'nurse', 'stranger']
 PATIENTS = ['patient1', 'patient2']
-IDENTITIES = ['authority'] + PROFESSIONALS + PATIENTS
+REPRESENTATIVES = ['mother', 'guardian']
+IDENTITIES = ['authority'] + PROFESSIONALS + PATIENTS + REPRESENTATIVES
 NO_SUCH_ID = 987654321
 UID = '1.2.250.1.999.%d'
 EPISODES = ['e1', 'e2', 'e3']
 SECTIONS = {'prescription': '57833-6', 'reimbursement': 'REMB'}           # table -> the type whose readers its lines have
 # The refusals of a right, a unique value or an absent item. Any other error is a failure, whatever the model says.
-REFUSALS = {'dmp-E%03d' % n for n in (41, 42, 43, 44, 45, 46, 47, 48, 56, 62, 72, 74, 103)}
+REFUSALS = {'dmp-E%03d' % n for n in (41, 42, 43, 44, 45, 46, 47, 48, 56, 62, 72, 74, 88, 96, 99, 100, 101, 103)}
 
-VIEWS = """SELECT 'document', patient, unique_id, masked, availability, title FROM document
+VIEWS = """SELECT 'document', patient, unique_id, masked || hidden_from_representatives || invisible_patient, availability, title FROM document
   UNION ALL SELECT 'patient', id, treating_doctor, NULL, NULL, NULL FROM patient
   UNION ALL SELECT 'consent', patient, grantee, basis, NULL, NULL FROM consent
-  UNION ALL SELECT 'line', patient, 'prescription', masked, episode, label FROM prescription
-  UNION ALL SELECT 'line', patient, 'reimbursement', masked, episode, label FROM reimbursement
+  UNION ALL SELECT 'line', patient, 'prescription', masked || hidden_from_representatives, episode, label FROM prescription
+  UNION ALL SELECT 'line', patient, 'reimbursement', masked || hidden_from_representatives, episode, label FROM reimbursement
+  UNION ALL SELECT 'representative', patient, principal, ground, NULL, NULL FROM representative
   UNION ALL SELECT 'mask', patient, coalesce(document, episode), grantee, NULL, NULL FROM mask"""
 
 Step = collections.namedtuple('Step', 'who verb args undone')        # undone: inside a transaction that is rolled back
@@ -44,14 +46,15 @@ def make_history(rng, n):
                    'stranger': rng.choice([39, 39, 39, 40, 40, 40, 10, 26])}
     patients = {}
     for p in PATIENTS:
-        patients[p] = (rng.choice([None, 'doctor1', 'doctor2']), rng.choice([None, 'doctor1', 'doctor1']))
+        patients[p] = (rng.choice([None, 'doctor1', 'doctor2']), rng.choice([None, 'doctor1', 'doctor1']), rng.random() < 0.6)
     steps = [Step(p, 'consent', (p, who), False) for p in PATIENTS for who in PROFESSIONALS if rng.random() < 0.5]
+    steps += [Step(p, 'represent', (p, who), False) for p in PATIENTS for who in REPRESENTATIVES if rng.random() < 0.4]
     labels, owner = ['none'], {'none': (None, 'patient1')}
     for i in range(len(steps), n):
         patient = rng.choice(PATIENTS)
         label = rng.choice(labels)
-        verb = rng.choices(['deposit', 'consent', 'withdraw', 'mask', 'unmask', 'treating', 'delete', 'login', 'mask_episode', 'unmask_episode'],
-                           [40, 12, 6, 9, 7, 4, 5, 6, 6, 5])[0]
+        verb = rng.choices(['deposit', 'consent', 'withdraw', 'mask', 'unmask', 'treating', 'delete', 'login', 'mask_episode', 'unmask_episode',
+                            'represent', 'unrepresent', 'announce', 'reveal'], [40, 12, 6, 9, 7, 4, 5, 6, 6, 5, 5, 4, 6, 6])[0]
         who = rng.choice(IDENTITIES)
         if verb == 'deposit':
             uid = UID % (rng.randrange(i + 1) if rng.random() < 0.08 else i)
@@ -60,9 +63,11 @@ def make_history(rng, n):
                 patient = owner[label][1]
             table, type_code = rng.choice([('document', rng.choice(model.LISTED + model.UNLISTED))] * 3 + list(SECTIONS.items()))
             args = ('d%d' % i, table, patient, uid, 'Titre-%d-' % i, type_code, rng.choice([None] + EPISODES), rng.random() < 0.15,
-                    replaces if table == 'document' else None)
+                    replaces if table == 'document' else None, rng.random() < 0.2, table == 'document' and rng.random() < 0.2)
         elif verb in ('consent', 'withdraw'):
             args = (patient, rng.choice(PROFESSIONALS) if rng.random() < 0.95 else 'authority')
+        elif verb in ('represent', 'unrepresent'):
+            args = (patient, rng.choice(REPRESENTATIVES) if rng.random() < 0.95 else 'nurse')
         elif verb == 'treating':
             args = (patient, rng.choice(DOCTORS + DOCTORS + ['stranger', None]))
         elif verb == 'login':
@@ -74,13 +79,13 @@ def make_history(rng, n):
         else:
             args = (label,)
         # Most steps come from those who may take them; the rest from anybody.
-        if verb == 'delete' and rng.random() < 0.6:
+        if verb in ('delete', 'announce') and rng.random() < 0.6:
             who = owner[label][0] or who
         elif verb == 'deposit' and rng.random() < 0.4:
             who = patient
-        elif verb in ('mask', 'unmask') and rng.random() < 0.7:
+        elif verb in ('mask', 'unmask', 'reveal') and rng.random() < 0.7:
             who = rng.choice([owner[label][1]] + DOCTORS)
-        elif verb in ('consent', 'withdraw', 'mask_episode', 'unmask_episode') and rng.random() < 0.8:
+        elif verb in ('consent', 'withdraw', 'mask_episode', 'unmask_episode', 'represent', 'unrepresent') and rng.random() < 0.8:
             who = rng.choice([patient] + DOCTORS)
         elif verb in ('treating', 'login') and rng.random() < 0.8:
             who = patient
@@ -120,12 +125,17 @@ class Record:
                               "VALUES('professional', ?, ?, ?, ?, ?)",
                               (rpps_of(n), who, '%02d' % history.professions[who], int(who == 'doctor1'), request))
             self.login(who)
+        for who in REPRESENTATIVES:
+            request, = self.connect(who).execute("SELECT dmp_keygen(?, ?, 'kdf=1x8')", (self.key(who), PIN)).fetchone()
+            authority.execute("INSERT INTO principal(kind, name, certificate) VALUES('representative', ?, ?)", (who, request))
+            self.login(who)
+        self.minors = {who for who in PATIENTS if history.patients[who][2]}
         for n, who in enumerate(PATIENTS):
-            treating, creator = history.patients[who]
+            treating, creator, minor = history.patients[who]
             done = self.connections[creator or 'authority'].execute(
                 "INSERT INTO patient(ins, ins_oid, birth_name, given_names, birth_date, sex, treating_doctor, "
-                "credential, pin) VALUES(?, '1.2.250.1.213.1.4.10', ?, 'Anne', '1970-03', 'F', ?, ?, ?)",
-                (ins_of(n), who, self.ids.get(treating), self.key(who), PIN))
+                "credential, pin) VALUES(?, '1.2.250.1.213.1.4.10', ?, 'Anne', ?, 'F', ?, ?, ?)",
+                (ins_of(n), who, '%d' % (time.gmtime().tm_year - 10) if minor else '1970-03', self.ids.get(treating), self.key(who), PIN))
             self.ids[who] = done.lastrowid
             self.connect(who)
             self.login(who)
@@ -173,15 +183,15 @@ class Record:
         c.execute(sql, args)
         return model.DONE if c.total_changes > before else model.NOTHING
 
-    def do_deposit(self, c, who, label, table, patient, uid, title, type_code, episode, masked, replaces):
+    def do_deposit(self, c, who, label, table, patient, uid, title, type_code, episode, masked, replaces, hidden, invisible):
         if table == 'document':
-            done = c.execute('INSERT INTO document(patient, unique_id, title, type_code, episode, masked, replaces, mime, content) '
-                             "VALUES(?, ?, ?, ?, ?, ?, ?, 'text/plain', ?)",
-                             (self.ids[patient], uid, title, type_code, episode, int(masked), replaces, title.encode()))
+            done = c.execute('INSERT INTO document(patient, unique_id, title, type_code, episode, masked, replaces, hidden_from_representatives, '
+                             "invisible_patient, mime, content) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, 'text/plain', ?)",
+                             (self.ids[patient], uid, title, type_code, episode, int(masked), replaces, int(hidden), int(invisible), title.encode()))
         else:
             day = {'prescription': 'prescribed_at', 'reimbursement': 'care_date'}[table]
-            done = c.execute("INSERT INTO %s(patient, label, episode, masked, %s) VALUES(?, ?, ?, ?, '2026-03-12')" % (table, day),
-                             (self.ids[patient], title, episode, int(masked)))
+            done = c.execute("INSERT INTO %s(patient, label, episode, masked, hidden_from_representatives, %s) VALUES(?, ?, ?, ?, ?, '2026-03-12')" % (table, day),
+                             (self.ids[patient], title, episode, int(masked), int(hidden)))
         self.tables[label] = table
         self.documents[label] = done.lastrowid
         self.labels[done.lastrowid] = label
@@ -209,6 +219,20 @@ class Record:
     def do_withdraw(self, c, who, patient, grantee):
         return self.run(c, 'DELETE FROM consent WHERE patient=? AND grantee=?', (self.ids[patient], self.ids[grantee]))
 
+    def do_represent(self, c, who, patient, representative):
+        return self.run(c, 'INSERT INTO representative(patient, principal, ground) VALUES(?, ?, ?)',
+                        (self.ids[patient], self.ids[representative], 'parent' if patient in self.minors else 'tuteur'))
+
+    def do_unrepresent(self, c, who, patient, representative):
+        return self.run(c, 'DELETE FROM representative WHERE patient=? AND principal=?', (self.ids[patient], self.ids[representative]))
+
+    def do_announce(self, c, who, label):
+        return self.run(c, 'UPDATE document SET invisible_patient=0 WHERE id=?', (self.documents.get(label, NO_SUCH_ID),))
+
+    def do_reveal(self, c, who, label):
+        return self.run(c, 'UPDATE %s SET hidden_from_representatives=0 WHERE id=?' % self.tables.get(label, 'document'),
+                        (self.documents.get(label, NO_SUCH_ID),))
+
     def do_treating(self, c, who, patient, doctor):
         return self.run(c, 'UPDATE patient SET treating_doctor=? WHERE id=?', (self.ids.get(doctor), self.ids[patient]))
 
@@ -218,11 +242,11 @@ class Record:
         return model.DONE
 
     def view(self, who):
-        rows = {'document': [], 'line': [], 'patient': [], 'consent': [], 'mask': []}
+        rows = {'document': [], 'line': [], 'patient': [], 'consent': [], 'mask': [], 'representative': []}
         for table, patient, a, b, c, d in self.connections[who].execute(VIEWS):
             name, other = self.names.get(patient, patient), self.names.get(a, a)
             row = {'document': (name, a, b, c, d), 'line': (name, a, b, c, d), 'patient': (name, other), 'consent': (name, other, b),
-                   'mask': (name, self.labels.get(a, a))}
+                   'representative': (name, other, b), 'mask': (name, self.labels.get(a, a))}
             rows[table].append(row[table])
         return {table: sorted(r, key=str) for table, r in rows.items()}
 
@@ -362,7 +386,7 @@ def show(step):
 
 def report(history, failure):
     print('professions: %s' % history.professions)
-    print('patients (treating doctor, creator): %s' % history.patients)
+    print('patients (treating doctor, creator, minor): %s' % history.patients)
     for n, step in enumerate(history.steps, 1):
         print('  %3d %s' % (n, show(step)))
     print('FAILS: %s' % failure)

@@ -12,6 +12,7 @@ DENIED = {10: {'ATTEST-RESID'}, 21: _PHARMACY, 39: _PHARMACY,
 COMMON = ['11488-4', '11502-2', '57833-6', 'REMB', 'SYNTH']
 LISTED = sorted(set().union(*DENIED.values())) + COMMON
 UNLISTED = ['DOCPAT10^1.2.250.1.213.1.1.4.12', 'X-LOCAL^1.2.3']
+ALL = LISTED + UNLISTED
 
 DONE, NOTHING, REFUSED = 'done', 'nothing', 'refused'
 
@@ -28,29 +29,45 @@ def availability(d, seen):
 
 
 class Document:
-    """A document or a line of a section. lies: masked, whatever the reason; pooled: sealed, nobody who holds its place has written since."""
+    """A document or a line of a section. lies and hidden say where it is: masked, hidden from representatives, whatever the reason; meant and
+    meant_hidden what its depositor wanted; pooled: sealed, nobody who may move it has written since."""
 
-    def __init__(self, table, patient, depositor, uid, title, type_code, episode, masked, replaces):
+    def __init__(self, table, patient, depositor, uid, title, type_code, episode, masked, replaces, hidden, invisible):
         self.table, self.patient, self.depositor, self.uid, self.title, self.replaces = table, patient, depositor, uid, title, replaces
         self.episode, self.cls = episode, rights_class(type_code)
         self.meant = self.lies = masked
+        self.meant_hidden = hidden
+        self.invisible = self.was_invisible = invisible      # to the patient: not announced yet
+        self.hidden = hidden or invisible
         self.noted = False                   # a full holder masked it by itself
-        self.late = self.diverted = False    # deposited masked: nobody knew about its episode, or its class was due
+        self.late = self.diverted = False    # out of the way: nobody knew about its episode, or its class was due
         self.pooled = False
+
+    def wants_hiding(self):
+        return self.meant_hidden or self.invisible
+
+    def announced_late(self):
+        """Announced by a depositor who could not move it to where representatives see it."""
+        return self.was_invisible and not self.invisible and not self.meant_hidden and self.hidden
+
+    def unannounced(self):
+        """Where it lies. What professionals can't see is never kept from the patient, unless it only waits."""
+        return self.invisible and self.hidden and (not self.lies or self.diverted or self.late)
 
 
 class Patient:
-    def __init__(self, treating, creator):
-        self.treating = treating
+    def __init__(self, treating, creator, minor):
+        self.treating, self.minor = treating, minor
         self.consents = {creator: 'opening'} if creator else {}
+        self.representatives = {}                          # name -> ground
         self.known = {creator, treating} - {None}          # who was ever granted: they may go on depositing
-        self.due = set()                                   # classes whose keys only the patient can change
-        self.pending = set()                               # (professional, class) that wait for the patient
+        self.due = {}                                      # class -> which of its keys only the patient can change: P, M
+        self.pending = set()                               # (person, class, key) that wait for the patient
         self.episodes = set()                              # masked ones
 
 
 class Model:
-    """professions: name -> code (authority: None). patients: name -> (treating doctor or None, creator or None)."""
+    """professions: name -> code (authority: None). patients: name -> (treating doctor or None, creator or None, minor)."""
 
     def __init__(self, professions, patients):
         self.professions = professions
@@ -70,45 +87,59 @@ class Model:
         return who == patient or (self.full_holder(who, patient) and self.in_matrix(who, cls))
 
     def holds_visible(self, who, patient, cls):
-        """Whether who may read what is not masked in a class of this patient."""
+        """Whether who may read what is masked from nobody and hidden from no representative in a class of this patient."""
         p = self.patients[patient]
-        return self.holds(who, patient, cls) or (
-            who in p.consents and self.in_matrix(who, cls) and (who, cls) not in p.pending)
+        return self.holds(who, patient, cls) or ((who, cls, 'P') not in p.pending and (
+            who in p.representatives or (who in p.consents and self.in_matrix(who, cls))))
 
     def opens(self, who, d):
         """By a key of the class."""
-        return (self.holds if d.lies else self.holds_visible)(who, d.patient, d.cls)
+        p = self.patients[d.patient]
+        if self.holds(who, d.patient, d.cls):
+            return True
+        if who in p.representatives:
+            return not d.hidden and (who, d.cls, 'M' if d.lies else 'P') not in p.pending
+        return not d.lies and self.holds_visible(who, d.patient, d.cls)
 
     def sees(self, who, label):
         d = self.documents.get(label)
-        return d is not None and (who == d.depositor or self.opens(who, d))
+        if d is None or (who == d.patient and d.unannounced()):
+            return False
+        return who == d.depositor or self.opens(who, d)
 
-    def shown_masked(self, who, d):
-        """A depositor who can't open it where it lies knows what he meant, and that it has left what he can open."""
+    def flags(self, who, d):
+        """masked, hidden from representatives, invisible to the patient. A depositor who can't open it where it lies knows what he
+        meant, and that it has left what he can open."""
         if self.opens(who, d):
-            return d.lies
-        return d.meant or (not d.diverted and self.holds_visible(who, d.patient, d.cls))
+            return '%d%d%d' % (d.lies, d.hidden, d.unannounced())
+        masked = d.meant or (not d.diverted and self.holds_visible(who, d.patient, d.cls))
+        return '%d%d%d' % (masked, d.wants_hiding(), d.invisible)
 
     def covered(self, d):
         return d.episode in self.patients[d.patient].episodes
 
+    def hidden_episodes(self, patient):
+        return {d.episode for d in self.documents.values() if d.patient == patient and d.hidden and d.wants_hiding()} - {None}
+
     def identified(self, who, patient):
-        return self.full_holder(who, patient) or who in self.patients[patient].consents
+        p = self.patients[patient]
+        return self.full_holder(who, patient) or who in p.consents or who in p.representatives
 
     # ---- what each table shows ----
 
     def view(self, who):
         seen = [d for label, d in self.documents.items() if self.sees(who, label)]
-        documents = [(d.patient, d.uid, int(self.shown_masked(who, d)), availability(d, seen), d.title) for d in seen if d.table == 'document']
-        lines = [(d.patient, d.table, int(self.shown_masked(who, d)), d.episode, d.title) for d in seen if d.table != 'document']
-        patients = [(name, p.treating) for name, p in self.patients.items() if self.identified(who, name)]
+        documents = [(d.patient, d.uid, self.flags(who, d), availability(d, seen), d.title) for d in seen if d.table == 'document']
+        lines = [(d.patient, d.table, self.flags(who, d)[:2], d.episode, d.title) for d in seen if d.table != 'document']
+        known = [name for name in self.patients if self.identified(who, name)]
         full = [name for name in self.patients if self.full_holder(who, name)]
         consents = [(name, grantee, basis) for name in full for grantee, basis in self.patients[name].consents.items()]
         masks = [(d.patient, label) for label, d in self.documents.items()
-                 if d.lies and self.holds(who, d.patient, d.cls) and (d.meant or d.noted or not self.covered(d))]
+                 if d.lies and self.holds(who, d.patient, d.cls) and self.sees(who, label) and (d.meant or d.noted or not self.covered(d))]
         masks += [(name, e) for name in full for e in self.patients[name].episodes]
-        return {'document': sorted(documents), 'line': sorted(lines, key=str), 'patient': sorted(patients, key=str), 'consent': sorted(consents),
-                'mask': sorted(masks)}
+        return {'document': sorted(documents), 'line': sorted(lines, key=str), 'patient': sorted([(n, self.patients[n].treating) for n in known], key=str),
+                'consent': sorted(consents), 'mask': sorted(masks),
+                'representative': sorted((n, r, g) for n in known for r, g in self.patients[n].representatives.items())}
 
     # ---- what each step does ----
 
@@ -121,45 +152,59 @@ class Model:
         return done
 
     def begin(self, who, patient):
-        """A write takes in what was sealed for who writes; a full holder then says where that belongs."""
+        """A write takes in what was sealed for who writes; a full holder then says where that belongs, and shows what was announced by who
+        could not move it."""
         taken = [d for d in self.documents.values() if d.patient == patient and d.pooled and d.lies and self.holds(who, patient, d.cls)]
         for d in taken:
             d.pooled = False
         if taken and self.full_holder(who, patient):
             self.move(who, patient)
 
+    def begin_full(self, who, patient):
+        self.begin(who, patient)
+        for d in self.documents.values():
+            if d.patient == patient and d.announced_late() and self.holds(who, patient, d.cls):
+                d.hidden = False
+
     def move(self, who, patient, classes=None, released=None):
         """Items of a masked episode become masked; late and diverted ones whose reason has ended become visible, and those of an
         episode that was just unmasked."""
-        p, moved = self.patients[patient], 0
+        p, moved, secret = self.patients[patient], 0, self.hidden_episodes(patient)
         for d in self.documents.values():
             if d.patient != patient or d.pooled or not self.holds(who, patient, d.cls) or (classes is not None and d.cls not in classes):
                 continue
-            lies = d.lies
+            was, due = (d.lies, d.hidden), d.cls in p.due
             if self.covered(d):
-                d.lies = True
-            elif d.cls not in p.due and not d.meant and not d.noted and (d.late or d.diverted or (released and d.episode == released)):
+                d.lies = d.lies or not d.unannounced()
+            elif not due and not d.meant and not d.noted and (d.late or d.diverted or (released and d.episode == released)):
                 d.lies = False
-            moved += lies != d.lies
+            if was[1] and not due and (d.diverted or d.late):
+                d.hidden = d.wants_hiding() or (d.late and d.episode in secret)
+            moved += was != (d.lies, d.hidden)
         return moved
 
-    def deposit(self, who, label, table, patient, uid, title, type_code, episode, masked, replaces):
+    def deposit(self, who, label, table, patient, uid, title, type_code, episode, masked, replaces, hidden, invisible):
         p = self.patients[patient]
+        if (masked and invisible) or (who == patient and invisible):
+            return REFUSED
+        if who not in self.professions and who not in self.patients and (hidden or invisible):
+            return REFUSED
         if who != patient and who not in p.known:
             return REFUSED
         self.begin(who, patient)
         if table == 'document' and any(d.patient == patient and d.uid == uid and self.sees(who, o) for o, d in self.documents.items()):
             return REFUSED
-        d = Document(table, patient, who, uid if table == 'document' else None, title, type_code, episode, masked, replaces)
+        same = [o for o in self.documents.values() if episode and (o.patient, o.episode) == (patient, episode) and self.opens(who, o)
+                and not (who == patient and o.unannounced())]
+        hidden = hidden or any(o.hidden and o.meant_hidden for o in same)       # what follows a hidden item is hidden
+        d = Document(table, patient, who, uid if table == 'document' else None, title, type_code, episode, masked, replaces, hidden, invisible)
         if episode and not masked:
-            if self.full_holder(who, patient):
-                d.late = episode in p.episodes
-            else:
-                d.late = not any(o.patient == patient and o.episode == episode and not o.lies and self.holds_visible(who, patient, o.cls)
-                                 for o in self.documents.values())
-        d.diverted = d.cls in p.due and not masked and not d.late
-        d.lies = masked or d.late or d.diverted
-        d.pooled = d.lies and (d.diverted or not self.holds(who, patient, d.cls))
+            d.late = episode in p.episodes if self.full_holder(who, patient) else all(o.lies for o in same)
+        d.lies, d.hidden = d.lies or d.late, d.hidden or d.late
+        meant, due = (d.lies, d.hidden), p.due.get(d.cls, set())
+        d.lies, d.hidden = d.lies or bool(due), d.hidden or 'M' in due
+        d.diverted = (d.lies, d.hidden) != meant
+        d.pooled = d.lies and (d.diverted or not self.opens(who, d))
         self.documents[label] = d
         return DONE
 
@@ -173,21 +218,25 @@ class Model:
 
     def mask(self, who, label, patient):
         d = self.documents.get(label)
-        if d is None or d.patient != patient or not self.holds(who, d.patient, d.cls):
+        if d is None or d.patient != patient or not self.holds(who, d.patient, d.cls) or not self.sees(who, label):
             return REFUSED
-        self.begin(who, patient)
-        if d.lies:
+        self.begin_full(who, patient)
+        if d.lies or d.unannounced():
             return REFUSED
         d.lies = d.noted = True
         return DONE
 
     def unmask(self, who, label):
         d = self.documents.get(label)
-        if d is None or not d.lies or not self.holds(who, d.patient, d.cls) or (self.covered(d) and not d.meant and not d.noted):
+        if d is None or not d.lies or not self.holds(who, d.patient, d.cls) or not self.sees(who, label):
+            return NOTHING
+        if self.covered(d) and not d.meant and not d.noted:
             return NOTHING
         if self.covered(d):
             return REFUSED
-        self.begin(who, d.patient)
+        self.begin_full(who, d.patient)
+        if d.lies and d.diverted and not d.wants_hiding():
+            d.hidden = False
         d.lies = d.noted = False
         return DONE
 
@@ -195,7 +244,7 @@ class Model:
         p = self.patients[patient]
         if not self.full_holder(who, patient) or episode in p.episodes:
             return REFUSED
-        self.begin(who, patient)
+        self.begin_full(who, patient)
         p.episodes.add(episode)
         self.move(who, patient)
         return DONE
@@ -204,9 +253,37 @@ class Model:
         p = self.patients[patient]
         if not self.full_holder(who, patient) or episode not in p.episodes:
             return NOTHING
-        self.begin(who, patient)
+        self.begin_full(who, patient)
         p.episodes.remove(episode)
         self.move(who, patient, released=episode)
+        return DONE
+
+    def announce(self, who, label):
+        if not self.sees(who, label) or self.documents[label].table != 'document':
+            return NOTHING
+        d = self.documents[label]
+        self.begin(who, d.patient)
+        if not (d.unannounced() if self.opens(who, d) else d.invisible):
+            return DONE
+        if d.depositor != who:
+            return REFUSED
+        d.invisible = False
+        if self.opens(who, d) and not d.meant_hidden:
+            d.hidden = False
+        return DONE
+
+    def reveal(self, who, label):
+        """For good: to representatives."""
+        if not self.sees(who, label):
+            return NOTHING
+        d = self.documents[label]
+        self.begin(who, d.patient)
+        opens = self.opens(who, d)
+        if not (d.hidden if opens else d.wants_hiding()):
+            return DONE
+        if (d.unannounced() if opens else d.invisible) or not opens or not (self.full_holder(who, d.patient) or d.depositor == who):
+            return REFUSED
+        d.hidden = False
         return DONE
 
     def consent(self, who, patient, grantee):
@@ -215,11 +292,10 @@ class Model:
             return REFUSED
         if grantee == p.treating or grantee in p.consents:
             return REFUSED
-        self.begin(who, patient)
+        self.begin_full(who, patient)
         p.consents[grantee] = 'consent'
         p.known.add(grantee)
-        due = self.turn(who, patient, grantee)
-        p.pending |= {(grantee, cls) for cls in due}
+        self.turn(who, patient, grantee, self.of_profession(grantee), 'P')
         return DONE
 
     def withdraw(self, who, patient, grantee):
@@ -228,27 +304,62 @@ class Model:
             return NOTHING
         if grantee == p.treating:
             return REFUSED
-        self.begin(who, patient)
+        self.begin_full(who, patient)
         del p.consents[grantee]
-        self.turn(who, patient, grantee)
-        p.pending = {(g, cls) for g, cls in p.pending if g != grantee}
+        self.turn(who, patient, None, self.of_profession(grantee), 'P')
+        p.pending = {x for x in p.pending if x[0] != grantee}
         return DONE
 
-    def turn(self, who, patient, grantee):
-        """The keys that the grantee may have, or had, change; classes that who lacks become due and are returned."""
-        classes = {rights_class(t) for t in LISTED if self.in_matrix(grantee, rights_class(t))}
-        due = {cls for cls in classes if not self.holds(who, patient, cls)}
-        self.settle(who, patient, classes - due)
-        self.patients[patient].due |= due
-        return due
-
-    def settle(self, who, patient, classes):
-        """New keys reach everyone who may have them; what waited in these classes is where it was meant to be."""
+    def names(self, who, patient):
         p = self.patients[patient]
-        was_due = classes & p.due
-        p.due -= classes
-        p.pending = {(g, cls) for g, cls in p.pending if cls not in classes}
-        self.move(who, patient, was_due)
+        return who == patient or (p.minor and self.full_holder(who, patient))
+
+    def represent(self, who, patient, representative):
+        p = self.patients[patient]
+        if not self.names(who, patient) or representative in self.professions or representative in p.representatives:
+            return REFUSED
+        self.begin_full(who, patient)
+        p.representatives[representative] = 'parent' if p.minor else 'tuteur'
+        p.known.add(representative)
+        self.turn(who, patient, representative, {rights_class(t) for t in ALL}, 'PM')
+        return DONE
+
+    def unrepresent(self, who, patient, representative):
+        p = self.patients[patient]
+        if not self.identified(who, patient) or representative not in p.representatives:
+            return NOTHING
+        if not self.names(who, patient):
+            return REFUSED
+        self.begin_full(who, patient)
+        del p.representatives[representative]
+        self.turn(who, patient, None, {rights_class(t) for t in ALL}, 'PM')
+        p.pending = {x for x in p.pending if x[0] != representative}
+        return DONE
+
+    def of_profession(self, grantee):
+        return {rights_class(t) for t in LISTED if self.in_matrix(grantee, rights_class(t))}
+
+    def turn(self, who, patient, grantee, classes, keys):
+        """These keys of these classes change; where who lacks them they become due, and the grantee waits for them."""
+        p = self.patients[patient]
+        mine = {cls for cls in classes if self.holds(who, patient, cls)}
+        for cls in classes - mine:
+            p.due.setdefault(cls, set()).update(keys)
+            if grantee:
+                p.pending |= {(grantee, cls, k) for k in keys}
+        self.settle(who, patient, mine, keys)
+
+    def settle(self, who, patient, classes, keys):
+        """New keys reach everyone who may have them; what waited in a class of which nothing is due any more is where it was meant to be."""
+        p = self.patients[patient]
+        p.pending = {(g, cls, k) for g, cls, k in p.pending if cls not in classes or k not in keys}
+        settled = set()
+        for cls in classes & set(p.due):
+            p.due[cls] -= set(keys)
+            if not p.due[cls]:
+                del p.due[cls]
+                settled.add(cls)
+        self.move(who, patient, settled)
 
     def treating(self, who, patient, doctor):
         p = self.patients[patient]
@@ -256,7 +367,7 @@ class Model:
             return NOTHING
         if who != patient or (doctor is not None and self.professions.get(doctor) != 10):
             return REFUSED
-        self.begin(who, patient)
+        self.begin_full(who, patient)
         if doctor != p.treating:
             p.consents.pop(p.treating, None)
             p.treating = doctor
@@ -267,11 +378,12 @@ class Model:
         p = self.patients.get(who)
         if p is None:
             return DONE
-        late = any(d.patient == who and d.pooled and d.late for d in self.documents.values())
+        mine = [d for d in self.documents.values() if d.patient == who]
+        late = any(d.pooled and d.late for d in mine)
         moves = late or (p.episodes and copy.deepcopy(self).move(who, who))
-        if moves or p.due:
-            self.begin(who, who)
-            self.settle(who, who, set(p.due))
+        if moves or p.due or any(d.announced_late() for d in mine):
+            self.begin_full(who, who)
+            self.settle(who, who, set(p.due), 'PM')
         if moves:
             self.move(who, who)
         return DONE

@@ -36,7 +36,7 @@ def seen(con):
     return sorted(r[0] for t in ('document', 'prescription', 'reimbursement') for r in con.execute('SELECT id FROM %s' % t))
 
 
-class Episode(Case):
+class EpisodeCase(Case):
     def setUp(self):
         self.p = Practice(PEOPLE)
         self.t = self.p.login('treating')
@@ -71,6 +71,8 @@ class Episode(Case):
 
     # ---- sections ----
 
+
+class Episode(EpisodeCase):
     def test_a_prescription_and_a_reimbursement_are_rows_for_whom_the_matrix_lets_read_them(self):
         a = prescribe(self.t, self.pid, 'Amoxicilline 1 g', code='J01CA04', dose='1 g', route='orale', frequency='3 fois par jour', duration='7 jours', renewals=2,
                       prescriber='Dr Martin', end_date='2026-03-09')
@@ -448,6 +450,73 @@ class Episode(Case):
                 prescribe(self.t, self.pid, episode=episode)
         few, many = opened(1), opened(10)
         self.assertLess(many, few * 1.1 + 10)
+
+
+class HiddenFromRepresentatives(EpisodeCase):
+    """What stems from an act that is hidden from representatives stays hidden from them, whoever deposits it and whenever."""
+
+    def setUp(self):
+        super().setUp()
+        self.p.authority.execute("INSERT INTO principal(kind,name,certificate) VALUES('representative','MERE',?)", (self.p.request('mother'),))
+        con = self.p.connect()
+        self.p.id['mother'] = one(con, 'SELECT dmp_login(?,?,NULL,NULL,?)', self.p.key('mother'), PIN, self.p.fingerprint)
+        self.m.execute("INSERT INTO representative(patient,principal,ground) VALUES(?,?,'tuteur')", (self.pid, self.p.id['mother']))
+        self.r, self.caisse = self.p.login('mother'), self.source()
+        self.act7 = deposit(self.g, self.pid, episode='e7', hidden_from_representatives=1)
+        self.act8 = deposit(self.g, self.pid, episode='e8')
+
+    def settle(self):
+        """The patient's session says where it belongs."""
+        self.m = self.p.login('marie')
+
+    def test_an_automatic_line_shows_to_representatives_only_when_nothing_of_its_episode_is_hidden(self):
+        for episode in ('e7', 'e8'):
+            reimburse(self.caisse, self.pid, label='Forfait ' + episode, episode=episode)
+        for con in (self.r, self.ph, self.t):                 # neither read nor a write of theirs places it
+            self.assertEqual(con.execute('SELECT count(*) FROM reimbursement').fetchone(), (0 if con in (self.r, self.ph) else 2,))
+        deposit(self.r, self.pid, title='De la mère')
+        self.assertEqual(self.r.execute('SELECT count(*) FROM reimbursement').fetchone(), (0,))
+        self.settle()
+        self.assertEqual(self.r.execute('SELECT label,masked FROM reimbursement').fetchall(), [('Forfait e8', 0)])
+        for con in (self.m, self.ph, self.t):
+            self.assertEqual(con.execute('SELECT label,masked,hidden_from_representatives FROM reimbursement ORDER BY 1').fetchall(),
+                             [('Forfait e7', 0, 1), ('Forfait e8', 0, 0)])
+
+    def test_a_line_that_a_professional_adds_to_a_hidden_act_is_hidden_too(self):
+        hidden, shown = (prescribe(self.t, self.pid, episode=e) for e in ('e7', 'e8'))
+        self.assertEqual(self.r.execute('SELECT id FROM prescription').fetchall(), [(shown,)])
+        self.assertEqual(self.m.execute('SELECT id,hidden_from_representatives FROM prescription ORDER BY id').fetchall(), [(hidden, 1), (shown, 0)])
+        self.m.execute('UPDATE prescription SET hidden_from_representatives=0 WHERE id=?', (hidden,))
+        self.assertEqual(self.r.execute('SELECT count(*) FROM prescription').fetchone(), (2,))
+        self.refused(94, self.m, 'UPDATE prescription SET hidden_from_representatives=1 WHERE id=?', (hidden,))
+        self.refused(49, self.m, "UPDATE prescription SET label='x' WHERE id=?", (hidden,))
+
+    def test_a_line_is_hidden_from_representatives_by_its_depositor_but_not_by_a_representative(self):
+        line = prescribe(self.g, self.pid, hidden_from_representatives=1)
+        self.assertEqual(self.r.execute('SELECT count(*) FROM prescription').fetchone(), (0,))
+        self.assertEqual(self.m.execute('SELECT id,warning FROM prescription').fetchall(),
+                         [(line, "Attention, ce document n'est pas visible des représentants légaux")])
+        self.refused(101, self.r, 'INSERT INTO prescription(patient,prescribed_at,label,hidden_from_representatives) VALUES(?,?,?,1)',
+                     (self.pid, '2026-03-02', 'x'))
+
+    def test_masking_and_unmasking_a_hidden_episode_shows_nothing_of_it_to_representatives(self):
+        reimburse(self.caisse, self.pid, label='Forfait e7', episode='e7')
+        self.settle()
+        self.m.execute("INSERT INTO mask(patient,episode) VALUES(?,'e7')", (self.pid,))
+        late = reimburse(self.caisse, self.pid, label='Tard', episode='e7')
+        self.settle()
+        self.assertEqual(seen(self.r), [self.act8])
+        self.assertEqual(self.m.execute('SELECT masked,hidden_from_representatives FROM reimbursement WHERE id=?', (late,)).fetchall(), [(1, 1)])
+        self.m.execute("DELETE FROM mask WHERE episode='e7'")
+        self.assertEqual(seen(self.r), [self.act8])
+        self.assertIn(late, seen(self.ph))
+
+    def test_a_masked_line_that_is_not_hidden_shows_to_representatives_as_to_the_patient(self):
+        self.m.execute("INSERT INTO mask(patient,episode) VALUES(?,'e8')", (self.pid,))
+        late = reimburse(self.caisse, self.pid, label='Tard', episode='e8')
+        self.settle()
+        self.assertEqual(self.r.execute('SELECT id,masked FROM reimbursement').fetchall(), [(late, 1)])
+        self.assertEqual(self.ph.execute('SELECT count(*) FROM reimbursement').fetchone(), (0,))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,102 @@
+"""documents.py: listing, depositing, importing, masking and announcing."""
+import hashlib, mimetypes, os
+
+from french import in_french, several, TYPES
+from asking import ask, choose_code, Refused, visible, yes
+from record import library, login, one, patient_text, the_document, the_patient
+from patients import print_sheet
+
+
+def list_documents(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    rows = db.execute('SELECT creation_time, title, author, masked, invisible_patient, hidden_from_representatives, availability '
+                      'FROM document WHERE patient = ? ORDER BY creation_time', (patient,)).fetchall()
+    for at, title, author, masked, invisible, hidden, availability in rows:
+        marks = '(masqué) ' * bool(masked) + ('(invisible du patient) ' if invisible else '(caché des représentants) ' * bool(hidden))
+        marks += '(remplacé) ' * (availability == 'Deprecated')
+        print(visible('%s  %s%s%s' % ((at or '')[:10].ljust(10), marks, title, ' – ' + author if author else '')))
+    print(several(len(rows), 'document'))
+
+
+def deposit(args, settings):
+    with open(args.file, 'rb') as f:
+        content = f.read()
+    db = login(settings)
+    patient = the_patient(db, args)
+    if not content and not yes('Ce fichier est vide. Le déposer quand même ?'):
+        raise Refused('Rien n’est déposé.')
+    same = db.execute('SELECT creation_time, title FROM document WHERE patient = ? AND hash = ?',
+                      (patient, hashlib.sha256(content).hexdigest())).fetchone()
+    if same and not yes('Ce contenu est déjà là (%s  %s). Le déposer une fois de plus ?' % (same[0][:10], same[1])):
+        raise Refused('Rien n’est déposé.')
+    title = args.title or ask('Titre', os.path.splitext(os.path.basename(args.file))[0])
+    code = args.type or choose_code('Type', TYPES)
+    mime = mimetypes.guess_type(args.file)[0] or 'application/octet-stream'
+    db.execute('INSERT INTO document(patient, content, title, type_code, mime, author, masked, hidden_from_representatives, invisible_patient) '
+               'VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)', (patient, content, title, code, mime, one(db, 'SELECT name FROM session'), int(args.masked),
+                                                    int(args.hidden), int(args.invisible)))
+    print('Déposé%s : %s (%s)' % (' et masqué' if args.masked else '', title, several(len(content), 'octet')))
+
+
+def import_documents(args, settings):
+    if not os.path.exists(args.path):
+        raise Refused('%s n’existe pas.' % args.path)
+    db = login(settings)
+    db.enable_load_extension(True)
+    db.load_extension(library('dmp_import.so'))
+    os.makedirs(settings.keys, 0o700, exist_ok=True)
+    options = 'create_patients=1,keys=' + settings.keys if args.create_patients else 'create_patients=0'
+    count, sheets = {'deposited': 0, 'present': 0, 'refused': 0}, []
+    for file, state, reason, warning, title, patient, key, pin in db.execute(
+            'SELECT file, state, reason, warning, title, patient, credential, pin FROM dmp_import(?, ?)',
+            (os.path.abspath(args.path), options)):
+        count[state] += 1
+        word = {'deposited': 'déposé', 'present': 'déjà là', 'refused': 'refusé'}[state]
+        print('%4d  %-8s %s  %s' % (sum(count.values()), word, os.path.basename(file),
+                                    in_french(reason) if reason else title or ''), flush=True)
+        if warning:
+            print('      attention : %s' % ' ; '.join(map(in_french, warning.split('; '))))
+        if key:
+            sheets.append((patient, key, pin))
+    print('%s, %d déjà là, %s' % (several(count['deposited'], 'déposé'), count['present'],
+                                  several(count['refused'], 'refusé')))
+    for patient, key, pin in sheets:
+        traits = db.execute('SELECT birth_name, given_names, birth_date FROM patient WHERE id = ?', (patient,)).fetchone()
+        print_sheet(settings, patient_text(*traits), key, pin)
+    return 1 if count['refused'] == sum(count.values()) else 0
+
+
+def mask(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    document = the_document(db, args, patient, 'AND NOT masked',
+                            'aucun document de ce patient n’est à masquer')
+    db.execute('INSERT INTO mask(patient, document) VALUES(?, ?)', (patient, document))
+    print('Masqué. Seuls le patient, son médecin traitant et qui l’a déposé le voient encore.')
+
+
+def unmask(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    document = the_document(db, args, patient, 'AND masked', 'aucun document de ce patient n’est masqué')
+    db.execute('DELETE FROM mask WHERE patient = ? AND document = ?', (patient, document))
+    print('Démasqué : les professionnels qui ont l’accord du patient le voient de nouveau.')
+
+
+def announce(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    document = the_document(db, args, patient, 'AND invisible_patient', 'aucun document de ce patient n’attend d’être annoncé')
+    db.execute('UPDATE document SET invisible_patient = 0 WHERE id = ?', (document,))
+    print('Annoncé : le patient le voit.')
+
+
+def reveal(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    document = the_document(db, args, patient, 'AND hidden_from_representatives', 'aucun document de ce patient n’est caché à ses représentants')
+    if not yes('Les représentants du patient le verront, et cela ne se reprend pas. Le leur montrer ?'):
+        raise Refused('Rien n’est montré.')
+    db.execute('UPDATE document SET hidden_from_representatives = 0 WHERE id = ?', (document,))
+    print('Montré aux représentants du patient.')

@@ -1,0 +1,52 @@
+"""insight.py: what the patient is told: who can read, who has read."""
+import datetime
+
+from french import ACTIONS, GIVEN, GROUNDS, PROFESSIONS
+from record import login, one, patient_text, the_patient
+
+
+def who(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    names = dict(db.execute('SELECT id, name FROM principal'))
+    treating = one(db, 'SELECT treating_doctor FROM patient WHERE id = ?', patient)
+    print('Le patient : tout.')
+    if treating:
+        print('%s, médecin traitant : ce que sa profession permet, et ce qui est masqué.' % names.get(treating, treating))
+    for grantee, since, until in db.execute('SELECT grantee, since, until FROM consent WHERE patient = ? ORDER BY since',
+                                            (patient,)):
+        if grantee != treating:
+            print('%s, accord du %s%s : ce que sa profession permet, sauf ce qui est masqué.' % (
+                names.get(grantee, grantee), since[:10], ' jusqu’au ' + until[:10] if until else ''))
+    for person, ground, until in db.execute('SELECT principal, ground, until FROM representative WHERE patient = ? ORDER BY since', (patient,)):
+        print('%s, %s%s : tout, sauf ce qui est caché aux représentants.' % (
+            names.get(person, person), dict(GROUNDS).get(ground, ground).lower(), ' jusqu’au ' + until[:10] if until else ''))
+    print('Qui a déposé un document le voit toujours.')
+
+
+def local_time(at):
+    return datetime.datetime.fromisoformat(at.replace('Z', '+00:00')).astimezone().strftime('%Y-%m-%d %H:%M:%S %Z')
+
+
+def access_lines(db, patient):
+    """The patient's log as sentences, in the order that the record gives."""
+    titles = dict(db.execute('SELECT id, title FROM document WHERE patient = ?', (patient,)))
+    names = dict(db.execute('SELECT id, name FROM principal'))
+    names.update((i, patient_text(*traits)) for i, *traits in
+                 db.execute('SELECT id, birth_name, given_names, NULL FROM patient'))
+    for at, principal, name, profession, action, item, reason, count in db.execute(
+            'SELECT at, principal, name, profession, action, object, reason, count FROM access_log WHERE patient = ?',
+            (patient,)):
+        role = dict(PROFESSIONS).get(profession, profession) or ('patient' if principal == patient else None)
+        given = GIVEN[action] + names[item] if action in GIVEN and item in names else ''
+        about = ' « %s »' % titles[item] if item in titles else given
+        yield '%s  %s%s %s%s%s%s' % (local_time(at), names.get(principal) or name or 'Quelqu’un',
+                                     ' (%s)' % role if role else '', ACTIONS.get(action, action), about,
+                                     ' (%d fois)' % count if count > 1 else '',
+                                     ', motif : ' + reason if reason else '')
+
+
+def accesses(args, settings):
+    db = login(settings)
+    for line in access_lines(db, the_patient(db, args)):
+        print(line)

@@ -1,0 +1,73 @@
+"""patients.py: registering a patient at the desk."""
+import os, secrets, sqlite3, sys
+
+from french import code_of, in_french
+from asking import ask, birth_form, ins_form, needed, new_pin, program, Refused, sex_form, shell_word, yes
+from record import login, patient_text
+
+
+def ask_traits(former):
+    """What is known of a new patient, each answer checked at its prompt; former answers are offered again."""
+    shown = dict(former, birth_date='', sex=former.get('sex', 'U').replace('U', 'I'))
+    values = {'birth_name': ask('Nom de naissance', shown.get('birth_name')),
+              'used_name': ask('Nom utilisé (vide : le même)', shown.get('used_name')),
+              'given_names': ask('Prénoms', shown.get('given_names')),
+              'birth_date': ask('Date de naissance (31/01/1970, 01/1970 ou 1970)', former.get('birth_date'), birth_form),
+              'sex': ask('Sexe (M, F, ou I : indéterminé)', shown['sex'], sex_form),
+              'ins': ask('INS, avec sa clé (vide : inconnu)', shown.get('ins'), ins_form)}
+    if not values['ins'] and not values['birth_name']:
+        values['local_system'] = ask('Identifiant local, qui le donne', shown.get('local_system'), needed)
+        values['local_value'] = ask('Identifiant local', shown.get('local_value'), needed)
+    return values
+
+
+def may_be_new(db, values):
+    """False: somebody of this name and birth date is there, and it is not somebody else."""
+    same = [(i, ins) for i, ins, *traits in db.execute('SELECT id, ins, birth_name, given_names, birth_date FROM patient')
+            if [(t or '').casefold() for t in traits] ==
+            [values[k].casefold() for k in ('birth_name', 'given_names', 'birth_date')]]
+    if not same or not values['birth_name']:
+        return True
+    print('Déjà là, même nom et même date de naissance : %s' % ' ; '.join(
+        'INS %s, n° %d' % ('…' + ins[-6:] if ins else 'inconnu', i) for i, ins in same))
+    return yes('Est-ce une autre personne, à enregistrer ?')
+
+
+def new_patient(args, settings):
+    db = login(settings)
+    me, profession = db.execute('SELECT principal, profession FROM session').fetchone()
+    values = ask_traits({})
+    if not may_be_new(db, values):
+        raise Refused('Rien n’est enregistré.')
+    treating = profession == '10' and not args.no_treating and yes('Êtes-vous son médecin traitant ?', otherwise=True)
+    drawn = args.draw_pin or yes('Tirer son code au sort ?', otherwise=True)
+    pin = '%012d' % secrets.randbelow(10 ** 12) if drawn else new_pin('du patient')
+    key = os.path.abspath(args.output or settings.new_key('patient'))
+    while True:
+        used = dict({k: v for k, v in values.items() if v}, pin=pin, credential=key)
+        used.update({'treating_doctor': me} if treating else {})
+        try:
+            db.execute('INSERT INTO patient(%s) VALUES(%s)' % (', '.join(used), ', '.join('?' * len(used))),
+                       tuple(used.values()))
+            break
+        except sqlite3.Error as error:                 # a value that the record does not take: only the answers are wrong
+            if code_of(error) not in range(50, 57) or not sys.stdin.isatty():
+                raise
+            print('%s. Corrigez (Entrée garde la réponse entre crochets) :' % in_french(str(error)))
+            values = ask_traits(values)
+    print_sheet(settings, patient_text(*(values[k] for k in ('birth_name', 'given_names', 'birth_date'))), key,
+                pin if drawn else '(choisi par le patient)')
+
+
+def print_sheet(settings, who, key, pin):
+    """What a patient takes home: enough to open the record, and the commands to type."""
+    record = settings.existing_record()
+    print('\n──── Fiche à remettre au patient ────\nPatient : %s\nDossier : %s\nClé     : %s\nCode    : %s\n'
+          'Avec la clé et le code, il lit tout, masque, donne et retire son accord. Le code n’est écrit nulle part ailleurs.\n'
+          'Il tape (le code est demandé) :' % (who, record, key, pin))
+    start = '%s --record %s --key %s' % (program(on_paper=True), shell_word(record), shell_word(key))
+    for command, does in (('list', 'voir ses documents'), ('mount', 'les ouvrir comme des fichiers ; umount pour finir'),
+                          ('who', 'savoir qui peut lire'), ('accesses', 'savoir qui a lu'), ('consent', 'donner son accord'),
+                          ('withdraw', 'le retirer'), ('mask', 'masquer un document'), ('unmask', 'le démasquer'),
+                          ('change-pin', 'changer de code')):
+        print('  %s %-10s  # %s' % (start, command, does))

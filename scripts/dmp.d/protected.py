@@ -1,0 +1,99 @@
+"""protected.py: tables of the practice that are sealed."""
+import re, sqlite3
+
+from french import code_of
+from asking import ask, choose, needed, program, Refused, shell_word, yes
+from record import login, one, the_person
+
+
+def protected_tables(db):
+    """{table: its sealed columns} in the order of their names."""
+    rows = db.execute('SELECT "table", "column" FROM dmp_protected').fetchall()
+    return {t: [c for name, c in rows if name == t] for t in sorted({t for t, _ in rows})}
+
+
+def the_protected(db, wanted):
+    rows = [(t, t, ', '.join(columns)) for t, columns in protected_tables(db).items()]
+    if wanted and wanted not in [row[0] for row in rows]:
+        raise Refused('La table %s n’est pas protégée.' % wanted)
+    return choose('Table', rows, wanted, nothing='aucune table n’est protégée (dmp protect)')
+
+
+def the_plain(db, wanted):
+    """An ordinary table of the practice: not of the record, not of SQLite, not the shadow of a protected one."""
+    if wanted:
+        return wanted
+    rows = [(t, t) for t, in db.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' "
+                                        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name")
+            if not t.startswith('dmp_') and not t.endswith('_dmp')]
+    return choose('Table', rows, nothing='rien à choisir, ce fichier n’a pas d’autre table')
+
+
+def protect(args, settings):
+    db = login(settings)
+    table = the_plain(db, args.table)
+    if table in protected_tables(db) and not args.columns:
+        one(db, 'SELECT dmp_protect(?)', table)
+        print('%s est déjà protégée : la liste de ses vues et déclencheurs est signée de nouveau.' % table)
+        return
+    columns = args.columns or ask('Colonnes à sceller, séparées par des virgules', check=needed)
+    one(db, 'SELECT dmp_protect(?, ?, ?)', table, re.sub(r'\s*,\s*', ',', columns.strip()), 'without_key=hide' if args.hide else None)
+    print('Protégée : %s (%s). Vous seul avez la clé ; pour la donner : %s readers %s --add' % (
+        table, ', '.join(protected_tables(db)[table]), program(), shell_word(table)))
+    if args.no_scrub:
+        print('L’ancien texte est encore dans le fichier : %s scrub' % program())
+    else:
+        scrub(db)
+
+
+def scrub(db):
+    """The protection stands already when this fails: it is said, and the rest is for later."""
+    try:
+        one(db, 'SELECT dmp_scrub()')
+        print('L’ancien texte est effacé du fichier. Vos sauvegardes d’avant le contiennent encore.')
+    except sqlite3.Error as error:
+        if code_of(error) != 83:
+            raise
+        raise Refused('L’ancien texte est encore dans le fichier, qu’un autre programme lit : fermez-le, puis dmp scrub.') from None
+
+
+def scrub_file(args, settings):
+    scrub(login(settings))
+
+
+def unprotect(args, settings):
+    db = login(settings)
+    table = the_protected(db, args.table)
+    if not yes('Les colonnes de %s seront lisibles par qui tient le fichier. Continuer ?' % table):
+        raise Refused('Rien n’est changé.')
+    one(db, 'SELECT dmp_unprotect(?)', table)
+    print('%s est de nouveau en clair.' % table)
+
+
+def readers(args, settings):
+    db = login(settings)
+    names = dict(db.execute('SELECT id, name FROM principal'))
+    if args.add is not None or args.remove is not None:
+        table = the_protected(db, args.table)
+        readers = [p for p, in db.execute('SELECT principal FROM protected_reader WHERE "table" = ?', (table,))]
+        if args.add is not None:
+            person = the_person(db, args.add)
+            if person in readers:
+                raise Refused('%s a déjà la clé de %s.' % (names[person], table))
+            db.execute('INSERT INTO protected_reader VALUES(?, ?)', (table, person))
+            print('%s lit et écrit %s.' % (names[person], table))
+        else:
+            person = choose('Lecteur', [(p, names.get(p) or str(p), 'n° %d' % p) for p in readers], args.remove)
+            if readers == [person]:
+                raise Refused('%s est la seule personne qui a la clé de %s : sans elle, plus personne ne lirait. Donnez la clé à '
+                              'quelqu’un d’abord, ou dmp unprotect.' % (names[person], table))
+            db.execute('DELETE FROM protected_reader WHERE "table" = ? AND principal = ?', (table, person))
+            print('%s ne lit plus %s : sa clé est changée et toutes les lignes sont scellées de nouveau.' % (names[person], table))
+        return
+    for table, columns in protected_tables(db).items():
+        if args.table in (None, table):
+            print('%s (%s) : %s' % (table, ', '.join(columns), ', '.join(
+                names.get(p) or str(p) for p, in db.execute('SELECT principal FROM protected_reader WHERE "table" = ?', (table,)))))
+    due = one(db, 'SELECT count(*) FROM dmp_protected WHERE scrub_due')
+    if due:
+        print('À faire : l’ancien texte est encore dans le fichier (dmp scrub).'.replace('dmp scrub', program() + ' scrub'))

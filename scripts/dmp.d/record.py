@@ -1,0 +1,181 @@
+"""record.py: the record and the key that a profile of this machine names, sessions on it, and choosing among what they show.
+Owns: the configuration file. Never: cryptography, a rule, a PIN in an argument: everything goes through the SQL door."""
+import configparser, os, secrets, sqlite3, sys
+
+from french import code_of, PROFESSIONS, several
+from asking import ask, ask_pin, choose, fingerprint_form, Refused, TRIES
+
+HERE = os.path.dirname(os.path.realpath(__file__))     # PREFIX/lib/dmp/dmp.d, or scripts/dmp.d beside build/
+CONFIG = os.path.join(os.environ.get('XDG_CONFIG_HOME') or os.path.expanduser('~/.config'), 'dmp', 'config')
+
+
+def library(name):
+    for folder in (os.environ.get('DMP_LIB'), os.path.join(HERE, '..'), os.path.join(HERE, '..', '..', 'build')):
+        if folder and os.path.exists(os.path.join(folder, name)):
+            return os.path.realpath(os.path.join(folder, name))
+    raise Refused('%s manque : lancez make, ou make install.' % name)
+
+
+class Settings:
+    """What a profile remembers: record, key, authority's key and fingerprint. Options and DMP_* come first."""
+
+    def __init__(self, args):
+        self.profile = args.profile or os.environ.get('DMP_PROFILE') or 'dmp'
+        self.file = configparser.ConfigParser(interpolation=None)
+        self.file.read(CONFIG, encoding='utf-8')
+        stored = self.file[self.profile] if self.file.has_section(self.profile) else {}
+        self.record = args.record or os.environ.get('DMP_RECORD') or stored.get('record')
+        self.key = args.key or os.environ.get('DMP_KEY') or stored.get('key')
+        same = self.record and os.path.realpath(self.record) == os.path.realpath(stored.get('record', ''))
+        self.authority = stored.get('authority') if same and not args.key else None
+        self.fingerprint = stored.get('fingerprint') if same else None
+        self.keys = os.path.join(os.path.dirname(CONFIG), 'cles')
+        self.sessions = {}                             # key file: connection, where several verbs follow each other (dmp menu)
+
+    def must_be_new(self):
+        if self.file.has_section(self.profile):
+            raise Refused('Le profil « %s » de cette machine sert déjà à %s : donnez un autre nom, dmp -P NOM …' % (
+                self.profile, self.file[self.profile].get('record', '?')))
+
+    def correct(self, fingerprint):
+        """The fingerprint that a login has just proved, in place of the one that was kept for this record."""
+        if self.fingerprint:
+            self.keep(**dict(self.file[self.profile], fingerprint=fingerprint))
+        self.fingerprint = fingerprint
+
+    def keep(self, **values):
+        self.file[self.profile] = values
+        os.makedirs(os.path.dirname(CONFIG), 0o700, exist_ok=True)
+        with open(CONFIG, 'w', encoding='utf-8') as f:
+            self.file.write(f)
+
+    def new_key(self, name):
+        os.makedirs(self.keys, 0o700, exist_ok=True)
+        return os.path.join(self.keys, '%s-%s.dmpkey' % (name, secrets.token_hex(4)))
+
+    def existing_record(self):
+        if not self.record:
+            raise Refused('Quel dossier ? Lancez dmp init ou dmp join, ou donnez --record FICHIER.')
+        if not os.path.isfile(self.record):
+            raise Refused('%s n’existe pas.' % self.record)
+        return os.path.abspath(self.record)
+
+    def existing_key(self, role='key'):
+        key = getattr(self, role) or self.key
+        if not key:
+            raise Refused('Quelle clé ? Donnez --key FICHIER.')
+        if not os.path.isfile(key):
+            raise Refused('La clé %s n’existe pas.' % key)
+        return os.path.abspath(key)
+
+
+def connect(path):
+    db = sqlite3.connect(path, isolation_level=None, timeout=10)
+    db.enable_load_extension(True)
+    db.load_extension(library('dmp.so'))
+    db.execute('PRAGMA temp_store = MEMORY')
+    return db
+
+
+def one(db, sql, *args):
+    row = db.execute(sql, args).fetchone()
+    return row and row[0]
+
+
+def has_function(db, name):
+    return one(db, 'SELECT count(*) FROM pragma_function_list WHERE name = ?', name) > 0
+
+
+def is_unlocked(db, settings, key):
+    """Whether dmp unlock left this key open in the kernel: then this has opened the session, and no code is asked."""
+    if not has_function(db, 'dmp_unlock'):
+        return False
+    helper = os.environ.pop('DMP_ASKPASS', None)       # else the extension would run it
+    try:
+        return one(db, 'SELECT dmp_login(?, NULL, NULL, NULL, ?)', key, settings.fingerprint) is not None
+    except sqlite3.Error:
+        return False
+    finally:
+        if helper:
+            os.environ['DMP_ASKPASS'] = helper
+
+
+def enter(db, settings, key):
+    """Opens the session and gives the code. At a terminal a wrong code is asked again, three times in all, and so is the
+    fingerprint of a first login that is not this record's."""
+    fingerprint, pin, tries = settings.fingerprint, None, TRIES
+    while True:
+        pin = pin or ask_pin('Code de la clé %s' % os.path.basename(key))
+        try:
+            one(db, 'SELECT dmp_login(?, ?, NULL, NULL, ?)', key, pin, fingerprint)
+            break
+        except sqlite3.Error as error:
+            tries -= code_of(error) == 11
+            if code_of(error) == 11 and tries and not os.environ.get('DMP_ASKPASS'):
+                print('Code faux ; encore %s.' % several(tries, 'essai'))
+                pin = None
+            elif code_of(error) == 28 and sys.stdin.isatty():
+                print('L’empreinte %s n’est pas celle de ce dossier : relisez votre invitation.' % (
+                    fingerprint or '(absente)'))
+                fingerprint = ask('Empreinte de l’autorité', check=fingerprint_form)
+            else:
+                raise
+    if fingerprint != settings.fingerprint:
+        settings.correct(fingerprint)
+    return pin
+
+
+def pipe_with(pin):
+    """A descriptor from which the PIN can be read once."""
+    reader, writer = os.pipe()
+    os.write(writer, pin.encode() + b'\n')
+    os.close(writer)
+    os.set_inheritable(reader, True)
+    return reader
+
+
+def checked_pin(settings, record, key):
+    """A descriptor with a code that opens a session here, for a program that will open its own: faults are told in French, and a
+    first login, which needs the authority's fingerprint, is behind us. None: dmp unlock left the key open."""
+    db = connect(record)
+    return None if is_unlocked(db, settings, key) else pipe_with(enter(db, settings, key))
+
+
+def login(settings, role='key'):
+    """A connection whose session is open."""
+    record, key = settings.existing_record(), settings.existing_key(role)
+    if key not in settings.sessions:
+        db = connect(record)
+        if not is_unlocked(db, settings, key):
+            enter(db, settings, key)
+        settings.sessions[key] = db
+    return settings.sessions[key]
+
+
+def patient_text(birth_name, given_names, birth_date):
+    return ' '.join(filter(None, (birth_name, given_names, birth_date)))
+
+
+def the_patient(db, args):
+    rows = [(i, patient_text(*traits) or 'Patient %d' % i, 'INS %sn° %d' % ('…%s, ' % ins[-6:] if ins else 'inconnu, ', i))
+            for i, ins, *traits in db.execute('SELECT id, ins, birth_name, given_names, birth_date FROM patient '
+                                              'ORDER BY birth_name, given_names, birth_date, id')]
+    return choose('Patient', rows, args.patient, nothing='rien à choisir, aucun patient ne vous est ouvert. Enregistrez-le '
+                  '(dmp new-patient), ou demandez-lui son accord (dmp consent, avec sa clé)')
+
+
+def the_document(db, args, patient, where='', nothing='ce patient n’a pas de document pour vous (dmp deposit en dépose un)'):
+    rows = [(i, '%s  %s%s' % ((at or '')[:10], '(masqué) ' if masked else '', title or ''), 'n° %d' % i)
+            for i, at, title, masked in db.execute(
+                'SELECT id, creation_time, title, masked FROM document WHERE patient = ? %s '
+                'ORDER BY creation_time, id' % where,
+                (patient,))]
+    return choose('Document', rows, args.document, nothing='rien à choisir, ' + nothing)
+
+
+def the_person(db, wanted):
+    rows = [(i, ' '.join(filter(None, (name, identifier, dict(PROFESSIONS).get(profession, profession)))), 'n° %d' % i) for
+            i, name, identifier, profession in db.execute(
+                "SELECT id, name, identifier, profession FROM principal WHERE kind = 'professional' ORDER BY name, id")]
+    return choose('Professionnel', rows, wanted,
+                  nothing='rien à choisir, personne n’est enregistré (dmp invite, puis dmp enrol)')

@@ -1,0 +1,140 @@
+"""verbs.py: the verbs as rows of one table, from which the command line and its help are made; how a failure is told."""
+import argparse, configparser, os, sqlite3, sys
+
+import documents, house, insight, patients, people, practice, protected
+from asking import program, Refused, shell_word, typed
+from french import GROUNDS, in_french, SYSTEM
+from record import CONFIG, Settings
+
+VERSION = '0.1.0'
+PATIENT = ('-p --patient', {'metavar': 'PATIENT', 'help': 'numéro dans la liste, identifiant, ou une partie du nom'})
+DOCUMENT = ('document', {'nargs': '?', 'help': 'numéro dans la liste, identifiant, ou une partie du titre'})
+PERSON = ('person', {'nargs': '?', 'metavar': 'professionnel', 'help': 'numéro dans la liste, identifiant, ou une partie du nom'})
+REPRESENTATIVE = ('person', {'nargs': '?', 'metavar': 'représentant', 'help': 'numéro dans la liste, identifiant, ou une partie du nom'})
+MOUNTPOINT = ('mountpoint', {'metavar': 'DOSSIER', 'nargs': '?', 'help': 'vide et déjà là ; sinon ~/dossier-partage, créé'})
+TABLE = ('table', {'metavar': 'TABLE', 'nargs': '?', 'help': 'son nom'})
+UNTIL = ('--until', {'metavar': 'DATE', 'help': 'date de fin'})
+
+
+def option(names, metavar, text, **more):
+    return names, dict(more, metavar=metavar, help=text)
+
+
+def flag(names, text):
+    return names, {'action': 'store_true', 'help': text}
+
+
+class Verb:
+    def __init__(self, name, run, does, *arguments):
+        self.name, self.run, self.does, self.arguments = name, run, does, arguments
+
+
+def whole_minutes(text):
+    minutes = int(text)
+    if not 1 <= minutes <= 1440:
+        raise argparse.ArgumentTypeError('de 1 à 1440 minutes')
+    return minutes
+
+
+VERBS = [
+    Verb('init', practice.init, 'ouvrir un cabinet : autorité, premier médecin, dossier', ('folder', {'nargs': '?', 'default': 'dmp-cabinet'}),
+         option('--base', 'FICHIER', 'la base SQLite du logiciel du cabinet, qui existe déjà : le dossier y prend place')),
+    Verb('invite', practice.invite, 'dire à un collègue comment entrer'),
+    Verb('join', practice.join, 'entrer : faire sa clé et sa demande', option('-o --output', 'FICHIER', 'fichier de la demande'),
+         flag('--representative', 'pour qui représente un patient')),
+    Verb('enrol', practice.enrol, 'enregistrer la demande d’un collègue (autorité)', ('request', {'metavar': 'DEMANDE'})),
+    Verb('new-patient', patients.new_patient, 'enregistrer un patient', option('-o --output', 'FICHIER', 'fichier de sa clé'),
+         flag('--draw-pin', 'tirer son code au sort'), flag('--no-treating', 'ne pas être son médecin traitant')),
+    Verb('list', documents.list_documents, 'lister les documents', PATIENT),
+    Verb('deposit', documents.deposit, 'déposer un fichier', ('file', {'metavar': 'FICHIER'}), PATIENT, option('-t --title', 'TITRE', 'titre'),
+         option('-c --type', 'CODE', 'code du type'), flag('-m --masked', 'masqué dès le dépôt'), flag('--hidden', 'caché aux représentants légaux'),
+         flag('--invisible', 'invisible du patient jusqu’à l’annonce, un mois au plus')),
+    Verb('import', documents.import_documents, 'importer des documents CDA', ('path', {'metavar': 'CHEMIN'}),
+         flag('--create-patients', 'enregistrer les patients inconnus')),
+    Verb('mask', documents.mask, 'masquer un document', DOCUMENT, PATIENT),
+    Verb('unmask', documents.unmask, 'démasquer un document', DOCUMENT, PATIENT),
+    Verb('announce', documents.announce, 'annoncer au patient un document qui lui est invisible', DOCUMENT, PATIENT),
+    Verb('reveal', documents.reveal, 'montrer aux représentants un document qui leur est caché', DOCUMENT, PATIENT),
+    Verb('representative', people.representative, 'désigner ou retirer un représentant légal', REPRESENTATIVE, PATIENT,
+         option('--ground', 'TITRE', ', '.join(g for g, _ in GROUNDS), choices=[g for g, _ in GROUNDS]), UNTIL, flag('--remove', 'le retirer')),
+    Verb('consent', people.consent, 'donner l’accord du patient à un professionnel', PERSON, PATIENT, UNTIL),
+    Verb('withdraw', people.withdraw, 'retirer l’accord', PERSON, PATIENT),
+    Verb('who', insight.who, 'dire qui peut lire', PATIENT),
+    Verb('accesses', insight.accesses, 'lire le journal des accès', PATIENT),
+    Verb('mount', house.mount, 'voir le dossier comme des fichiers', MOUNTPOINT),
+    Verb('umount', house.umount, 'démonter', MOUNTPOINT),
+    Verb('verify', house.verify, 'vérifier le fichier'),
+    Verb('change-pin', house.change_pin, 'changer le code de sa clé'),
+    Verb('protect', protected.protect, 'sceller des colonnes d’une table du cabinet', TABLE,
+         ('columns', {'metavar': 'COLONNES', 'nargs': '?', 'help': 'séparées par des virgules ; sans elles, pour une table déjà protégée : '
+                                                                  'signer de nouveau ses vues et déclencheurs'}),
+         flag('--hide', 'sans la clé, aucune ligne (sinon : les colonnes scellées sont vides)'),
+         flag('--no-scrub', 'laisser l’ancien texte dans le fichier, pour l’effacer plus tard')),
+    Verb('unprotect', protected.unprotect, 'remettre une table en clair', TABLE),
+    Verb('scrub', protected.scrub_file, 'effacer du fichier le texte d’avant la protection'),
+    Verb('readers', protected.readers, 'dire qui a la clé des tables protégées, la donner, la retirer', TABLE,
+         option('--add', 'PROFESSIONNEL', 'lui donner la clé', nargs='?', const=''),
+         option('--remove', 'PROFESSIONNEL', 'lui retirer la clé', nargs='?', const='')),
+    Verb('unlock', house.unlock, 'ne plus demander le code de la clé pendant un temps',
+         option('minutes', 'MINUTES', '15 sans réponse', nargs='?', type=whole_minutes, default=15)),
+    Verb('lock', house.lock, 'redemander le code de la clé'),
+    Verb('sql', house.sql, 'ouvrir sqlite3, session ouverte'),
+]
+
+# argparse's own words; it takes them from these two functions.
+ARGPARSE = {
+    'usage: ': 'usage : ', 'positional arguments': 'arguments', 'options': 'options',
+    'show this help message and exit': 'montrer cette aide', "show program's version number and exit": 'montrer la version',
+    '%(prog)s: error: %(message)s\n': '%(prog)s : %(message)s\n', 'argument %(argument_name)s: %(message)s':
+        '%(argument_name)s : %(message)s', 'the following arguments are required: %s': 'il manque : %s',
+    'unrecognized arguments: %s': 'arguments inconnus : %s', 'expected one argument': 'il faut une valeur',
+    'ambiguous option: %(option)s could match %(matches)s': '%(option)s peut être %(matches)s : précisez',
+    'invalid choice: %(value)r (choose from %(choices)s)': '%(value)r n’est pas une commande ; il y a %(choices)s',
+    'invalid %(type)s value: %(value)r': '%(value)r n’est pas un nombre entier', 'ignored explicit argument %r':
+        'n’attend pas la valeur %r',
+}
+argparse._ = lambda text: ARGPARSE.get(text, text)
+
+
+def parser():
+    p = argparse.ArgumentParser(prog=program(), description='Le dossier partagé, en commandes courtes.')
+    p.add_argument('--version', action='version', version='dmp ' + VERSION)
+    p.add_argument('-P', '--profile', metavar='NOM', help='le profil de cette machine (sinon $DMP_PROFILE, sinon « dmp »)')
+    p.add_argument('--record', metavar='FICHIER', help='le dossier (sinon $DMP_RECORD, sinon celui de la configuration)')
+    p.add_argument('--key', metavar='FICHIER', help='la clé (sinon $DMP_KEY, sinon celle de la configuration)')
+    commands = p.add_subparsers(dest='command', metavar='COMMANDE', required=True)
+    for verb in VERBS:
+        c = commands.add_parser(verb.name, help=verb.does, description=verb.does)
+        for names, options in verb.arguments:
+            c.add_argument(*names.split(), **options)
+        c.set_defaults(run=verb.run)
+    return p
+
+
+def main(path):
+    """path: of the program that was called."""
+    program.path = os.path.realpath(path)
+    args = parser().parse_args()
+    try:
+        settings = Settings(args)
+        program.profile = ' -P ' + shell_word(args.profile) if args.profile else ''
+        status = args.run(args, settings) or 0
+        sys.stdout.flush()
+        return status
+    except Refused as why:
+        print('dmp : %s' % typed(str(why)), file=sys.stderr)
+    except sqlite3.Error as error:
+        print('dmp : %s' % typed(in_french(str(error))), file=sys.stderr)
+    except configparser.Error:
+        print('dmp : la configuration %s est abîmée : corrigez-la ou retirez-la.' % CONFIG, file=sys.stderr)
+    except BrokenPipeError:                            # whoever read has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        print('dmp : %s%s' % (error.filename + ' : ' if error.filename else '', SYSTEM.get(error.errno, error.strerror)),
+              file=sys.stderr)
+    except EOFError:
+        print('\ndmp : il manque une réponse.', file=sys.stderr)
+    except KeyboardInterrupt:
+        print('\ndmp : interrompu.', file=sys.stderr)
+        return 130
+    return 1
