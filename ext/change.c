@@ -197,14 +197,44 @@ void change_want(struct change *c, const struct grantee *g, uint8_t want[CLASSES
   for (size_t i = 0; i < c->next.n; i++) want[i] |= whole(grantee_keys(c, g, c->next.c[i].cls));
 }
 
-int grantee_over(const struct grantee *g) { return g->as == READER_REPRESENTATIVE && g->until != 0 && record_now() > g->until; }
+/* The treating doctor's right has no date, the patient's no end. */
+static int is_over(const struct grantee *g) {
+  return g->as != READER_TREATING && g->as != READER_PATIENT && g->until != 0 && record_now() > g->until;
+}
 
-void change_expired(struct change *c, uint8_t want[CLASSES_MAX]) {
+enum owed grantee_owed(struct session *s, struct patient *p, const struct grantee *g) {
+  if (g->as == READER_NONE) return OWED_NOTHING;
+  if (is_over(g)) return OWED_ENDED;
+  const struct certificate *now = patient_who(s, p, g->principal), *then = now ? patient_who_hash(s, p, g->cert) : NULL;
+  if (then == NULL) return OWED_NOTHING;
+  if (now->status == STATUS_REVOKED) return OWED_REVOKED;
+  return certificate_same_keys(then, now) && then->profession == now->profession ? OWED_NOTHING : OWED_RENEWED;
+}
+
+static const char *owed_text(enum owed why, uint8_t as) {
+  if (why == OWED_ENDED) return as == READER_REPRESENTATIVE ? "representative ended" : "consent ended";
+  return why == OWED_REVOKED ? "certificate revoked" : "key renewed";
+}
+
+/* A treating doctor's certificate that was revoked waits for the patient: only he changes that field (holder.c). */
+void change_owed(struct change *c, uint8_t want[CLASSES_MAX]) {
   for (size_t i = 0; i < c->list.n; i++) {
-    if (!grantee_over(&c->list.g[i])) continue;
-    change_want(c, &c->list.g[i], want);
-    c->list.g[i].as = READER_NONE;
-    c->expired++;
+    struct grantee *g = &c->list.g[i];
+    enum owed why = grantee_owed(c->s, c->p, g);
+    if (why == OWED_REVOKED && g->as == READER_TREATING) continue;
+    if (why != OWED_NOTHING) {
+      c->why = owed_text(why, g->as);
+      change_want(c, g, want);
+    }
+    const struct certificate *now = patient_who(c->s, c->p, g->principal);
+    if (now) memcpy(g->cert, now->hash, 32);
+    if (why == OWED_RENEWED) {
+      c->renewed++;
+      change_want(c, g, want);                        /* what another profession may read, too */
+    } else if (why != OWED_NOTHING) {
+      g->as = READER_NONE;
+      c->ended++;
+    }
   }
 }
 
@@ -228,7 +258,7 @@ static void send_class(const struct patient *p, const struct keyset_class *kc, u
 /* One grantee's packet: the keys that turned and that he may have; a first grant: all that he may have. */
 int change_send(struct change *c, const struct grantee *to, struct grant *g) {
   struct patient *p = c->p;
-  const struct certificate *who = patient_who_hash(c->s, p, to->cert);
+  const struct certificate *who = patient_who(c->s, p, to->principal);   /* the key that he has now */
   if (who == NULL) return DMP_E_CERT_BAD;
   memset(g, 0, sizeof *g);
   g->patient = p->id;

@@ -785,6 +785,7 @@ const char *log_action_text(unsigned action) {
     [LOG_CONSENT] = "consent", [LOG_WITHDRAW] = "withdraw", [LOG_TREATING] = "treating", [LOG_CREATE] = "create",
     [LOG_REGISTER] = "register", [LOG_ADOPT] = "adopt", [LOG_ROTATE] = "rotate", [LOG_IDENTITY] = "identity",
     [LOG_ANNOUNCE] = "announce", [LOG_REVEAL] = "reveal",
+    [LOG_BLOCK] = "block", [LOG_UNBLOCK] = "unblock", [LOG_REISSUE] = "reissue", [LOG_RENEW] = "renew",
   };
   return action < sizeof TEXT / sizeof *TEXT && TEXT[action] != NULL ? TEXT[action] : "unknown";
 }

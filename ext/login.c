@@ -400,7 +400,7 @@ static int id_is_free(struct session *s, int64_t id) {
 int login_register(struct session *s, struct registration *reg) {
   struct certificate c = { .kind = (uint8_t)reg->kind, .profession = reg->profession, .flags = FLAG_OWN_KEY, .not_before = record_now() };
   if (s->me.kind != KIND_AUTHORITY) return DMP_E_NOT_ALLOWED;
-  if (reg->kind != KIND_PROFESSIONAL && reg->kind != KIND_SOURCE && reg->kind != KIND_REPRESENTATIVE) return DMP_E_KIND;
+  if (reg->kind != KIND_PROFESSIONAL && reg->kind != KIND_STAFF && reg->kind != KIND_SOURCE && reg->kind != KIND_REPRESENTATIVE) return DMP_E_KIND;
   int e = certificate_read_request(reg->request, c.principal, c.sign_pk, c.box_pk);
   if (e == DMP_OK) e = text_fits(c.identifier, reg->identifier);
   if (e == DMP_OK) e = text_fits(c.name, reg->name);

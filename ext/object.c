@@ -151,6 +151,7 @@ static int item_belongs(const struct item *it) {
     case ITEM_REPRESENTATIVE: return it->cls == CLASS_IDENTITY && it->leaf < 2;
     case ITEM_CONSENT:
     case ITEM_FEED:
+    case ITEM_BLOCKED:
     case ITEM_GRANTEES: return it->cls == CLASS_CHOICES && it->leaf < 2;
     case ITEM_EPISODE:
     case ITEM_ASSIGNMENT:

@@ -9,7 +9,7 @@
 #include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
-const char *const record_tables[] = { "dmp", "session", "principal", "patient", "identity", "representative", "consent", "document", "mask",
+const char *const record_tables[] = { "dmp", "session", "principal", "patient", "identity", "representative", "consent", "blocked", "certificate_log", "document", "mask",
                                       SECTION_NAMES "episode_suggestion", "feed", "access_log",
                                       "dmp_protected", "protected_reader", NULL };
 

@@ -258,6 +258,20 @@ static int certificates_add(struct check *c, struct patient *p, const uint8_t pr
   return e;
 }
 
+/* Whose keys are to be turned, and why. */
+static void check_owed(struct check *c, struct patient *p, const struct grantee *g) {
+  static const char *const WHAT[] = {
+    [OWED_ENDED] = "a consent is over: the keys it gave are to be turned at the patient's next login",
+    [OWED_REVOKED] = "the certificate of somebody who holds keys was revoked: they are to be turned at the patient's next login",
+    [OWED_RENEWED] = "somebody who holds keys has another key of his own, or another profession: they are to be turned at the patient's next login",
+  };
+  enum owed why = grantee_owed(c->s, p, g);
+  if (why == OWED_ENDED && g->as == READER_REPRESENTATIVE)
+    finding(c, "dmp_grant", 0, "owed", "a representative's time is over: the keys he held are to be turned at the patient's next login");
+  else if (why != OWED_NOTHING)
+    finding(c, "dmp_grant", 0, "owed", WHAT[why]);
+}
+
 /* The states of the leaves that this login holds, and, for a full holder, who may have written them. */
 static int check_attribution(struct check *c, struct patient *p) {
   struct grantees gs = { 0 };
@@ -276,7 +290,7 @@ static int check_attribution(struct check *c, struct patient *p) {
   if (issuer) e = certificates_add(c, p, issuer->principal, writer_add);
   for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
     e = certificates_add(c, p, gs.g[i].principal, writer_add);
-    if (grantee_over(&gs.g[i])) finding(c, "dmp_grant", 0, "owed", "a representative's time is over: the keys he held are to be turned at the patient's next login");
+    check_owed(c, p, &gs.g[i]);
   }
   grantees_free(&gs);
   return e;

@@ -130,7 +130,9 @@ enum {
   X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused") \
   X(108, CERT_LOG,    CORRUPT,"the log of certificates is not the one that this credential has seen: entries were cut off, replaced or put back from an older copy; restore the newest file, or, if an older one was put back on purpose, remove the file named as the credential with -seen behind it") \
   X(109, REVOKED,     AUTH,   "this certificate was revoked, or replaced by one with another key: log in with the new credential, or ask the authority") \
-  X(110, CONTINUITY,  CONSTRAINT,"a new key needs the signature of the one before it: make the request with dmp_renew() in a session of the former credential; recovery without it does not exist in this version")
+  X(110, CONTINUITY,  CONSTRAINT,"a new key needs the signature of the one before it: make the request with dmp_renew() in a session of the former credential; recovery without it does not exist in this version") \
+  X(111, BLOCKED,     CONSTRAINT,"the patient has blocked this person: the patient unblocks first, which gives nothing back, then a new consent does") \
+  X(112, BARRED,      CONSTRAINT,"insurers, employers and occupational medicine get no certificate that could read")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };
