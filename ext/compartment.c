@@ -1,5 +1,6 @@
 /* compartment.c: rows of a practice's tables in their patients' compartments (see compartment.h). */
 #include "compartment.h"
+#include "protect_row.h"
 #include "access.h"
 #include "memory.h"
 #include "object.h"

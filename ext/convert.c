@@ -1,5 +1,7 @@
 /* convert.c: protecting and unprotecting a table: the verbs (see convert.h). */
 #include "affinity.h"
+#include "protect_reader.h"
+#include "protect_row.h"
 #include "conversion.h"
 #include "convert.h"
 #include "memory.h"

@@ -1,10 +1,8 @@
-/* protect.h: protected tables of a practice: what is sealed, under which key, and who holds it.
- * Owns: descriptions (rows of dmp_sealed), readers (rows of dmp_reader), the table's keys, which of them serves a row.
- * Never: SQL of the table itself (protected.c), turning a table into a protected one (convert.c).
+/* protect.h: protected tables of a practice: what is sealed, and under which key.
+ * Owns: descriptions (rows of dmp_sealed).
+ * Never: who holds a key (protect_reader.h), boxes (protect_row.h), SQL of the table itself (protected.c), protecting one (convert.c).
  * A description stands in clear (the shadow's schema says the same), is signed, and carries a MAC under the table's live key: that a holder
- * wrote it, every holder checks. A row's sealed columns are one box under
- * KDF(K, table id ‖ rowid >> 16), associated data kind BOX_PROTECTED, id = rowid, loc = locator of the key.
- * A key that turns: rows up to `turned` lie under the new one, rows above it under the old one or, written since, the new one. */
+ * wrote it, every holder checks. */
 #ifndef PROTECT_H
 #define PROTECT_H
 #include "session.h"
@@ -56,7 +54,6 @@ int  protect_again(struct session *s, struct protect *p);
 /* Calls each with every protected table's description; nonzero stops. */
 int  protect_each(struct record *r, int (*each)(void *ctx, const struct protect *p), void *ctx);
 int  protect_each_proven(struct session *s, int (*each)(void *ctx, const struct protect *p), void *ctx);
-int  protect_drop(struct session *s, const struct protect *p);          /* with its readers */
 
 /* What a login holds of a table; lives in locked memory. The subkeys are those of the block of 65,536 rows last met. */
 enum { PROTECT_NONCES = 32 };
@@ -69,39 +66,7 @@ struct protect_sub {
   uint8_t nonce[PROTECT_NONCES * SUITE_NONCE_XCHACHA];
 };
 struct protect_keys { uint8_t live[32], old[32] /* while the key turns; else zero */; struct protect_sub live_sub, old_sub; };
-
-/* The table's keys for this login, once they say that a holder wrote the description. DMP_E_NO_TABLE_KEY: this login is no reader;
- * DMP_E_KEY_LOST: nobody is. */
-int  protect_key(struct session *s, const struct protect *p, struct protect_keys *k);
-int  protect_by_holder(struct session *s, const struct protect *p, const struct protect_keys *k);   /* DMP_E_PROTECT_BAD: it was not */
-int  protect_new_key(struct protect *p, struct protect_keys *k);        /* draws the live one; sets p->kid */
+int  protect_by_holder(struct session *s, const struct protect *p, const struct protect_keys *k);   /* DMP_E_PROTECT_BAD: no holder wrote it */
 /* Signs and writes: INSERT when p->id is 0. k: the keys as p says them. */
 int  protect_put(struct session *s, struct protect *p, const struct protect_keys *k);
-
-/* A reader whose row was given by a holder, as any holder can prove. */
-struct protect_reader { uint8_t principal[16]; int64_t since; };
-/* Seals the keys to somebody, in the place of what he had. */
-int  protect_give(struct session *s, const struct protect *p, const struct protect_keys *k, const struct certificate *to, int64_t since);
-int  protect_withdraw(struct session *s, const struct protect *p, const uint8_t principal[16]);
-int  protect_reads(struct session *s, const struct protect *p, const uint8_t principal[16]);   /* 1: has a row, whoever wrote it */
-/* The row of somebody, proven. DMP_E_NOT_FOUND, or what is wrong with it. */
-int  protect_reader(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
-                    struct protect_reader *out);
-/* Calls bad for each row of somebody that does not prove. DMP_E_NOMEM and DMP_E_SQL only. */
-int  protect_reader_check(struct session *s, const struct protect *p, const struct protect_keys *k, const uint8_t principal[16],
-                          void (*bad)(void *ctx, int64_t row, int e), void *ctx);
-/* All readers that prove, at most one per principal; malloc'ed. */
-int  protect_readers(struct session *s, const struct protect *p, const struct protect_keys *k, struct protect_reader **out, size_t *n);
-/* Drops every reader's row of the table, and gives the keys to these. */
-int  protect_regive(struct session *s, const struct protect *p, const struct protect_keys *k, const struct protect_reader *to, size_t n);
-
-/* One row: sealed under the live key, opened by the one that its place in a rotation asks for. */
-int  protect_seal(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const struct buf *row, struct buf *box);
-void protect_nonces_drop(struct protect_keys *k);     /* at the begin of each transaction: nothing is drawn ahead of what writes it */
-int  protect_open(struct session *s, const struct protect *p, struct protect_keys *k, int64_t rowid, const void *box, size_t n,
-                  struct buf *scratch, const uint8_t **row, size_t *len);
-/* What stands in the keyed index of a column for a value that is not NULL: PRF(KDF(key, table id ‖ "index" ‖ column), value), the
- * same for all values that are equal under the column's collation. ix: the caller's cache of the column's key, or NULL. */
-struct protect_ix { int ready; uint8_t key[SUITE_PRF]; };
-int  protect_index(const struct protect *p, const uint8_t key[32], struct protect_ix *ix, uint32_t column, const struct value *x, uint8_t out[SUITE_PRF]);
 #endif

@@ -8,7 +8,8 @@
 #include "affinity.h"
 #include "compartment.h"
 #include "connection.h"
-#include "protect.h"
+#include "protect_reader.h"
+#include "protect_row.h"
 #include "rowcheck.h"
 
 enum { POOL = 8, INDEXES = 16, INDEX_COLUMNS = 8 };

@@ -1,5 +1,6 @@
 /* rotate.c: the steps about a table's key: turning it, sealing it again, signing; and the progress that is told (see conversion.h). */
 #include "conversion.h"
+#include "protect_reader.h"
 #include "watch.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* steps.c: the steps that turn a table into a protected one, and back (see conversion.h). */
 #include "conversion.h"
+#include "protect_reader.h"
 #include "protect_ddl.h"
 #include "protected.h"
 #include "watch.h"

@@ -1,6 +1,7 @@
 /* table_protect.c: the tables `dmp_protected` and `protected_reader`: what of a practice is sealed, and who holds the keys.
  * Owns: their columns.  Never: keys (protect.h), the conversion (convert.h). */
 #include "table.h"
+#include "protect_reader.h"
 #include "convert.h"
 #include "memory.h"
 #include <string.h>

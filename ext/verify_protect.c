@@ -3,7 +3,8 @@
 #include "affinity.h"
 #include "compartment.h"
 #include "memory.h"
-#include "protect.h"
+#include "protect_reader.h"
+#include "protect_row.h"
 #include "watch.h"
 #include <stdlib.h>
 #include <string.h>

@@ -82,7 +82,7 @@ enum {
   X(56, DUPLICATE,    CONSTRAINT,"this item already exists") \
   X(57, CREDENTIAL,   CONSTRAINT,"a new patient needs the columns credential (a new path) and pin: the patient keeps the key") \
   X(58, REQUEST,      CONSTRAINT,"the certificate request is malformed or its signature does not verify: make it with dmp_keygen()") \
-  X(59, KIND,         CONSTRAINT,"this kind of principal can't be registered in this version: authority, professional, representative, source and patient work") \
+  X(59, KIND,         CONSTRAINT,"this kind of principal can't be registered in this version: authority, professional, staff, representative, source and patient work") \
   X(60, LATER,        ERROR,  "the record holds something that only a later version understands: use that version") \
   X(61, TEXT,         CONSTRAINT,"a text is not valid UTF-8 or contains a NUL character") \
   X(62, MASKED,       CONSTRAINT,"this document is already masked") \

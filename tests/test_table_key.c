@@ -2,7 +2,8 @@
  * The forgers use the extension's own code on their own sessions. */
 #include "convert.h"
 #include "functions.h"
-#include "protect.h"
+#include "protect_reader.h"
+#include "protect_row.h"
 #include "protected.h"
 #include "table.h"
 #include "verify.h"

@@ -12,8 +12,9 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
            'deposit': 'a déposé', 'delete': 'a supprimé', 'mask': 'a masqué', 'unmask': 'a démasqué', 'consent': 'a donné un accord',
            'withdraw': 'a retiré un accord', 'treating': 'a changé le médecin traitant',
            'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
-           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants'}
-GIVEN = {'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
+           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants', 'block': 'a bloqué', 'unblock': 'a débloqué',
+           'reissue': 'a refait un certificat', 'renew': 'a pris une nouvelle clé'}
+GIVEN = {'block': ' ', 'unblock': ' ', 'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
 # What the extension says, by the number of its code. One that is not here is shown in the extension's own words.
@@ -123,6 +124,11 @@ FRENCH = {
     105: 'ce document appartient déjà à un épisode : refusez d’abord celui-là',
     106: 'une alimentation nomme une source enregistrée par l’autorité (type source), et son état est on ou off',
     107: 'une proposition d’épisode est acceptée (accepted) ou refusée (refused)',
+    108: 'le journal des certificats n’est pas celui que cette clé a vu : des certificats ont été coupés, remplacés, ou repris d’une ancienne copie. Restaurez le fichier le plus récent ; si l’ancien a été remis exprès, supprimez le fichier qui porte le nom de la clé suivi de -seen',
+    109: 'ce certificat a été révoqué, ou remplacé par un autre qui a une nouvelle clé : ouvrez avec la nouvelle clé, ou adressez-vous à l’autorité',
+    110: 'une nouvelle clé doit être signée par l’ancienne : faites la demande avec l’ancienne clé ; sans elle, cette version ne sait pas la remplacer',
+    111: 'le patient a bloqué cette personne : il lève d’abord le blocage, ce qui ne rend rien, puis donne un nouvel accord',
+    112: 'assureurs, employeurs et médecine du travail n’ont pas de certificat qui permette de lire',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',
