@@ -202,6 +202,12 @@ int access_note_row(struct session *s, uint16_t table, int64_t row, const uint8_
   return DMP_OK;
 }
 
+int access_note_gone(struct session *s, uint16_t table, int64_t row) {
+  int e = access_note_row(s, table, row, NULL, 0);
+  if (e == DMP_OK) memset(s->pending.row[s->pending.rows - 1].hash, 0, 16);
+  return e;
+}
+
 int access_note_file(struct session *s, const char *path) {
   struct pending *q = &s->pending;
   if (q->files == q->file_cap) {

@@ -21,6 +21,7 @@ void access_free(struct access *a);
 /* ---- writes: kept until the transaction commits ---- */
 int  access_pend(struct session *s, const struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason);
 int  access_note_row(struct session *s, uint16_t table, int64_t row, const uint8_t *box, size_t n);
+int  access_note_gone(struct session *s, uint16_t table, int64_t row);   /* a row that is taken away, for good */
 int  access_waiting(const struct session *s);         /* 1: the open transaction has lines that its commit will write */
 int  access_intent(struct session *s);                /* before the commit: its failure aborts the commit */
 void access_outcome(struct session *s, int committed);

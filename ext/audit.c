@@ -47,6 +47,11 @@ static size_t first_of(const struct audit *a, const struct audit_entry *key) {
   return lo;
 }
 
+static int is_gone(const struct audit_entry *e) {
+  static const uint8_t GONE[16];
+  return memcmp(e->hash, GONE, 16) == 0;
+}
+
 enum audit_verdict audit_judge(const struct audit *a, uint16_t table, int64_t id, const uint8_t *hash,
                                int (*believed)(void *ctx, const struct audit_entry *e), void *ctx) {
   const struct audit_entry key = { .table = table, .id = id }, *sure = NULL, *doubt = NULL;
@@ -64,7 +69,8 @@ enum audit_verdict audit_judge(const struct audit *a, uint16_t table, int64_t id
     }
   }
   if (sure == NULL && doubt == NULL) return AUDIT_UNLOGGED;
-  if (hash == NULL) return sure ? AUDIT_DIFFERENT : AUDIT_SAME;   /* written for certain, or perhaps never */
+  /* written for certain, or perhaps never; a hash of zeros says that it was taken away */
+  if (hash == NULL) return sure == NULL || is_gone(sure) || (doubt && is_gone(doubt)) ? AUDIT_SAME : AUDIT_DIFFERENT;
   if (sure && memcmp(sure->hash, hash, 16) == 0) return AUDIT_SAME;
   return doubt && memcmp(doubt->hash, hash, 16) == 0 ? AUDIT_SAME : AUDIT_DIFFERENT;
 }

@@ -291,6 +291,7 @@ static int convert_begin(sqlite3_context *ctx, int argc, sqlite3_value **argv, s
   if (e == DMP_OK && (*r)->session == NULL) e = DMP_E_NO_SESSION;
   if (e == DMP_OK) e = record_hold(*r);
   if (e == DMP_OK) e = session_use(*r, s);
+  if (e == DMP_OK) e = session_writes(*s);
   if (*r) record_release(*r);
   return e;
 }

@@ -411,7 +411,7 @@ const struct certificate *patient_first_certificate(struct session *s, struct pa
       c = &p->other[i];
       i = -1;
     }
-  return c->serial == 0 ? c : NULL;
+  return c;
 }
 
 /* The certificate of this hash, when it is `from` or continues it. Several may continue one: only who signs a keyset decides. */
@@ -642,6 +642,20 @@ static int patient_prove(struct session *s, struct patient *p, const uint8_t sig
   return e;
 }
 
+static void own_keys(const struct credential *who, struct patient *p) {
+  uint8_t x[3 + 8];
+  memcpy(x, "own", 3);
+  le_put64(x + 3, (uint64_t)p->id);
+  suite_kdf2(who->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf[p->owns]);
+  suite_prf(p->own_leaf[p->owns], "wrap", 4, p->own_loc[p->owns]);
+  p->owns++;
+}
+
+void patient_own_leaf(const struct credential *who, struct patient *p) {
+  p->owns = 0;
+  own_keys(who, p);
+}
+
 static struct patient *cache_slot(struct session *s) {
   struct patient *p = &s->cache[0];
   for (int i = 0; i < PATIENT_CACHE; i++) {
@@ -653,14 +667,8 @@ static struct patient *cache_slot(struct session *s) {
 
 /* Where what this login deposited for the patient lies, and under which key. */
 static void patient_own_keys(const struct session *s, struct patient *p) {
-  uint8_t x[3 + 8];
-  memcpy(x, "own", 3);
-  le_put64(x + 3, (uint64_t)p->id);
-  for (p->owns = 0; p->owns <= (int)s->cred->formers; p->owns++) {
-    const struct credential *c = p->owns ? &s->former[p->owns - 1] : s->cred;
-    suite_kdf2(c->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf[p->owns]);
-    suite_prf(p->own_leaf[p->owns], "wrap", 4, p->own_loc[p->owns]);
-  }
+  patient_own_leaf(s->cred, p);
+  for (unsigned i = 0; i < s->cred->formers; i++) own_keys(&s->former[i], p);
 }
 
 static int patient_open(struct session *s, const struct own_grant *own, struct patient *p) {
@@ -764,6 +772,12 @@ int grant_send(struct session *s, struct grant *g, int first, const struct certi
   buf_free(&over);
   buf_free(&box);
   return e;
+}
+
+int grant_drop_own(struct session *s, const struct credential *who) {
+  uint8_t loc[16];
+  own_grant_loc(who, loc);
+  return record_clear(s->r, STMT_GRANT_CLEAR, loc);
 }
 
 static int grant_drop(struct session *s, int64_t row) {

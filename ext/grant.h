@@ -10,7 +10,7 @@
 
 enum { WHICH_P = 1, WHICH_M, WHICH_P0, WHICH_M0 };    /* P0 and M0: halves, they derive L0 and L2 only; others are refused */
 enum { GRANT_ACTIVE = 1, GRANT_WITHDRAWN = 2 };       /* kind: a withdrawn grant keeps Y and the mail, no key */
-enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT, BASIS_REPRESENTATIVE = 8 };
+enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT, BASIS_REPRESENTATIVE = 8, BASIS_VIEW = 12 /* a minimal view: view.h */ };
 enum { PATIENT_CERTS = 4 };                           /* a chain of five keys */
 enum { GRANT_BYTES = 3072, DOCTORS = 16, ENTRIES_MAX = 2 * CLASSES_MAX, INBOX_TRIES = 1000 };
 
@@ -89,6 +89,7 @@ void half_derive(const uint8_t key[32], int l, uint8_t half[32]);
 /* Derives a leaf from P or M. l: 0, 1 from P; 2, 3 from M. */
 void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct leaf *out);
 int  patient_pairwise(struct session *s, const uint8_t anchor[32], const uint8_t log_pk[32], uint8_t out[32]);
+void patient_own_leaf(const struct credential *who, struct patient *p);   /* own_leaf, own_loc */
 void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]);
 
 /* ---- writing: inside the application's transaction ---- */
@@ -101,6 +102,7 @@ int grant_renew(struct session *s);
 int grant_adopt_packets(struct session *s, struct patient *p);
 /* Writes a grant as own row under a credential's wrap key (the session's, or a patient's being made). */
 int grant_put_own(struct session *s, const struct credential *who, const struct grant *g, int64_t row, int64_t *out_row);
+int grant_drop_own(struct session *s, const struct credential *who);   /* all own rows of a credential that ends */
 /* Signs g by the granter and seals it to the grantee at the inbox (first) or at its mail (packet). */
 int grant_send(struct session *s, struct grant *g, int first, const struct certificate *grantee, const uint8_t granter_sk[64],
                const uint8_t granter_hash[32]);

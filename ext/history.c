@@ -2,6 +2,7 @@
 #include "history.h"
 #include "access.h"
 #include "holder.h"
+#include "view.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -32,13 +33,85 @@ static int keep_line(void *ctx, const struct log_line *line, int64_t block) {
   return 0;
 }
 
-static int read_pair(struct session *s, const uint8_t key[32], const struct certificate *who, int64_t patient, int64_t from, struct history *out) {
+/* tag: NULL, or where it does not follow from who writes. */
+static int read_pair(struct session *s, const uint8_t key[32], const struct certificate *who, const uint8_t *tag, int64_t patient, struct history *out) {
   struct keeping k = { out, who->principal, DMP_OK };
   struct log_author by = { .pk = who->sign_pk };
-  access_writer_tag(s->cred->directory, who, by.tag);
+  int64_t from = id_time(patient ? patient : s->principal) - WEEK;
+  if (tag) memcpy(by.tag, tag, 16);
+  else access_writer_tag(s->cred->directory, who, by.tag);
   int e = log_read(s->r->log, key, &by, patient, from, record_now() + WEEK, keep_line, &k);
   out->foreign += by.foreign;
   return e == DMP_OK ? k.e : e;
+}
+
+/* A line about an item that is not there any more does not show. */
+static int own_line_shows(struct session *s, struct patient *p, const struct log_line *l) {
+  struct item it;
+  int64_t object = id_from_field(l->object);
+  if (object == 0 || (l->action != LOG_READ && l->action != LOG_DEPOSIT && l->action != LOG_DELETE && l->action != LOG_MASK && l->action != LOG_UNMASK &&
+                      l->action != LOG_ANNOUNCE && l->action != LOG_REVEAL))
+    return 1;
+  if (object_open(s, p, object, &it) != DMP_OK) return 0;
+  item_close(&it);
+  return 1;
+}
+
+/* ---- what a minimal view was given of the log: the lines about what it shows, as one value beside its log secret ---- */
+
+void history_line_put(const struct log_line *l, struct buf *b) {
+  buf_u64(b, (uint64_t)l->at);
+  buf_u8(b, l->action);
+  buf_u8(b, l->mode);
+  buf_u16(b, l->count);
+  buf_put(b, l->person, 16);
+  buf_put(b, l->patient, 16);
+  buf_put(b, l->object, 16);
+  buf_put(b, l->login, 16);
+  buf_put(b, l->reason, sizeof l->reason);
+}
+
+static void line_get(struct rd *r, struct log_line *l) {
+  *l = (struct log_line){ .at = (int64_t)rd_u64(r) };
+  l->action = rd_u8(r);
+  l->mode = rd_u8(r);
+  l->count = rd_u16(r);
+  rd_copy(r, l->person, 16);
+  rd_copy(r, l->patient, 16);
+  rd_copy(r, l->object, 16);
+  rd_copy(r, l->login, 16);
+  rd_copy(r, (uint8_t *)l->reason, sizeof l->reason);
+}
+
+struct kept { struct session *s; struct patient *p; int about; struct history *out; };
+
+static int take_kept(void *ctx, struct item *it) {
+  struct kept *q = ctx;
+  struct value v[2] = { 0 };
+  size_t count, used;
+  struct log_line l;
+  if (it->c.table != ITEM_LOG_SECRETS || row_get(it->c.row, it->c.row_len, v, 2, &count, &used) != DMP_OK || v[1].type != VALUE_BLOB) return DMP_OK;
+  struct rd r = { v[1].u.p, v[1].n, 0 };
+  for (int64_t n = 0; r.n > 0 && !r.bad; n++) {
+    line_get(&r, &l);
+    if (r.bad || suite_is_zero(l.patient, 16) == q->about || !own_line_shows(q->s, q->p, &l)) continue;
+    struct keeping k = { q->out, l.person, DMP_OK };
+    keep_line(&k, &l, n);
+    if (k.e != DMP_OK) return k.e;
+  }
+  return DMP_OK;
+}
+
+/* p NULL: of the own chain. What is opened for it is no work of the reader's. */
+static int read_kept(struct session *s, struct patient *p, struct history *out) {
+  const struct scan w = { .first = CLASS_LOG, .last = CLASS_LOG };
+  struct kept q = { s, p, p != NULL, out };
+  uint64_t headers = s->headers_opened, boxes = s->boxes_opened;
+  int e = p ? DMP_OK : patient_get(s, s->principal, &q.p);
+  if (e == DMP_OK) e = object_scan(s, q.p, &w, take_kept, &q);
+  s->headers_opened = headers;
+  s->boxes_opened = boxes;
+  return e == DMP_E_NO_PATIENT ? DMP_OK : e;
 }
 
 /* ---- a full holder: each log secret against everyone who ever held a grant, and who registered the patient ---- */
@@ -63,13 +136,13 @@ static int take_secret(void *ctx, struct item *it) {
   return DMP_OK;
 }
 
-static int read_key(struct session *s, struct patient *p, const struct certificate *who, const struct secrets *q, struct history *out) {
+static int read_key(struct session *s, struct patient *p, const struct certificate *who, const uint8_t *tag, const struct secrets *q, struct history *out) {
   int e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && who && i < q->n; i++) {
     uint8_t shared[32], key[32];
     e = suite_x25519(q->k[i], who->box_pk, shared);
     if (e == DMP_OK) suite_kdf2(shared, 32, p->anchor, 32, "log", 3, key);
-    if (e == DMP_OK) e = read_pair(s, key, who, p->id, id_time(p->id) - WEEK, out);
+    if (e == DMP_OK) e = read_pair(s, key, who, tag, p->id, out);
     bytes_wipe(shared, sizeof shared);
     bytes_wipe(key, sizeof key);
   }
@@ -82,9 +155,29 @@ static int read_person(struct session *s, struct patient *p, const struct certif
   int e = DMP_OK;
   while (e == DMP_OK && c) {
     const struct certificate *before = c->serial ? patient_who_hash(s, p, c->previous) : NULL;
-    if (before == NULL || !certificate_same_keys(before, c)) e = read_key(s, p, c, q, out);
+    if (before == NULL || !certificate_same_keys(before, c)) e = read_key(s, p, c, NULL, q, out);
     c = before;
   }
+  return e;
+}
+
+/* What was looked at through minimal views: lines in the patient's name, under keys that each view had for itself. */
+static int read_views(struct session *s, struct patient *p, struct history *out) {
+  struct views v;
+  int e = views_read(s, p, &v);
+  for (size_t i = 0; e == DMP_OK && i < v.n; i++) {
+    struct secrets q = { .k = &v.v[i].log_sk, .n = 1 };
+    struct certificate who = { .kind = KIND_PATIENT };
+    uint8_t tag[16];
+    size_t first = out->n;
+    id_field(who.principal, p->id);
+    memcpy(who.sign_pk, v.v[i].sign_pk, 32);
+    memcpy(who.box_pk, v.v[i].box_pk, 32);
+    view_writer_tag(s->cred->directory, who.sign_pk, tag);
+    e = read_key(s, p, &who, tag, &q, out);
+    for (size_t k = first; k < out->n; k++) out->h[k].l.mode = LOG_SHOWN;
+  }
+  views_free(&v);
   return e;
 }
 
@@ -102,9 +195,12 @@ static int read_as_holder(struct session *s, struct patient *p, struct history *
     if (issuer && memcmp(gs.g[i].principal, issuer->principal, 16) == 0) listed = 1;
   }
   if (e == DMP_OK && !listed) e = read_person(s, p, issuer, &q, out);
+  if (e == DMP_OK && s->view) e = read_key(s, p, &s->me, s->writer_tag, &q, out);
   if (q.n) bytes_wipe(q.k, q.n * 32);
   free(q.k);
   grantees_free(&gs);
+  if (e == DMP_OK) e = read_views(s, p, out);         /* in a view there are none, and it looks as long for them */
+  if (e == DMP_OK && s->view) e = read_kept(s, p, out);
   return e;
 }
 
@@ -138,28 +234,17 @@ static int drop_withheld(struct session *s, struct patient *p, struct history *o
 
 /* ---- anybody else: the own lines, about what he can still open ---- */
 
-static int own_line_shows(struct session *s, struct patient *p, const struct log_line *l) {
-  struct item it;
-  int64_t object = id_from_field(l->object);
-  if (object == 0 || (l->action != LOG_READ && l->action != LOG_DEPOSIT && l->action != LOG_DELETE && l->action != LOG_MASK && l->action != LOG_UNMASK &&
-                      l->action != LOG_ANNOUNCE && l->action != LOG_REVEAL))
-    return 1;
-  if (object_open(s, p, object, &it) != DMP_OK) return 0;
-  item_close(&it);
-  return 1;
-}
-
 /* The own lines under one log pair, by each key that this login has or had. */
 static int read_own_pair(struct session *s, struct patient *p, const uint8_t log_pk[32], struct history *out) {
   uint8_t key[32], shared[32];
   int e = patient_pairwise(s, p->anchor, log_pk, key);
-  if (e == DMP_OK) e = read_pair(s, key, &s->me, p->id, id_time(p->id) - WEEK, out);
+  if (e == DMP_OK) e = read_pair(s, key, &s->me, s->writer_tag, p->id, out);
   for (unsigned i = 0; e == DMP_OK && i < s->cred->formers; i++) {
     const struct certificate *then = session_by_key(s, s->former[i].sign_pk);
     if (then == NULL) continue;
     e = suite_x25519(s->former[i].box_sk, log_pk, shared);
     if (e == DMP_OK) suite_kdf2(shared, 32, p->anchor, 32, "log", 3, key);
-    if (e == DMP_OK) e = read_pair(s, key, then, p->id, id_time(p->id) - WEEK, out);
+    if (e == DMP_OK) e = read_pair(s, key, then, NULL, p->id, out);
   }
   bytes_wipe(key, sizeof key);
   bytes_wipe(shared, sizeof shared);
@@ -200,12 +285,13 @@ int history_read(struct session *s, struct patient *p, int all, struct history *
   if (e == DMP_OK && p && !all && p->id == s->principal) e = drop_withheld(s, p, out);
   if (e == DMP_OK && p == NULL) {
     access_own_key(s->cred, key);
-    e = read_pair(s, key, &s->me, 0, id_time(s->principal) - WEEK, out);
+    e = read_pair(s, key, &s->me, s->writer_tag, 0, out);
     for (unsigned i = 0; e == DMP_OK && i < s->cred->formers; i++) {
       const struct certificate *then = session_by_key(s, s->former[i].sign_pk);
       access_own_key(&s->former[i], key);
-      if (then) e = read_pair(s, key, then, 0, id_time(s->principal) - WEEK, out);
+      if (then) e = read_pair(s, key, then, NULL, 0, out);
     }
+    if (e == DMP_OK && s->view) e = read_kept(s, NULL, out);
     bytes_wipe(key, sizeof key);
   }
   if (out->n > 1) qsort(out->h, out->n, sizeof *out->h, by_time);

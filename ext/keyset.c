@@ -121,6 +121,13 @@ out:
   return e;
 }
 
+int keyset_drop(struct session *s, const struct keyset *k) {
+  sqlite3_stmt *st = record_stmt(s->r, STMT_KEYSET_DROP);
+  if (st) sqlite3_bind_int64(st, 1, k->row);
+  int e = record_run(s->r, st);
+  return e == DMP_OK ? access_note_gone(s, IN_KEYSET, k->row) : e;
+}
+
 int keyset_exists(struct session *s, const uint8_t yk[32], uint64_t seq, int *yes) {
   uint8_t loc[16];
   keyset_loc(yk, seq, loc);

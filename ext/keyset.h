@@ -27,6 +27,7 @@ int keyset_put(struct session *s, int64_t patient, const uint8_t yk[32], struct 
                const uint8_t signer_hash[32]);
 /* Reads the one of this seq, form only. DMP_E_NOT_FOUND when there is none. */
 int keyset_get(struct session *s, int64_t patient, const uint8_t yk[32], uint64_t seq, struct keyset *k, struct buf *raw);
+int keyset_drop(struct session *s, const struct keyset *k);   /* one that was read; notes that it is gone */
 int keyset_exists(struct session *s, const uint8_t yk[32], uint64_t seq, int *yes);
 /* Is `next` (raw as read) a lawful successor of `k`, or a lawful first one when k is NULL? patient_cert: the patient's. */
 int keyset_follows(struct session *s, int64_t patient, const struct certificate *patient_cert, const struct keyset *k,

@@ -786,8 +786,9 @@ const char *log_action_text(unsigned action) {
     [LOG_REGISTER] = "register", [LOG_ADOPT] = "adopt", [LOG_ROTATE] = "rotate", [LOG_IDENTITY] = "identity",
     [LOG_ANNOUNCE] = "announce", [LOG_REVEAL] = "reveal",
     [LOG_BLOCK] = "block", [LOG_UNBLOCK] = "unblock", [LOG_REISSUE] = "reissue", [LOG_RENEW] = "renew",
+    [LOG_VIEW] = "view", [LOG_VIEW_END] = "view end",
   };
   return action < sizeof TEXT / sizeof *TEXT && TEXT[action] != NULL ? TEXT[action] : "unknown";
 }
 
-const char *log_mode_text(unsigned mode) { return mode == LOG_NORMAL ? "normal" : "unknown"; }
+const char *log_mode_text(unsigned mode) { return mode == LOG_NORMAL ? "normal" : mode == LOG_SHOWN ? "view" : "unknown"; }

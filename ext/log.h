@@ -23,8 +23,8 @@ enum log_kind { LOG_ACCESS = 'A', LOG_INTENT = 'I', LOG_DONE = 'C', LOG_UNDONE =
 /* Append only; texts in log_action_text(). */
 enum log_action { LOG_LOGIN = 1, LOG_LIST, LOG_READ, LOG_REFUSED, LOG_DEPOSIT, LOG_DELETE, LOG_MASK, LOG_UNMASK, LOG_CONSENT,
                   LOG_WITHDRAW, LOG_TREATING, LOG_CREATE, LOG_REGISTER, LOG_ADOPT, LOG_ROTATE, LOG_IDENTITY,
-                  LOG_ANNOUNCE = 24, LOG_REVEAL, LOG_BLOCK = 30, LOG_UNBLOCK, LOG_REISSUE, LOG_RENEW };
-enum log_mode { LOG_NORMAL = 1 };
+                  LOG_ANNOUNCE = 24, LOG_REVEAL, LOG_BLOCK = 30, LOG_UNBLOCK, LOG_REISSUE, LOG_RENEW, LOG_VIEW = 46, LOG_VIEW_END };
+enum log_mode { LOG_NORMAL = 1, LOG_SHOWN /* never written: how the patient reads the lines of a minimal view */ };
 
 struct log_line {
   uint8_t key[32];                                    /* pairwise key: says who will find and read the line */
@@ -34,7 +34,7 @@ struct log_line {
   uint8_t person[16], patient[16], object[16], login[16];   /* id fields; zeros = none */
   char reason[22];                                    /* not NUL-terminated when full */
 };
-struct log_row { uint16_t table; int64_t id; uint8_t hash[16]; };   /* a state or keyset row as written (BLAKE2b-128 of its box) */
+struct log_row { uint16_t table; int64_t id; uint8_t hash[16]; };   /* a state or keyset row as written (BLAKE2b-128 of its box); zeros: taken away */
 struct log_writer { uint8_t tag[16]; const uint8_t *sign_sk; /* 64, borrowed */ };
 
 struct log;
@@ -68,5 +68,5 @@ int  log_verify(struct log *l, const struct log_check *c);
 /* What became of a block's transaction: LOG_DONE (also for accesses), LOG_UNDONE, or LOG_INTENT when nobody told. */
 int  log_outcome(struct log *l, int64_t block, enum log_kind *outcome);
 const char *log_action_text(unsigned action);         /* "read", "list", …; "unknown" */
-const char *log_mode_text(unsigned mode);             /* "normal" */
+const char *log_mode_text(unsigned mode);             /* "normal", "view" */
 #endif

@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "random.h"
 #include "seen.h"
+#include "show.h"
 #include "watch.h"
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,16 @@ static int session_alloc(struct record *r, struct session **out) {
   return s->cred && s->cache ? DMP_OK : DMP_E_LOCK;
 }
 
+/* A minimal view has no certificate: it is the patient's word, which opened its grant, that makes it hers. */
+static int identify_view(struct session *s, const struct patient *p, const struct certificate *patient) {
+  s->me = *patient;
+  s->me.raw = (struct buf){ 0 };
+  memcpy(s->me.sign_pk, s->cred->sign_pk, 32);
+  memcpy(s->me.box_pk, s->cred->box_pk, 32);
+  s->view = 1;
+  return patient_expired(p) ? DMP_E_EXPIRED : DMP_OK;
+}
+
 /* Who am I? A professional stands in the directory; a patient's certificate comes with the own grant. */
 static int session_identify(struct session *s) {
   s->principal = id_from_field(s->cred->principal);
@@ -209,6 +220,7 @@ static int session_identify(struct session *s) {
     int e = patient_get(s, s->principal, &p);
     if (e == DMP_E_NO_PATIENT) return DMP_E_NOT_CERTIFIED;
     if (e == DMP_OK) e = patient_certificate(s, p, &me);
+    if (e == DMP_OK && p->g.basis == BASIS_VIEW) return identify_view(s, p, me);
     if (e != DMP_OK) return e;
   }
   if (memcmp(me->sign_pk, s->cred->sign_pk, 32) != 0 || memcmp(me->box_pk, s->cred->box_pk, 32) != 0)
@@ -221,18 +233,19 @@ static int session_identify(struct session *s) {
 
 static int session_tags(struct session *s) {
   uint32_t bits = 0;
-  access_writer_tag(s->cred->directory, &s->me, s->writer_tag);
+  if (s->view) view_writer_tag(s->cred->directory, s->cred->sign_pk, s->writer_tag);
+  else access_writer_tag(s->cred->directory, &s->me, s->writer_tag);
   int e = random_bytes("login", &bits, sizeof bits);
   id_field(s->login_id, id_make(record_now(), bits & 0x1FFFFF));
   return e;
 }
 
 /* The duties of a login, in a transaction of their own: first grants adopted; a patient's classes that are due rotated, what waits
- * for the patient to say whether its episode is masked moved. Inside
+ * for the patient to say whether its episode is masked moved, minimal views that are over ended. Inside
  * an application's transaction nothing is written: reading merges in memory, the next login or write does the rest. */
 static int login_duties(struct session *s) {
   unsigned due = 0;
-  size_t moves = 0;
+  size_t moves = 0, over = 0;
   struct patient *p = NULL;
   int e = patient_own(s), inbox = s->inbox_refused > 0;
   for (size_t i = 0; i < s->owns; i++) inbox |= s->own[i].inbox;
@@ -240,16 +253,18 @@ static int login_duties(struct session *s) {
     e = patient_get(s, s->principal, &p);
     if (e == DMP_OK) e = holder_owed(s, p, &due);
     if (e == DMP_OK) e = holder_unsettled(s, p, &moves);
+    if (e == DMP_OK) e = views_owed(s, p, &over);
   }
-  if (e != DMP_OK || (!inbox && !due && !moves) || !sqlite3_get_autocommit(s->r->db)) return e;
+  if (e != DMP_OK || s->view || (!inbox && !due && !moves && !over) || !sqlite3_get_autocommit(s->r->db)) return e;
   if (sqlite3_db_readonly(s->r->db, s->r->schema) == 1) return e;
   e = sqlite3_exec(s->r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(s->r);
   if (e != DMP_OK) return (s->r->fault.sql_rc & 0xff) == SQLITE_BUSY ? DMP_OK : e;   /* another login does it */
   if (inbox) e = grant_adopt_inbox(s);
   if (e == DMP_OK && inbox) e = access_pend(s, NULL, LOG_ADOPT, 0, 0, NULL);
-  if (e == DMP_OK && (due || moves)) e = holder_begin(s, s->principal, &p);
+  if (e == DMP_OK && (due || moves || over)) e = holder_begin(s, s->principal, &p);
   if (e == DMP_OK && due) e = holder_due(s, p);
   if (e == DMP_OK && moves) e = episode_settle(s, p, NULL);
+  if (e == DMP_OK && over) e = view_settle(s, p);
   if (e == DMP_OK) e = access_intent(s);
   if (e == DMP_OK && sqlite3_exec(s->r->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) e = record_sql_fault(s->r);
   if (e != DMP_OK) {

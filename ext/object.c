@@ -157,6 +157,7 @@ static int item_belongs(const struct item *it) {
     case ITEM_ASSIGNMENT:
     case ITEM_MASK: return it->cls == CLASS_CHOICES && it->leaf >= 2;
     case ITEM_LOG_SECRETS: return it->cls == CLASS_LOG && it->leaf >= 2;
+    case ITEM_VIEW: return it->cls == CLASS_IDENTITY && it->leaf == 3;   /* the only key that nobody but the patient holds */
     default: return 0;
   }
 }
@@ -240,8 +241,8 @@ static int own_which(const struct patient *p, const uint8_t *loc) {
   return -1;
 }
 
-/* The depositor's own wrap: symmetric under the own leaf, or sealed to the certificate by who moved the item. */
-static int own_wrap_open(struct session *s, struct patient *p, int64_t row, struct item *it) {
+/* A row of dmp_wrap at this locator (NULL: one of the own): symmetric under the key, or sealed to the certificate by who moved the item. */
+static int wrap_open(struct session *s, struct patient *p, int64_t row, const uint8_t loc[16], const uint8_t key[32], struct item *it) {
   const uint8_t *b;
   size_t n;
   sqlite3_stmt *st = record_stmt(s->r, STMT_WRAP_BY_ID);
@@ -251,16 +252,19 @@ static int own_wrap_open(struct session *s, struct patient *p, int64_t row, stru
   if (e == DMP_OK) {
     int own = sqlite3_column_bytes(st, 0) == 16 ? own_which(p, sqlite3_column_blob(st, 0)) : -1;
     if (own < 0) own = 0;                             /* moved elsewhere: it does not open */
-    struct box_ad ad = wrap_ad(s, IN_WRAP, row, p->own_loc[own]);
+    struct box_ad ad = wrap_ad(s, IN_WRAP, row, loc ? loc : p->own_loc[own]);
     const void *box = sqlite3_column_blob(st, 1);
     size_t len = (size_t)sqlite3_column_bytes(st, 1);
-    e = box_suite(box, len) == SUITE_SEALED ? session_open_sealed(s, p->anchor, &ad, box, len, &b, &n)
-                                            : session_open_box(s, p->own_leaf[own], &ad, box, len, &b, &n);
+    e = box_suite(box, len) == SUITE_SEALED ? session_open_sealed(s, p->anchor, &ad, box, len, &b, &n) : session_open_box(s, loc ? key : p->own_leaf[own], &ad, box, len, &b, &n);
     if (e == DMP_OK) e = item_wrap_parse(b, n, it);
     if (e != DMP_OK) record_fault(s->r, e, "dmp_wrap", row);
   }
   sqlite3_reset(st);
   return e;
+}
+
+static int own_wrap_open(struct session *s, struct patient *p, int64_t row, struct item *it) {
+  return wrap_open(s, p, row, NULL, NULL, it);
 }
 
 static int raws_by_id(struct session *s, struct raws *a, int64_t id, uint8_t loc[16]) {
@@ -295,6 +299,48 @@ static int item_open_own(struct session *s, struct patient *p, int64_t row, stru
     if (e != DMP_OK) record_fault(s->r, e, "dmp_object", a.r[0].id);
   }
   raws_free(&a);
+  return e;
+}
+
+/* ---- items of a minimal view (view.h): a row of dmp_wrap in the view's leaf, whose id follows from the leaf and the item ---- */
+
+static int64_t tick_row(const struct leaf *l, int64_t id) {
+  uint8_t x[4 + 8], out[16];
+  memcpy(x, "tick", 4);
+  le_put64(x + 4, (uint64_t)id);
+  suite_prf(l->key, x, sizeof x, out);
+  return (int64_t)(le_get64(out) >> 1) | 1;
+}
+
+/* DMP_E_NOT_FOUND: the item is none of the view, or is it no more: it was sealed again or dropped after it was ticked. */
+static int tick_open(struct session *s, struct patient *p, uint16_t cls, int l, int64_t row, struct item *it) {
+  struct raws a = { 0 };
+  uint8_t loc[16];
+  struct leaf *leaf = patient_leaf(p, cls, l);
+  int e = wrap_open(s, p, row, leaf->object_loc, leaf->key, it);
+  if (e == DMP_OK) e = raws_by_id(s, &a, it->id, loc);
+  if (e == DMP_OK && a.r[0].version != it->minimum) e = DMP_E_NOT_FOUND;
+  if (e == DMP_OK) {
+    it->cls = cls;
+    it->leaf = (uint8_t)l;
+    it->via = VIA_LEAF;
+    e = item_open_header(s, p, &a, &a.r[0], it);
+    if (e != DMP_OK) record_fault(s->r, e, "dmp_object", a.r[0].id);
+  }
+  raws_free(&a);
+  return e;
+}
+
+/* By id, in whichever leaf. */
+static int tick_find(struct session *s, struct patient *p, int64_t id, struct item *it) {
+  int e = DMP_E_NOT_FOUND;
+  for (size_t i = 0; e == DMP_E_NOT_FOUND && i < p->g.count; i++) {
+    const struct entry *en = &p->g.entry[i];
+    for (int l = entry_leaf(en), end = l + 2; e == DMP_E_NOT_FOUND && l < end; l++) {
+      const struct leaf *leaf = patient_leaf(p, en->cls, l);
+      if (leaf->held) e = tick_open(s, p, en->cls, l, tick_row(leaf, id), it);
+    }
+  }
   return e;
 }
 
@@ -460,6 +506,32 @@ static int scan_deposit(struct session *s, struct patient *p, const struct scan 
   return DMP_E_TAMPERED;
 }
 
+static int scan_ticked(struct session *s, struct patient *p, const struct scan *w, void *ctx, uint16_t cls, int l, struct found *f) {
+  int64_t *rows = NULL;
+  size_t n = 0;
+  int e = wrap_ids(s, patient_leaf(p, cls, l)->object_loc, &rows, &n);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) {
+    struct item *it = found_room(f);
+    e = it ? tick_open(s, p, cls, l, rows[i], it) : DMP_E_NOMEM;
+    if (e == DMP_OK || it == NULL) continue;
+    item_close(&f->it[--f->n]);
+    e = e == DMP_E_NOT_FOUND ? DMP_OK : scan_fault(w, ctx, e);
+  }
+  free(rows);
+  return e;
+}
+
+static int scan_ticks(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < p->g.count; i++) {
+    const struct entry *en = &p->g.entry[i];
+    if (en->cls < w->first || en->cls > w->last) continue;
+    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++)
+      if (patient_leaf(p, en->cls, l)->held && !(w->hidden && !(l & 1))) e = scan_ticked(s, p, w, ctx, en->cls, l, f);
+  }
+  return e;
+}
+
 static int scan_collect(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
   struct raws a = { 0 };
   int e = scan_leaves(s, p, w, ctx, &a);
@@ -479,6 +551,7 @@ static int scan_collect(struct session *s, struct patient *p, const struct scan 
     }
   }
   raws_free(&a);
+  if (e == DMP_OK && p->g.basis == BASIS_VIEW) e = scan_ticks(s, p, w, ctx, f);
   for (int own = 0; e == DMP_OK && w->own && own < p->owns; own++) e = scan_own(s, p, own, w, ctx, f);
   return e;
 }
@@ -534,7 +607,12 @@ int object_open(struct session *s, struct patient *p, int64_t id, struct item *i
   memset(it, 0, sizeof *it);
   int e = raws_by_id(s, &a, id, loc);
   if (e == DMP_OK) e = object_open_raw(s, p, &a, &a.r[0], loc, it);
-  if (e == DMP_E_NOT_FOUND) e = object_open_own(s, p, id, it);
+  if (e == DMP_E_NOT_FOUND && p->g.basis == BASIS_VIEW) {
+    item_close(it);
+    e = tick_find(s, p, id, it);
+  } else if (e == DMP_E_NOT_FOUND) {
+    e = object_open_own(s, p, id, it);
+  }
   if (e == DMP_OK && item_withheld(s, p, it)) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK && it->c.wrap_row && own_which(p, it->c.wrap_loc) >= 0) it->own_row = it->c.wrap_row;
   raws_free(&a);
@@ -627,6 +705,10 @@ int object_find(struct session *s, int64_t id, struct patient **p, struct item *
   struct finder *f = &s->finder;
   uint8_t loc[16];
   int e = patient_own(s);
+  if (e == DMP_OK && s->view) {                       /* of one patient, by locators that no other login has */
+    e = patient_get(s, s->principal, p);
+    return e == DMP_OK ? object_open(s, *p, id, it) : e == DMP_E_NO_PATIENT ? DMP_E_NOT_FOUND : e;
+  }
   if (e == DMP_OK && s->seen && s->seen[seen_slot(id)].object == id) {
     e = patient_get(s, s->seen[seen_slot(id)].patient, p);
     if (e == DMP_OK) e = object_open(s, *p, id, it);
@@ -850,6 +932,35 @@ int object_move(struct session *s, struct patient *p, struct item *it, struct pl
   }
   bytes_wipe(plain.p, plain.n);
   buf_free(&plain);
+  return e;
+}
+
+int object_tick(struct session *s, struct patient *v, const struct item *it, int again) {
+  struct leaf *l = patient_leaf(v, it->cls, item_deposited(it->c.table) ? it->leaf & 1 : it->leaf);
+  int64_t row = tick_row(l, it->id);
+  struct item w = *it;
+  struct buf box = { 0 };
+  w.minimum = it->version;                            /* the version that is shown: a later one is another decision */
+  int e = l->held ? wrap_seal(s, &w, IN_WRAP, row, l->object_loc, l->key, NULL, NULL, &box) : DMP_E_NOT_ALLOWED;
+  bytes_wipe(&w, sizeof w);
+  if (e == DMP_OK && !again) e = record_put(s->r, STMT_WRAP_PUT, l->object_loc, &box, row);
+  sqlite3_stmt *st = e == DMP_OK && again ? record_stmt(s->r, STMT_WRAP_SET) : NULL;
+  if (st) {
+    sqlite3_bind_int64(st, 1, row);
+    sqlite3_bind_blob64(st, 2, box.p, box.n, SQLITE_STATIC);
+  }
+  if (e == DMP_OK && again) e = record_run(s->r, st);
+  buf_free(&box);
+  return e;
+}
+
+int object_own_state(struct session *s, struct patient *p, int gone) {
+  struct leaf own;
+  struct state st = { 0 };
+  own_leaf_state(p, 0, &own);
+  int e = gone ? state_get(s, p->id, &own, &st) : DMP_OK;
+  if (e == DMP_OK) e = gone ? state_drop(s, &st) : state_put(s, p->id, &own, &st);
+  bytes_wipe(&own, sizeof own);
   return e;
 }
 

@@ -45,6 +45,11 @@ int  object_new_id(struct session *s, int64_t *id);
 int  object_move(struct session *s, struct patient *p, struct item *it, struct place to);
 /* Replaces the row of a system item (signed anew by the session). */
 int  object_rewrite(struct session *s, struct patient *p, struct item *it, const struct buf *row);
+/* One more wrapped key of an item that is open, in a leaf of a minimal view (view.h); again: in place of the one that is there. It opens
+ * this version of the item only. What it shows is not masked, whatever the item is. */
+int  object_tick(struct session *s, struct patient *view, const struct item *it, int again);
+/* The state of own deposits as one that holds none; gone: taken away again. */
+int  object_own_state(struct session *s, struct patient *p, int gone);
 int  object_drop(struct session *s, struct patient *p, struct item *it);    /* system items only */
 int  object_amend(struct session *s, struct patient *p, struct item *it, uint8_t action);
 /* Re-wraps all items of two leaves from old to new keys (rotation); states are checked, then written under the new ones. */

@@ -298,7 +298,10 @@ static int ptab_forget(sqlite3_vtab *base) {
 }
 
 static int ptab_begin(sqlite3_vtab *base) {
-  ((struct ptab *)base)->begun = 1;
+  struct ptab *t = (struct ptab *)base;
+  int e = t->r->session ? session_writes(t->r->session) : DMP_OK;
+  if (e != DMP_OK) return ptab_error(t, e);
+  t->begun = 1;
   ((struct ptab *)base)->checked = 0;
   protect_nonces_drop(&((struct ptab *)base)->u->keys);
   return ptab_forget(base);

@@ -10,7 +10,7 @@
 SQLITE_EXTENSION_INIT3
 
 const char *const record_tables[] = { "dmp", "session", "principal", "patient", "identity", "representative", "consent", "blocked", "certificate_log", "document", "mask",
-                                      SECTION_NAMES "episode_suggestion", "feed", "access_log",
+                                      SECTION_NAMES "episode_suggestion", "feed", "minimal_view", "access_log",
                                       "dmp_protected", "protected_reader", NULL };
 
 /* The schema entries that this version creates, in order. %w: the record's schema where CREATE needs it; the text stored in
@@ -120,6 +120,12 @@ int record_run(struct record *r, sqlite3_stmt *st) {
   sqlite3_reset(st);
   sqlite3_clear_bindings(st);
   return e;
+}
+
+int record_clear(struct record *r, enum record_stmt which, const uint8_t loc[16]) {
+  sqlite3_stmt *st = record_stmt(r, which);
+  if (st) sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
+  return record_run(r, st);
 }
 
 int record_random_id(int64_t *id) {

@@ -16,14 +16,17 @@
   X(CERT_BY_LOC,     "SELECT id,box FROM %s.dmp_certificate WHERE loc=?1") \
   X(CERT_COUNT,      "SELECT count(*) FROM %s.dmp_certificate WHERE loc=?1") \
   X(CERT_PUT,        "INSERT INTO %s.dmp_certificate(id,loc,box) VALUES(?1,?2,?3)") \
+  X(CERT_CLEAR,     "DELETE FROM %s.dmp_certificate WHERE loc=?1") \
   X(KEYSET_BY_LOC,   "SELECT id,box FROM %s.dmp_keyset WHERE loc=?1") \
   X(KEYSET_PUT,      "INSERT INTO %s.dmp_keyset(id,loc,box) VALUES(?1,?2,?3)") \
+  X(KEYSET_DROP,    "DELETE FROM %s.dmp_keyset WHERE id=?1") \
   X(GRANT_BY_LOC,    "SELECT id,box FROM %s.dmp_grant WHERE loc=?1") \
   X(GRANT_IDS,       "SELECT id FROM %s.dmp_grant WHERE loc=?1 ORDER BY id LIMIT ?2") \
   X(GRANT_BY_ID,     "SELECT loc,box FROM %s.dmp_grant WHERE id=?1") \
   X(GRANT_PUT,       "INSERT INTO %s.dmp_grant(id,loc,box) VALUES(?1,?2,?3)") \
   X(GRANT_SET,       "UPDATE %s.dmp_grant SET loc=?2,box=?3 WHERE id=?1") \
   X(GRANT_DROP,      "DELETE FROM %s.dmp_grant WHERE id=?1") \
+  X(GRANT_CLEAR,    "DELETE FROM %s.dmp_grant WHERE loc=?1") \
   X(OBJECT_BY_LOC,   "SELECT id,wrap,version,header,amend FROM %s.dmp_object WHERE loc=?1 ORDER BY id") \
   X(OBJECT_BY_ID,    "SELECT loc,wrap,version,header,amend FROM %s.dmp_object WHERE id=?1") \
   X(OBJECT_VERSION,  "SELECT version FROM %s.dmp_object WHERE id=?1") \
@@ -32,16 +35,19 @@
   X(OBJECT_SET,      "UPDATE %s.dmp_object SET loc=?2,wrap=?3,version=?4,header=?5,amend=?6 WHERE id=?1") \
   X(OBJECT_AMEND,    "UPDATE %s.dmp_object SET amend=?2 WHERE id=?1") \
   X(OBJECT_DROP,     "DELETE FROM %s.dmp_object WHERE id=?1") \
+  X(OBJECT_CLEAR,   "DELETE FROM %s.dmp_object WHERE loc=?1") \
   X(WRAP_IDS,        "SELECT id FROM %s.dmp_wrap WHERE loc=?1 ORDER BY id") \
   X(WRAP_BY_ID,      "SELECT loc,wrap FROM %s.dmp_wrap WHERE id=?1") \
   X(WRAP_PUT,        "INSERT INTO %s.dmp_wrap(id,loc,wrap) VALUES(?1,?2,?3)") \
   X(WRAP_SET,        "UPDATE %s.dmp_wrap SET wrap=?2 WHERE id=?1") \
+  X(WRAP_CLEAR,     "DELETE FROM %s.dmp_wrap WHERE loc=?1") \
   X(CHUNK_GET,       "SELECT box FROM %s.dmp_chunk WHERE object=?1 AND number=?2") \
   X(CHUNK_TAGS,      "SELECT number,substr(box,-16) FROM %s.dmp_chunk WHERE object=?1 ORDER BY number") \
   X(CHUNK_PUT,       "INSERT INTO %s.dmp_chunk(id,object,number,box) VALUES(?1,?2,?3,?4)") \
   X(STATE_BY_LOC,    "SELECT id,box FROM %s.dmp_state WHERE loc=?1") \
   X(STATE_PUT,       "INSERT INTO %s.dmp_state(id,loc,box) VALUES(?1,?2,?3)") \
   X(STATE_SET,       "UPDATE %s.dmp_state SET loc=?2,box=?3 WHERE id=?1") \
+  X(STATE_DROP,     "DELETE FROM %s.dmp_state WHERE id=?1") \
   X(SEALED_ALL,      "SELECT id,body FROM %s.dmp_sealed ORDER BY id") \
   X(SEALED_BY_ID,    "SELECT body FROM %s.dmp_sealed WHERE id=?1") \
   X(SEALED_PUT,      "INSERT INTO %s.dmp_sealed(id,body) VALUES(?1,?2)") \
@@ -134,6 +140,7 @@ int  record_sql_fault(struct record *r);              /* notes the connection's 
 int  record_fault(struct record *r, int e, const char *table, int64_t row);
 /* Inserts (id random, loc, box) into one of the three-column tables; *id is what was drawn. */
 int  record_put(struct record *r, enum record_stmt put, const uint8_t loc[16], const struct buf *box, int64_t id);
+int  record_clear(struct record *r, enum record_stmt which, const uint8_t loc[16]);   /* deletes the rows at a locator */
 int  record_random_id(int64_t *id);                   /* 63 random bits, never 0 */
 int64_t record_now(void);                             /* unix milliseconds */
 /* Names of the virtual tables, NULL-terminated. */

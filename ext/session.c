@@ -67,6 +67,13 @@ int session_use(struct record *r, struct session **out) {
   return e == DMP_OK ? watch_entries(s) : e;
 }
 
+int session_writes(struct session *s) {
+  if (!s->view) return DMP_OK;
+  s->r->fault.sql_rc = SQLITE_READONLY;
+  sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "attempt to write a readonly database");
+  return DMP_E_SQL;
+}
+
 int session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
                      const uint8_t **plain, size_t *len) {
   s->boxes_opened++;

@@ -34,6 +34,7 @@ struct session {
   struct certificate me;                  /* verified copy */
   struct credential *former;              /* owned, locked: of keys before this one, cred->formers of them; NULL: none */
   int64_t principal;                      /* its id */
+  int view;                               /* 1: the credential of a minimal view: it reads, as the patient would, and writes nothing */
   struct directory dir;
   char *on_behalf;                        /* owned; NULL */
   uint8_t login_id[16], writer_tag[16];
@@ -64,6 +65,8 @@ void session_free(struct session *s);     /* wipes; NULL is harmless */
 /* The checks that every use begins with: logged in, same process, schema untouched, temp in memory; bumps the generation
  * when the file changed. */
 int  session_use(struct record *r, struct session **out);
+/* Before anything is written to the record. A minimal view is told what a file that is read-only says. */
+int  session_writes(struct session *s);
 void session_stale(struct session *s);    /* forget everything read: after others' writes and rollbacks */
 /* After an own write that succeeded: forget what was read of patients; the list of grants stays true unless one was written. */
 void session_wrote(struct session *s);

@@ -53,6 +53,13 @@ int state_put(struct session *s, int64_t patient, const struct leaf *l, struct s
   return e;
 }
 
+int state_drop(struct session *s, const struct state *st) {
+  sqlite3_stmt *q = record_stmt(s->r, STMT_STATE_DROP);
+  if (q) sqlite3_bind_int64(q, 1, st->row);
+  int e = record_run(s->r, q);
+  return e == DMP_OK ? access_note_gone(s, IN_STATE, st->row) : e;
+}
+
 void state_term(struct state *st, struct leaf *l, int64_t object, uint64_t version, const uint8_t tag[16]) {
   uint8_t x[8 + 8 + 16] = { 0 }, t[16];
   le_put64(x, (uint64_t)object);

@@ -10,6 +10,7 @@ struct state { int64_t row; uint64_t seq, count; uint8_t sum[16]; };
 int  state_get(struct session *s, int64_t patient, const struct leaf *l, struct state *out);
 /* Writes it under the leaf (seq + 1): in its row, or a new one when row is 0. Notes the row for the log. */
 int  state_put(struct session *s, int64_t patient, const struct leaf *l, struct state *st);
+int  state_drop(struct session *s, const struct state *st);   /* takes the row away, and notes that */
 /* Adds (or takes away: XOR is its own inverse; the caller keeps count) one item's term. tag: of the header box; NULL = ids only. */
 void state_term(struct state *st, struct leaf *l, int64_t object, uint64_t version, const uint8_t tag[16]);
 int  state_equal(const struct state *a, const struct state *b);       /* count and sum */

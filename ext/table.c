@@ -9,7 +9,7 @@
 SQLITE_EXTENSION_INIT3
 
 #define TABLE_ADDRESS(name) &TABLE_##name,
-static const struct table *const TABLES[] = { SECTIONS(TABLE_ADDRESS) &TABLE_SUGGESTION, &TABLE_FEED, &TABLE_DMP, &TABLE_SESSION, &TABLE_PRINCIPAL, &TABLE_PATIENT, &TABLE_IDENTITY,
+static const struct table *const TABLES[] = { SECTIONS(TABLE_ADDRESS) &TABLE_SUGGESTION, &TABLE_FEED, &TABLE_VIEW, &TABLE_DMP, &TABLE_SESSION, &TABLE_PRINCIPAL, &TABLE_PATIENT, &TABLE_IDENTITY,
                                               &TABLE_REPRESENTATIVE, &TABLE_CONSENT, &TABLE_BLOCKED, &TABLE_CERTIFICATE_LOG, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG, &TABLE_PROTECTED,
                                               &TABLE_READER };
 /* Rows that a scan reads ahead: their patients are logged in one block before the first is released. The first batch is small,
@@ -471,7 +471,8 @@ static int table_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqli
 static int table_begin(sqlite3_vtab *base) {
   struct vtab *v = (struct vtab *)base;
   struct session *s;
-  return vtab_error(v, session_use(v->r, &s));
+  int e = session_use(v->r, &s);
+  return vtab_error(v, e == DMP_OK ? session_writes(s) : e);
 }
 
 static int table_sync(sqlite3_vtab *base) {

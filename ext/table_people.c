@@ -5,6 +5,7 @@
 #include "login.h"
 #include "renewal.h"
 #include "syntax.h"
+#include "view.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -51,8 +52,12 @@ static int session_make(struct session *s, struct patient *p, struct rows *out) 
   (void)p;
   if (e == DMP_OK && s->me.kind == KIND_PATIENT) {
     struct patient *me;
+    size_t views = 0;
     e = patient_get(s, s->principal, &me);
-    if (e == DMP_OK) e = holder_owed(s, me, &owed);
+    if (e == DMP_OK && !patient_expired(me)) e = holder_owed(s, me, &owed);
+    if (e == DMP_OK) e = views_owed(s, me, &views);
+    if (e == DMP_E_NO_PATIENT) e = DMP_OK;            /* a minimal view that is over */
+    owed += (unsigned)views;
   }
   if (e != DMP_OK) return e;
   certificate_fingerprint(s->cred->authority, fingerprint);

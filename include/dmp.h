@@ -132,7 +132,9 @@ enum {
   X(109, REVOKED,     AUTH,   "this certificate was revoked, or replaced by one with another key: log in with the new credential, or ask the authority") \
   X(110, CONTINUITY,  CONSTRAINT,"a new key needs the signature of the one before it: make the request with dmp_renew() in a session of the former credential; recovery without it does not exist in this version") \
   X(111, BLOCKED,     CONSTRAINT,"the patient has blocked this person: the patient unblocks first, which gives nothing back, then a new consent does") \
-  X(112, BARRED,      CONSTRAINT,"insurers, employers and occupational medicine get no certificate that could read")
+  X(112, BARRED,      CONSTRAINT,"insurers, employers and occupational medicine get no certificate that could read") \
+  X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
+  X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };

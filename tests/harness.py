@@ -27,7 +27,7 @@ def one(con, sql, *args):
 
 
 def open_record(path, so=SO):
-    con = sqlite3.connect(path, isolation_level=None, timeout=10)
+    con = sqlite3.connect(path, isolation_level=None, timeout=10, uri=path.startswith('file:'))
     con.enable_load_extension(True)
     con.load_extension(so)
     con.execute('PRAGMA temp_store=MEMORY')

@@ -317,6 +317,19 @@ class CommandLine(unittest.TestCase):
         self.assertFalse(os.path.ismount(self.mounted))
         self.assertIn('Rien n’est monté', self.talk(['umount', self.mounted], code=1))
 
+    def test_16a_the_patient_shows_one_document_by_a_key_that_opens_nothing_else_and_ends_it(self):
+        patient = ['--key', self.patient_key]
+        said = self.quiet(patient + ['show', PDF_TITLE, '-o', self.dir + '/vue.dmpkey'], self.patient_pin)
+        pin, view = re.search(r'^Code : ([0-9]{12})$', said, re.M)[1], ['--key', self.dir + '/vue.dmpkey']
+        seen, all_of_it = self.quiet(view + ['list'], pin), self.quiet(patient + ['list'], self.patient_pin)
+        self.assertIn(PDF_TITLE, seen)
+        self.assertIn('1 document', seen)
+        self.assertNotIn('1 document\n', all_of_it)
+        self.quiet(view + ['mask', PDF_TITLE], pin, code=1)
+        self.assertRegex(self.quiet(patient + ['accesses'], self.patient_pin), r'a préparé une vue à montrer\n(.*\n)*.*a consulté la liste \(par une vue\)')
+        self.assertIn('Fini', self.quiet(patient + ['end-show', '1'], self.patient_pin))
+        self.quiet(view + ['list'], pin, code=1)
+
     def test_16b_a_representative_joins_is_named_and_does_not_see_what_is_hidden(self):
         request, patient = self.dir + '/mere.json', ['--key', self.patient_key]
         self.talk(['-P', 'mere', '--record', self.record, 'join', '--representative', '-o', request], ('Empreinte', self.fingerprint),

@@ -1077,7 +1077,7 @@ static int ring_opens(const struct box_ad *ad, const void *box, size_t n) {
   return opened;
 }
 
-struct tried { int64_t before, after; const char *what; int new_opened, old_opened, new_seen; };
+struct tried { int64_t before, after; const char *what; int new_opened, old_opened, new_seen, old_seen; };
 
 /* Every box of one column: those that stood before the withdrawal with the same bytes, and those written since. */
 static void ring_try(struct tried *t, const char *sql, struct box_ad like) {
@@ -1097,6 +1097,7 @@ static void ring_try(struct tried *t, const char *sql, struct box_ad like) {
     ad.flags = (uint16_t)sqlite3_column_int(st, 4);
     int fresh = sqlite3_column_int(st, 6), opened = ring_opens(&ad, sqlite3_column_blob(st, 5), (size_t)sqlite3_column_bytes(st, 5));
     t->new_seen += fresh;
+    t->old_seen += !fresh;
     if (fresh) t->new_opened += opened;
     else t->old_opened += opened;
   }
@@ -1280,6 +1281,72 @@ static void all_that_a_representative_holds_opens_no_box_of_what_is_hidden_from_
   assert_true(old_opened > 6);                        /* the keys are real */
   ring_fill(PHARMACIST);
   assert_true(hidden_opened(&old_opened) > 0);        /* and others open it */
+  DONE(PATIENT, "DETACH old");
+}
+
+/* ---- a minimal view and what it does not show ---- */
+
+static int64_t view_made(int64_t item) {
+  DONE(PATIENT, "INSERT INTO minimal_view(patient,items,credential,pin) VALUES(%lld,'%lld','%s/%s.dmpkey','" PIN "')", w.patient, item, w.folder, NAME[MOTHER]);
+  assert_int_equal(NUMBER(MOTHER, "SELECT dmp_login('%s/%s.dmpkey','" PIN "')", w.folder, NAME[MOTHER]), w.patient);
+  return NUMBER(PATIENT, "SELECT max(id) FROM minimal_view");
+}
+
+/* Everything that stands in the file beside the view's own rows was written by somebody else: its keys open of it only what it shows. */
+static void all_that_a_minimal_view_holds_opens_no_box_of_what_it_does_not_show(void **state) {
+  (void)state;
+  int opened = 0, all = 0;
+  DONE(PATIENT, "VACUUM INTO '%s/old.db'", w.folder);
+  DONE(PATIENT, "ATTACH '%s/old.db' AS old", w.folder);
+  deposit_by(TREATING, "autre", "11488-4", 0);
+  deposit_by(TREATING, "masque", "11488-4", 1);
+  deposit_by(PHARMACIST, "autre", "11488-4", 0);
+  deposit_by(PATIENT, "mot", "11488-4", 0);
+  consent_to(NURSE);
+  DONE(PATIENT, "VACUUM INTO '%s/new.db'", w.folder);
+  DONE(PATIENT, "DETACH old");
+  view_made(w.document);
+  assert_int_equal(documents_of(MOTHER), 1);
+  ring_fill(MOTHER);
+  assert_true(ring.n > 100);
+  DONE(PATIENT, "ATTACH '%s/new.db' AS old", w.folder);       /* "old" is now all that stood there before the view */
+  for (int i = 0; i < COLUMN_COUNT; i++) {
+    struct tried t = { 0 };
+    struct box_ad ad = COLUMNS[i].ad;
+    if (COLUMNS[i].patients_id) ad.id = w.patient;
+    ring_try(&t, COLUMNS[i].sql, ad);
+    opened += t.old_opened;
+    all += t.old_seen;
+  }
+  assert_int_equal(opened, 4);                        /* the headers of identity, document and its depositor's consent; the document's chunk */
+  assert_true(all > 60);
+  DONE(PATIENT, "DETACH old");
+}
+
+static void the_keys_of_a_minimal_view_open_no_box_written_after_its_end(void **state) {
+  (void)state;
+  int64_t row = view_made(w.document);
+  int opened = 0, before = 0;
+  ring_fill(MOTHER);
+  DONE(PATIENT, "VACUUM INTO '%s/old.db'", w.folder);
+  DONE(PATIENT, "DELETE FROM minimal_view WHERE id=%lld", row);
+  DONE(PATIENT, "INSERT INTO mask(document) VALUES(%lld)", w.document);
+  DONE(PATIENT, "DELETE FROM mask WHERE document=%lld", w.document);
+  deposit_by(TREATING, "apres", "11488-4", 0);
+  consent_to(NURSE);
+  DONE(PATIENT, "ATTACH '%s/old.db' AS old", w.folder);
+  for (int i = 0; i < COLUMN_COUNT; i++) {
+    struct tried t = { 0 };
+    struct box_ad ad = COLUMNS[i].ad;
+    if (COLUMNS[i].patients_id) ad.id = w.patient;
+    ring_try(&t, COLUMNS[i].sql, ad);
+    if (t.new_seen == 0) fail_msg("%s: nothing was written", COLUMNS[i].what);
+    opened += t.new_opened;
+    before += t.old_opened;
+  }
+  assert_int_equal(opened, 0);
+  assert_true(before > 0);                            /* the chunk that it could read: the keys were real */
+  REFUSED("E029", MOTHER, "SELECT dmp_login('%s/%s.dmpkey','" PIN "')", w.folder, NAME[MOTHER]);
   DONE(PATIENT, "DETACH old");
 }
 
@@ -1499,6 +1566,8 @@ int main(void) {
     TEST(the_keys_held_before_a_withdrawal_open_no_line_of_the_log_written_afterwards),
     TEST(the_keys_still_open_everything_while_the_consent_stands),
     TEST(all_that_a_representative_holds_opens_no_box_of_what_is_hidden_from_her),
+    TEST(all_that_a_minimal_view_holds_opens_no_box_of_what_it_does_not_show),
+    TEST(the_keys_of_a_minimal_view_open_no_box_written_after_its_end),
     TEST(a_representative_gives_nobody_anything),
     TEST(a_keyset_by_a_representative_is_followed_by_nobody),
     TEST(halves_by_a_consented_pharmacist_who_holds_their_key_open_nothing),

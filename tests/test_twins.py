@@ -6,6 +6,7 @@ and a seed of its own: what one twin leaves out shifts neither the time nor the 
 import glob
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -18,7 +19,7 @@ SO = os.path.join(BUILD, 'random', 'dmp.so')
 FS = os.path.join(BUILD, 'dmpfs')
 TOOL = (glob.glob('/usr/lib/*/faketime/libfaketime.so.1') + [None])[0]
 TABLES = ('session', 'principal', 'patient', 'identity', 'representative', 'consent', 'document', 'prescription', 'reimbursement', 'feed', 'episode_suggestion', 'mask',
-          'access_log', 'dmp_verify')
+          'minimal_view', 'access_log', 'dmp_verify')
 PATH = os.path.join(tempfile.gettempdir(), 'dmp-twins-%d' % os.getpid())        # both twins lie in the same place, one after the other
 
 # Each step: who, and what. "hidden" steps happen in one twin only.
@@ -42,6 +43,12 @@ ACT_LATER = [('l7', 'reimburse', 'treating', 'KANARI-TARD', 'e7'), ('s7', 'presc
 MOTHER = CONSENT + [('mother:registered', 'representative', 'mother'), ('mother:named', 'name', 'mother')]
 HIDDEN = [('d7', 'deposit', 'gynaecologist', 'KANARI-IVG', '11488-4', 0, 'e7', 'hidden_from_representatives')]
 INVISIBLE = [('d7', 'deposit', 'gynaecologist', 'KANARI-IVG', '11488-4', 0, 'e7', 'invisible_patient')]
+# A record of twelve documents and more, of which the patient shows three and what a pharmacy prescribed; and one that holds only these.
+SHOWN = [('s1', 'deposit', 'gynaecologist', 'Frottis', '11488-4', 0, 'e1'), ('s2', 'deposit', 'gynaecologist', 'Analyse', '11502-2', 0, None),
+         ('o3', 'prescribe', 'gynaecologist', 'Paracétamol', 'e1')]
+UNSHOWN = [('u%d' % n, 'deposit', who, 'KANARI-%d' % n, code, masked, episode) for n, who, code, masked, episode in (
+    (1, 'treating', '11488-4', 0, 'e1'), (2, 'gynaecologist', '11488-4', 0, 'e1'), (3, 'pharmacist', '60593-1', 0, None), (4, 'gynaecologist', '11502-2', 1, 'e6'),
+    (5, 'pharmacist', '60593-1', 1, 'e5'), (6, 'patient', 'EXPPAT_3', 0, None), (7, 'gynaecologist', '18748-4', 0, None))]
 BACK = [('d7:unmasked', 'unmask', 'd7'), ('d7:again', 'mask', 'd7')]
 
 
@@ -49,8 +56,9 @@ def key(name):
     return os.path.join(PATH, name + '.dmpkey')
 
 
-def login(name, fingerprint=None):
-    con = open_record(os.path.join(PATH, 'record.db'), SO)
+def login(name, fingerprint=None, only_reading=False):
+    path = os.path.join(PATH, 'record.db')
+    con = open_record('file:%s?mode=ro' % path if only_reading else path, SO)
     one(con, 'SELECT dmp_login(?,?,NULL,NULL,?)', key(name), PIN, fingerprint)
     return con
 
@@ -126,8 +134,12 @@ class Step:
     def assign(self, _, item, episode):
         login('patient').execute('INSERT INTO episode_suggestion(patient,item,episode) VALUES(?,?,?)', (self.known['patient'], self.known[item], episode))
 
-    def look(self, _, who, guess):
-        for line in observe(login(who), self.known['patient'], guess):
+    def view(self, _, *items):
+        login('patient').execute('INSERT INTO minimal_view(patient,items,credential,pin) VALUES(?,?,?,?)',
+                                 (self.known['patient'], ','.join(str(self.known[i]) for i in items), key('view'), PIN))
+
+    def look(self, _, who, guess, only_reading=False):
+        for line in observe(login(who, only_reading=only_reading), self.known['patient'], guess):
             print(line)
 
 
@@ -229,6 +241,37 @@ class Twins(Case):
         self.assertEqual(got.returncode, 0, got.stderr)
         self.assertIn('Consultation', got.stdout)
         return got.stdout + got.stderr
+
+    def worked(self, seen):
+        """dmp_verify walks a record's keysets, of which a view has one only: that much less work stands in the session's last row."""
+        lines = seen.splitlines()
+        last = max(i for i, line in enumerate(lines) if line == 'SELECT * FROM session') + 1
+        return lines[:last] + [re.sub(r', [0-9]+\)$', ')', lines[last])] + lines[last + 1:]
+
+    def shown(self, mount=False):
+        """A minimal view of a record, and the patient's own session of one that holds only what it shows."""
+        small = BEFORE[:5] + BEFORE[6:7] + BEFORE[5:6] + SHOWN
+        more = CONSENT + ACT + ACT_MASKED + UNSHOWN + [('n', 'consent', 'nurse'), ('u2:masked', 'mask', 'u2'), ('nn', 'withdraw', 'nurse'),
+                                                       ('view', 'view', 'first', 's1', 's2', 'o3')]
+        known = self.record(small + more)
+        self.assertGreaterEqual(sum(s[1] == 'deposit' for s in small + more), 11)
+        tree = self.tree('view') if mount else ''
+        seen = self.step(3000, 'look', 'look', 'view', known['d7'])
+        everything = self.step(3010, 'look', 'look', 'patient', known['d7'])
+        self.record(small)
+        self.assertEqual(self.tree('patient') if mount else '', tree)
+        without = self.step(3000, 'look', 'look', 'patient', known['d7'], True)
+        self.assertIn("'Frottis'", seen)
+        self.assertNotIn('KANARI-', seen.replace("title='KANARI-IVG'", '').replace("LIKE '%KANARI%'", ''))
+        self.assertIn("'KANARI-IVG'", everything)
+        self.assertEqual(self.worked(seen), self.worked(without))
+
+    def test_a_minimal_view_is_the_patients_own_session_of_a_record_that_holds_only_what_it_shows(self):
+        self.shown()
+
+    @unittest.skipUnless(os.path.exists(FS) and os.path.exists('/dev/fuse') and os.geteuid() == 0, 'needs dmpfs, /dev/fuse and root')
+    def test_and_so_is_its_mount(self):
+        self.shown(mount=True)
 
     def test_two_records_made_by_the_same_steps_are_equal_in_all_that_the_patient_sees(self):
         steps = BEFORE + CONSENT + AFTER

@@ -12,8 +12,9 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
            'deposit': 'a déposé', 'delete': 'a supprimé', 'mask': 'a masqué', 'unmask': 'a démasqué', 'consent': 'a donné un accord',
            'withdraw': 'a retiré un accord', 'treating': 'a changé le médecin traitant',
            'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
-           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants', 'block': 'a bloqué', 'unblock': 'a débloqué',
-           'reissue': 'a refait un certificat', 'renew': 'a pris une nouvelle clé'}
+           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants',
+           'view': 'a préparé une vue à montrer', 'view end': 'a mis fin à une vue',
+           'block': 'a bloqué', 'unblock': 'a débloqué', 'reissue': 'a refait un certificat', 'renew': 'a pris une nouvelle clé'}
 GIVEN = {'block': ' ', 'unblock': ' ', 'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
@@ -129,6 +130,8 @@ FRENCH = {
     110: 'une nouvelle clé doit être signée par l’ancienne : faites la demande avec l’ancienne clé ; sans elle, cette version ne sait pas la remplacer',
     111: 'le patient a bloqué cette personne : il lève d’abord le blocage, ce qui ne rend rien, puis donne un nouvel accord',
     112: 'assureurs, employeurs et médecine du travail n’ont pas de certificat qui permette de lire',
+    130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',
+    131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',

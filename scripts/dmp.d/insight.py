@@ -34,8 +34,8 @@ def access_lines(db, patient):
     names = dict(db.execute('SELECT id, name FROM principal'))
     names.update((i, patient_text(*traits)) for i, *traits in
                  db.execute('SELECT id, birth_name, given_names, NULL FROM patient'))
-    for at, principal, name, profession, action, item, reason, count in db.execute(
-            'SELECT at, principal, name, profession, action, object, reason, count FROM access_log WHERE patient = ?',
+    for at, principal, name, profession, action, item, reason, count, mode in db.execute(
+            'SELECT at, principal, name, profession, action, object, reason, count, mode FROM access_log WHERE patient = ?',
             (patient,)):
         role = dict(PROFESSIONS).get(profession, profession) or ('patient' if principal == patient else None)
         given = GIVEN[action] + names[item] if action in GIVEN and item in names else ''
@@ -43,7 +43,7 @@ def access_lines(db, patient):
         yield '%s  %s%s %s%s%s%s' % (local_time(at), names.get(principal) or name or 'Quelqu’un',
                                      ' (%s)' % role if role else '', ACTIONS.get(action, action), about,
                                      ' (%d fois)' % count if count > 1 else '',
-                                     ', motif : ' + reason if reason else '')
+                                     ', motif : ' + reason if reason else '') + (' (par une vue)' if mode == 'view' else '')
 
 
 def accesses(args, settings):

@@ -1,7 +1,7 @@
 """verbs.py: the verbs as rows of one table, from which the command line and its help are made; how a failure is told."""
 import argparse, configparser, os, sqlite3, sys
 
-import documents, house, insight, patients, people, practice, protected
+import documents, house, insight, patients, people, practice, protected, showing
 from asking import program, Refused, shell_word, typed
 from french import GROUNDS, in_french, SYSTEM
 from record import CONFIG, Settings
@@ -57,6 +57,10 @@ VERBS = [
     Verb('reveal', documents.reveal, 'montrer aux représentants un document qui leur est caché', DOCUMENT, PATIENT),
     Verb('representative', people.representative, 'désigner ou retirer un représentant légal', REPRESENTATIVE, PATIENT,
          option('--ground', 'TITRE', ', '.join(g for g, _ in GROUNDS), choices=[g for g, _ in GROUNDS]), UNTIL, flag('--remove', 'le retirer')),
+    Verb('show', showing.show, 'préparer une vue à montrer : seulement les documents choisis',
+         ('documents', {'nargs': '*', 'help': 'numéros dans la liste, identifiants, ou parties des titres'}), PATIENT,
+         option('--until', 'DATE', 'date de fin ; sinon demain à la même heure'), option('-o --output', 'FICHIER', 'fichier de sa clé')),
+    Verb('end-show', showing.end_show, 'mettre fin à une vue', ('view', {'nargs': '?', 'metavar': 'vue', 'help': 'numéro dans la liste'})),
     Verb('consent', people.consent, 'donner l’accord du patient à un professionnel', PERSON, PATIENT, UNTIL),
     Verb('withdraw', people.withdraw, 'retirer l’accord', PERSON, PATIENT),
     Verb('who', insight.who, 'dire qui peut lire', PATIENT),
