@@ -20,19 +20,23 @@ FUSE_CFLAGS := $(shell pkg-config --cflags fuse3)
 FUSE_LIBS   := $(shell pkg-config --libs fuse3)
 XML_CFLAGS  := $(shell pkg-config --cflags libxml-2.0)
 XML_LIBS    := $(shell pkg-config --libs libxml-2.0)
+XSL_CFLAGS  := $(shell pkg-config --cflags libxslt)
+XSL_LIBS    := $(shell pkg-config --libs libxslt)
 
-# ext/import_*.c belong to dmp_import.so, ext/parse_*.c to the child that parses, ext/preload_*.c to dmp_preload.so; the rest is dmp.so.
-EXT_SRC    := $(filter-out ext/import_% ext/parse_% ext/preload_%,$(wildcard ext/*.c))
+# ext/import_*.c belong to dmp_import.so, ext/parse_*.c to the child that parses, ext/draw_*.c to the helper that draws,
+# ext/preload_*.c to dmp_preload.so; the rest is dmp.so.
+EXT_SRC    := $(filter-out ext/import_% ext/parse_% ext/draw_% ext/preload_%,$(wildcard ext/*.c))
 IMPORT_SRC := $(wildcard ext/import_*.c)
 PARSE_SRC  := $(wildcard ext/parse_*.c) ext/syntax.c ext/bytes.c
+DRAW_SRC   := $(wildcard ext/draw_*.c) ext/parse_jail.c ext/parse_text.c ext/syntax.c ext/bytes.c
 FUSE_SRC   := $(wildcard fuse/*.c)
 TEST_SRC   := $(wildcard tests/test_*.c)
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 EXT_OBJ := $(call obj,$(EXT_SRC))
-GEN     := $(B)/gen/rights_data.h $(B)/gen/section_data.h $(B)/gen/layout_sql.h
+GEN     := $(B)/gen/rights_data.h $(B)/gen/section_data.h $(B)/gen/layout_sql.h $(B)/gen/cda_xsl.h
 
-all: $(B)/dmp.so $(B)/dmp_preload.so $(if $(IMPORT_SRC),$(B)/dmp_import.so $(B)/dmp-parse) $(if $(FUSE_SRC),$(B)/dmpfs)
+all: $(B)/dmp.so $(B)/dmp_preload.so $(if $(IMPORT_SRC),$(B)/dmp_import.so $(B)/dmp-parse) $(if $(FUSE_SRC),$(B)/dmpfs $(B)/dmp-draw)
 
 $(B)/gen/rights_data.h: scripts/embed $(wildcard schema/*.tsv) $(RIGHTS)
 	@mkdir -p $(@D)
@@ -40,12 +44,17 @@ $(B)/gen/rights_data.h: scripts/embed $(wildcard schema/*.tsv) $(RIGHTS)
 $(B)/gen/section_data.h: scripts/embed schema/sections.tsv
 	@mkdir -p $(@D)
 	scripts/embed sections schema/sections.tsv > $@.tmp && mv $@.tmp $@
-$(B)/gen/layout_sql.h: scripts/embed $(wildcard schema/*.sql)
+$(B)/gen/layout_sql.h: scripts/embed schema/layout.sql schema/sections.tsv schema/profession.tsv
 	@mkdir -p $(@D)
-	scripts/embed text layout_sql schema/layout.sql > $@.tmp && mv $@.tmp $@
+	scripts/embed pages schema/sections.tsv schema/profession.tsv > $@.pages
+	scripts/embed text layout_sql schema/layout.sql $@.pages > $@.tmp && mv $@.tmp $@
+$(B)/gen/cda_xsl.h: scripts/embed schema/cda.xsl
+	@mkdir -p $(@D)
+	scripts/embed text cda_xsl schema/cda.xsl > $@.tmp && mv $@.tmp $@
 
 $(B)/obj/fuse/%.o: CFLAGS += $(FUSE_CFLAGS)
 $(B)/obj/ext/parse_%.o: CFLAGS += $(XML_CFLAGS)
+$(B)/obj/ext/draw_%.o: CFLAGS += $(XSL_CFLAGS)
 $(B)/obj/%.o: %.c Makefile | $(GEN)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
@@ -59,6 +68,8 @@ $(B)/dmp_import.so: $(call obj,$(IMPORT_SRC) ext/syntax.c ext/bytes.c ext/rights
 	$(CC) $(CFLAGS) -shared $^ -o $@ $(LDFLAGS) -lsodium
 $(B)/dmp-parse: $(call obj,$(PARSE_SRC))
 	$(CC) $(CFLAGS) $^ -o $@ $(LDFLAGS) $(XML_LIBS)
+$(B)/dmp-draw: $(call obj,$(DRAW_SRC))
+	$(CC) $(CFLAGS) $^ -o $@ $(LDFLAGS) $(XSL_LIBS)
 $(B)/dmpfs: $(call obj,$(FUSE_SRC))
 	$(CC) $(CFLAGS) $^ -o $@ $(LDFLAGS) $(FUSE_LIBS) -lsqlite3 -lpthread
 
@@ -92,9 +103,11 @@ check: all unit
 install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/dmp/dmp.d $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(B)/dmp.so $(B)/dmp_preload.so $(B)/dmp_import.so $(DESTDIR)$(PREFIX)/lib/dmp
-	install -m 755 $(B)/dmp-parse $(B)/dmpfs $(DESTDIR)$(PREFIX)/lib/dmp
+	install -m 755 $(B)/dmp-parse $(B)/dmp-draw $(B)/dmpfs $(DESTDIR)$(PREFIX)/lib/dmp
 	install -m 644 scripts/dmp.d/*.py $(DESTDIR)$(PREFIX)/lib/dmp/dmp.d
 	install -m 755 scripts/dmp $(DESTDIR)$(PREFIX)/bin/dmp
+	install -d $(DESTDIR)$(PREFIX)/share/dmp/layouts
+	install -m 644 schema/layouts/*.sql $(DESTDIR)$(PREFIX)/share/dmp/layouts
 	ln -sf ../lib/dmp/dmpfs $(DESTDIR)$(PREFIX)/bin/dmpfs
 
 clean:

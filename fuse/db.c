@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include "dmp.h"
-#include "layout_sql.h"
+#include "layout.h"
 
 enum { BUSY_MS = 2000 };
 enum statement { PATIENTS, DEPOSITS, PATIENT, DEPOSIT, DOCUMENTS, READ, VERSION, STATEMENTS };
 static const char *const SQL[STATEMENTS] = {
-  [PATIENTS] = "SELECT id, name FROM temp.patients",
+  [PATIENTS] = "SELECT id, name, grp FROM temp.patients",
   [DEPOSITS] = "SELECT id, name FROM temp.deposits",
-  [PATIENT] = "SELECT id, name FROM temp.patients WHERE id = ?1",
+  [PATIENT] = "SELECT id, name, grp FROM temp.patients WHERE id = ?1",
   [DEPOSIT] = "SELECT id, name FROM temp.deposits WHERE id = ?1",
-  [DOCUMENTS] = "SELECT id, name, folder, size, offset, modified FROM temp.documents WHERE patient = ?1",
+  [DOCUMENTS] = "SELECT id, name, folder, size, offset, modified, also, page, notice FROM temp.documents WHERE patient = ?1",
   [READ] = "SELECT dmp_read(?1, ?2, ?3)",
   [VERSION] = "PRAGMA main.data_version",
 };
@@ -23,7 +23,8 @@ static const char *const SQL[STATEMENTS] = {
 struct db {
   sqlite3 *sql;                             /* owned */
   sqlite3_stmt *st[STATEMENTS];             /* owned */
-  char *folder[DB_FOLDER_MAX];              /* owned names, by number */
+  struct layout *layout;                    /* owned: names, and what stands on pages */
+  int64_t self;
   char error[DB_WHY_MAX];
 };
 
@@ -112,6 +113,16 @@ static enum verdict load_extension(struct db *db, const char *path, char why[DB_
   return rc == SQLITE_OK ? VERDICT_MOUNTED : VERDICT_EXTENSION;
 }
 
+static int64_t own_patient(sqlite3 *sql) {
+  sqlite3_stmt *st = NULL;
+  int64_t self = 0;
+  if (sqlite3_prepare_v2(sql, "SELECT principal FROM session WHERE kind = 'patient'", -1, &st, NULL) == SQLITE_OK &&
+      sqlite3_step(st) == SQLITE_ROW)
+    self = sqlite3_column_int64(st, 0);
+  sqlite3_finalize(st);
+  return self;
+}
+
 static enum verdict login(struct db *db, const struct db_options *o, char why[DB_WHY_MAX]) {
   sqlite3_stmt *st = NULL;
   enum verdict verdict = VERDICT_MOUNTED;
@@ -126,28 +137,15 @@ static enum verdict login(struct db *db, const struct db_options *o, char why[DB
     verdict = start_verdict(db->sql, why);
   }
   sqlite3_finalize(st);
+  if (verdict == VERDICT_MOUNTED) db->self = own_patient(db->sql);
   return verdict;
 }
 
-static int read_folders(struct db *db) {
-  sqlite3_stmt *st = NULL;
-  int rc = sqlite3_prepare_v2(db->sql, "SELECT folder, name FROM temp.folders", -1, &st, NULL);
-  while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-    int folder = sqlite3_column_int(st, 0);
-    const char *name = (const char *)sqlite3_column_text(st, 1);
-    if (folder >= 0 && folder < DB_FOLDER_MAX && name != NULL && db->folder[folder] == NULL)
-      db->folder[folder] = strdup(name);
-    rc = SQLITE_OK;
-  }
-  sqlite3_finalize(st);
-  return rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
 /* Asking for one patient shows now what would make every later request fail, such as a missing anchor. */
-static enum verdict lay_out(struct db *db, char why[DB_WHY_MAX]) {
-  int rc = sqlite3_exec(db->sql, layout_sql, NULL, NULL, NULL);
+static enum verdict lay_out(struct db *db, const char *file, char why[DB_WHY_MAX]) {
+  int at_fault = 0, rc = layout_new(&db->layout, db->sql, file, SQL, STATEMENTS, &at_fault, why, DB_WHY_MAX);
+  if (rc == SQLITE_OK && at_fault) return VERDICT_LAYOUT;
   if (rc == SQLITE_OK) rc = sqlite3_exec(db->sql, "SELECT id FROM temp.patients LIMIT 1", NULL, NULL, NULL);
-  if (rc == SQLITE_OK) rc = read_folders(db);
   for (int i = 0; rc == SQLITE_OK && i < STATEMENTS; i++)
     rc = sqlite3_prepare_v3(db->sql, SQL[i], -1, SQLITE_PREPARE_PERSISTENT, &db->st[i], NULL);
   if (rc == SQLITE_OK) return VERDICT_MOUNTED;
@@ -165,7 +163,7 @@ enum verdict db_open(struct db **out, const struct db_options *o, char why[DB_WH
   enum verdict verdict = open_file(db, o->record, why);
   if (verdict == VERDICT_MOUNTED) verdict = load_extension(db, o->extension, why);
   if (verdict == VERDICT_MOUNTED) verdict = login(db, o, why);
-  if (verdict == VERDICT_MOUNTED) verdict = lay_out(db, why);
+  if (verdict == VERDICT_MOUNTED) verdict = lay_out(db, o->layout, why);
   if (verdict == VERDICT_MOUNTED) *out = db;
   else db_close(db);
   return verdict;
@@ -174,7 +172,7 @@ enum verdict db_open(struct db **out, const struct db_options *o, char why[DB_WH
 void db_close(struct db *db) {
   if (db == NULL) return;
   for (int i = 0; i < STATEMENTS; i++) sqlite3_finalize(db->st[i]);
-  for (int i = 0; i < DB_FOLDER_MAX; i++) free(db->folder[i]);
+  layout_free(db->layout);
   /* without a session or an extension there is nothing to end, and the error is of no interest */
   if (db->sql != NULL) sqlite3_exec(db->sql, "SELECT dmp_logout()", NULL, NULL, NULL);
   sqlite3_close_v2(db->sql);
@@ -187,8 +185,12 @@ static int list(struct db *db, enum statement which, int64_t patient, db_each ea
   int err = 0, rc = sqlite3_bind_parameter_count(st) == 0 ? SQLITE_OK : sqlite3_bind_int64(st, 1, patient);
   while (err == 0 && rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
     struct db_row row = { .id = sqlite3_column_int64(st, 0), .name = (const char *)sqlite3_column_text(st, 1) };
+    row.bare = which == DEPOSITS || which == DEPOSIT;
+    if (!row.bare) row.folder = sqlite3_column_int(st, 2);
     if (which == DOCUMENTS) {
-      row.folder = sqlite3_column_int(st, 2);
+      row.also = sqlite3_column_int(st, 6);
+      row.page = (const char *)sqlite3_column_text(st, 7);
+      row.notice = (const char *)sqlite3_column_text(st, 8);
       row.size = sqlite3_column_int64(st, 3);
       row.offset = sqlite3_column_int64(st, 4);
       row.modified = sqlite3_column_int64(st, 5);
@@ -235,6 +237,11 @@ int db_read(struct db *db, int64_t document, int64_t offset, size_t size, const 
 }
 void db_read_end(struct db *db) { sqlite3_reset(db->st[READ]); }
 
+int db_page(struct db *db, int page, int64_t patient, db_put put, void *arg) {
+  int err = 0, rc = layout_put(db->layout, page, patient, put, arg, &err);
+  return err != 0 ? err : rc != SQLITE_OK ? request_error(db) : 0;
+}
+
 int64_t db_version(struct db *db) {
   sqlite3_stmt *st = db->st[VERSION];
   int64_t version = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : -1;
@@ -242,7 +249,8 @@ int64_t db_version(struct db *db) {
   return version;
 }
 
-const char *db_folder(const struct db *db, int folder) {
-  return folder >= 0 && folder < DB_FOLDER_MAX ? db->folder[folder] : NULL;
-}
+const char *db_folder(const struct db *db, int folder) { return layout_name(db->layout, LAYOUT_FOLDERS, folder); }
+const char *db_group(const struct db *db, int group) { return layout_name(db->layout, LAYOUT_GROUPS, group); }
+const char *db_page_name(const struct db *db, int page) { return layout_name(db->layout, LAYOUT_PAGES, page); }
+int64_t db_self(const struct db *db) { return db->self; }
 const char *db_error(const struct db *db) { return db->error; }

@@ -19,7 +19,8 @@ struct listing *listing_hold(struct listing *l) {
 }
 void listing_reset(struct listing *l) {
   if (l->text != NULL) explicit_bzero(l->text, l->text_cap);
-  l->rows = l->text_used = 0;
+  if (l->notice != NULL) explicit_bzero(l->notice, l->notice_cap);
+  l->rows = l->text_used = l->notice_used = 0;
 }
 void listing_release(struct listing *l) {
   if (l == NULL || --l->references > 0) return;
@@ -28,6 +29,7 @@ void listing_release(struct listing *l) {
   free(l->row);
   free(l->by_id);
   free(l->text);
+  free(l->notice);
   free(l);
 }
 
@@ -73,9 +75,21 @@ int listing_add(void *listing, const struct db_row *row) {
   l->row = p;
   if (err) return err;
   struct listing_row *r = &l->row[l->rows];
-  *r = (struct listing_row){ row->id, row->folder, 0, row->size, row->offset, row->modified };
+  *r = (struct listing_row){ row->id, row->folder, row->kind, row->bare, 0, row->size, row->offset, row->modified };
   if ((err = add_text(l, row->name, &r->name)) == 0) l->rows++;
   return err;
+}
+
+int listing_add_notice(struct listing *l, const char *line) {
+  size_t n = strlen(line);
+  void *p = l->notice;
+  int err = grow(&p, &l->notice_cap, l->notice_used + n + 1, 1);
+  l->notice = p;
+  if (err) return err;
+  memcpy(l->notice + l->notice_used, line, n);
+  l->notice[l->notice_used + n] = '\n';
+  l->notice_used += n + 1;
+  return 0;
 }
 
 const char *listing_name(const struct listing *l, size_t i) { return l->text + l->row[i].name; }
@@ -136,8 +150,8 @@ static int by_name(const void *a, const void *b, void *listing) {
 }
 static int by_id(const void *a, const void *b, void *listing) {
   const struct listing *l = listing;
-  int64_t x = l->row[*(const size_t *)a].id, y = l->row[*(const size_t *)b].id;
-  return (x > y) - (x < y);
+  const struct listing_row *x = &l->row[*(const size_t *)a], *y = &l->row[*(const size_t *)b];
+  return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : x->kind != y->kind ? x->kind - y->kind : y->folder - x->folder;
 }
 
 static int add_suffix(struct listing *l, size_t i) {
@@ -184,12 +198,15 @@ size_t listing_find(const struct listing *l, int folder, const char *name) {
 }
 size_t listing_first(const struct listing *l, int folder) { return lower_bound(l, folder, ""); }
 
-size_t listing_find_id(const struct listing *l, int64_t id) {
+size_t listing_find_id(const struct listing *l, int64_t id, int kind) {
   size_t low = 0, high = l->rows;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (l->row[l->by_id[middle]].id < id) low = middle + 1;
+    const struct listing_row *r = &l->row[l->by_id[middle]];
+    if (r->id < id || (r->id == id && r->kind < kind)) low = middle + 1;
     else high = middle;
   }
-  return low < l->rows && l->row[l->by_id[low]].id == id ? l->by_id[low] : l->rows;
+  if (low == l->rows) return l->rows;
+  const struct listing_row *r = &l->row[l->by_id[low]];
+  return r->id == id && r->kind == kind ? l->by_id[low] : l->rows;
 }

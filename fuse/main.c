@@ -1,6 +1,6 @@
 /* main.c: dmpfs, the file door: options, start-up, one loop, the end. Exit codes are in verdict.h.
  *
- *   dmpfs RECORD MOUNTPOINT -o key=FILE[,pinfd=N][,ext=PATH][,allow_other][,nonempty][,uid=N][,gid=N][,umask=OCTAL] [-f]
+ *   dmpfs RECORD MOUNTPOINT -o key=FILE[,pinfd=N][,ext=PATH][,layout=FILE][,allow_other][,nonempty][,uid=N][,gid=N][,umask=OCTAL] [-f]
  *
  * The PIN is the first line read from descriptor N; without pinfd the extension looks in the kernel's keyring
  * (dmp_unlock), then asks $DMP_ASKPASS. Always
@@ -34,6 +34,7 @@
 #include <unistd.h>
 #include "cache.h"
 #include "db.h"
+#include "draw.h"
 #include "dmp.h"
 #include "ops.h"
 #include "tree.h"
@@ -41,13 +42,13 @@
 extern char **environ;
 
 struct options {
-  char *record, *mountpoint, *key, *extension;      /* owned */
+  char *record, *mountpoint, *key, *extension, *layout;      /* owned */
   int pinfd, foreground, allow_other, nonempty, uid, gid, umask, help, version;
 };
 #define OPTION(template, field, value) { template, offsetof(struct options, field), value }
 enum { KEY_IGNORED = 1, REQUESTS_AT_ONCE = 64 };
 static const struct fuse_opt OPTIONS[] = {
-  OPTION("key=%s", key, 0), OPTION("ext=%s", extension, 0), OPTION("pinfd=%i", pinfd, 0),
+  OPTION("key=%s", key, 0), OPTION("ext=%s", extension, 0), OPTION("layout=%s", layout, 0), OPTION("pinfd=%i", pinfd, 0),
   OPTION("allow_other", allow_other, 1), OPTION("nonempty", nonempty, 1), OPTION("uid=%i", uid, 0),
   OPTION("gid=%i", gid, 0), OPTION("umask=%o", umask, 0), OPTION("-f", foreground, 1),
   OPTION("-h", help, 1), OPTION("--help", help, 1), OPTION("-V", version, 1), OPTION("--version", version, 1),
@@ -64,12 +65,13 @@ static const char USAGE[] =
   "  key=FILE      the credential that mounts; one mount shows what one identity may see\n"
   "  pinfd=N       read the PIN from descriptor N (one line); else dmp_unlock()'s keyring, then $DMP_ASKPASS\n"
   "  ext=PATH      the extension dmp.so (default: beside dmpfs)\n"
+  "  layout=FILE   changes to the names and pages of the tree (schema/layout.sql); schema/layouts has some\n"
   "  allow_other   other users may enter, as owner and mode allow\n"
   "  nonempty      mount also over another mount, or over a directory that holds something\n"
   "  uid=N gid=N umask=OCTAL   owner and mode of all entries (default: whoever mounts, 077)\n"
   "  -f            stay in the foreground\n"
   "exit codes: 2 usage, 3 record can't be opened, 4 not a record or another version, 5 credential, 6 PIN,\n"
-  "  7 mount point, 8 fuse, 9 extension, 10 record damaged or altered, 11 system\n";
+  "  7 mount point, 8 fuse, 9 extension, 10 record damaged or altered, 11 system, 12 layout\n";
 
 static enum verdict say(enum verdict v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static enum verdict say(enum verdict v, const char *format, ...) {
@@ -106,6 +108,7 @@ static void free_options(struct options *o) {
   free(o->mountpoint);
   free(o->key);
   free(o->extension);
+  free(o->layout);
 }
 
 /* dmp.so beside the executable. */
@@ -201,7 +204,7 @@ static enum verdict read_pin(int fd, char pin[DMP_PIN_MAX + 1]) {
 
 static enum verdict open_record(const struct options *o, struct db **db) {
   char pin[DMP_PIN_MAX + 1] = "", why[DB_WHY_MAX] = "";
-  struct db_options d = { o->record, o->key, o->extension, o->pinfd >= 0 ? pin : NULL };
+  struct db_options d = { o->record, o->key, o->extension, o->pinfd >= 0 ? pin : NULL, o->layout };
   enum verdict v = o->pinfd >= 0 ? read_pin(o->pinfd, pin) : VERDICT_MOUNTED;
   if (v == VERDICT_MOUNTED && (v = db_open(db, &d, why)) != VERDICT_MOUNTED) say(v, "%s", why);
   explicit_bzero(pin, sizeof pin);
@@ -290,6 +293,7 @@ static void unmount(struct fuse_session *se, const char *mountpoint) {
 static enum verdict run(struct options *o, int verdict_fd) {
   struct db *db = NULL;
   struct tree *tree = NULL;
+  struct draw *draw = NULL;
   struct fuse_session *se = NULL;
   sigset_t set;
   struct cache *cache = NULL;
@@ -297,7 +301,8 @@ static enum verdict run(struct options *o, int verdict_fd) {
   harden();
   enum verdict v = check_mountpoint(o);
   if (v == VERDICT_MOUNTED) v = open_record(o, &db);
-  if (v == VERDICT_MOUNTED && tree_new(&tree, db) != 0) v = say(VERDICT_SYSTEM, "out of memory");
+  if (v == VERDICT_MOUNTED && (errno = draw_new(&draw)) != 0) syslog(LOG_WARNING, "dmp-draw can't be started: XML has no page: %m");
+  if (v == VERDICT_MOUNTED && tree_new(&tree, db, draw) != 0) v = say(VERDICT_SYSTEM, "out of memory");
   struct ops ops = { tree, (uid_t)o->uid, (gid_t)o->gid, (mode_t)o->umask };
   if (v != VERDICT_MOUNTED) goto out;
   sigemptyset(&set);
@@ -315,6 +320,7 @@ static enum verdict run(struct options *o, int verdict_fd) {
 out:
   tree_free(tree);
   db_close(db);                             /* keys go first, whatever unmounting takes */
+  draw_free(draw);
   if (se != NULL) {
     unmount(se, o->mountpoint);
     if (cache_free(cache) == 0) fuse_session_destroy(se);

@@ -42,7 +42,7 @@ static int stale(int err) { return err == ENOENT ? ESTALE : err; }
 
 /* Everything constant but what a document or a folder's visible documents give. */
 static struct stat stat_of(const struct ops *o, const struct tree_node *n) {
-  int is_file = n->kind == TREE_DOCUMENT;
+  int is_file = tree_is_file(n);
   struct stat st = { .st_ino = n->ino, .st_nlink = 1, .st_uid = o->uid, .st_gid = o->gid, .st_blksize = 65536 };
   st.st_mode = (is_file ? S_IFREG | 0444 : S_IFDIR | 0555) & ~(o->umask & 0777);
   st.st_size = n->size;
@@ -109,15 +109,16 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
   struct tree *tree = tree_of(req);
   struct tree_node n;
-  int cached = 0, writes = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0;
+  int how = 0, writes = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0;
   int err = writes ? EROFS : stale(tree_get(tree, ino, &n));
   if (err == 0 && preview_is(fuse_req_ctx(req)->pid)) err = EACCES;
-  if (err == 0) err = stale(tree_open(tree, ino, &cached));
+  if (err == 0) err = stale(tree_open(tree, ino, &how));
   if (err != 0) {
     fail(req, err);
     return;
   }
-  fi->keep_cache = cached ? 1 : 0;
+  fi->keep_cache = (how & TREE_CACHED) != 0;
+  fi->direct_io = (how & TREE_LONGER) != 0;           /* the kernel would stop at the size it knows */
   if (fuse_reply_open(req, fi) == -ENOENT) tree_close(tree, ino);
 }
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {

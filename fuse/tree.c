@@ -5,7 +5,9 @@
 #include <string.h>
 #include <time.h>
 #include "db.h"
+#include "draw.h"
 #include "listing.h"
+#include "page.h"
 
 enum { TRIES = 3, LISTINGS = 32, BUCKETS_MIN = 1024, FIRST_ENTRY = 2 };
 enum { VERSION_MS = 10 };
@@ -17,10 +19,14 @@ struct held {                               /* a node that the kernel knows */
   uint64_t references;
   unsigned opens;                           /* descriptors and mappings */
   int cached, gone;                         /* the kernel may have pages; they were dropped because the right ended */
+  struct text text;                         /* owned: of a page that is open */
+  int64_t text_at, text_version;            /* when it was made or found unchanged, and of which state of the record */
+  int64_t longest;                          /* of a page: its size when it was last made; 0: never */
   struct held *next;
 };
 struct tree {
   struct db *db;                            /* borrowed */
+  struct draw *draw;                        /* borrowed; may be NULL */
   struct held **bucket;                     /* owned, chained */
   size_t buckets, nodes;
   unsigned opens;                           /* of all nodes */
@@ -53,11 +59,12 @@ static int is_fresh(struct tree *t, const struct listing *l) {
   return l != NULL && now_ms() - l->at < TREE_LISTING_MS && l->version >= 0 && l->version == version_of(t);
 }
 
-int tree_new(struct tree **out, struct db *db) {
+int tree_new(struct tree **out, struct db *db, struct draw *draw) {
   *out = NULL;
   struct tree *t = calloc(1, sizeof *t);
   if (t == NULL) return ENOMEM;
   t->db = db;
+  t->draw = draw;
   t->buckets = BUCKETS_MIN;
   t->bucket = calloc(t->buckets, sizeof *t->bucket);
   if (t->bucket == NULL) {
@@ -68,12 +75,17 @@ int tree_new(struct tree **out, struct db *db) {
   return 0;
 }
 
+static void free_held(struct held *h) {
+  text_free(&h->text);
+  free(h);
+}
+
 void tree_free(struct tree *t) {
   if (t == NULL) return;
   for (size_t i = 0; i < t->buckets; i++)
     for (struct held *h = t->bucket[i], *next; h != NULL; h = next) {
       next = h->next;
-      free(h);
+      free_held(h);
     }
   for (size_t i = 0; i < LISTINGS; i++) listing_release(t->documents[i]);
   listing_release(t->patients);
@@ -84,37 +96,67 @@ const char *tree_error(const struct tree *t) { return db_error(t->db); }
 
 /* ---- nodes ---- */
 
-/* Ids are positive 63-bit numbers: a document has its own, a patient has the top bit too. A folder's is a mix of
- * patient and folder number; should it meet another node's, which takes billions of folders, tree_hold() refuses it. */
+/* Ids are positive 63-bit numbers: a document has its own, a patient has the top bit too. What has no id has a mix of whose it
+ * is and what; should it meet another node's, which takes billions of them, tree_hold() refuses it. */
 static const uint64_t TOP = (uint64_t)1 << 63;
+enum { INO_FOLDER = 1, INO_PAGE = 1 << 16, INO_GROUP = 2 << 16 };
 static uint64_t mix(uint64_t x) {
   x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
   x = (x ^ x >> 27) * 0x94D049BB133111EBu;
   return x ^ x >> 31;
 }
+static uint64_t mixed_ino(int64_t of, int what) { return mix((uint64_t)of + mix((uint64_t)what)) | TOP; }
 
 static struct tree_node root_node(void) { return (struct tree_node){ .ino = TREE_ROOT, .kind = TREE_PATIENTS }; }
-static struct tree_node patient_node(int64_t id) {
-  return (struct tree_node){ .ino = (uint64_t)id | TOP, .kind = TREE_PATIENT, .patient = id };
+static struct tree_node group_node(int group) {
+  return (struct tree_node){ .ino = mixed_ino(0, INO_GROUP + group), .kind = TREE_GROUP, .folder = group };
 }
-/* The folder must have a row. Its date is the newest document's. */
+static struct tree_node patient_node(const struct listing_row *r) {
+  return (struct tree_node){ .ino = (uint64_t)r->id | TOP, .kind = TREE_PATIENT, .patient = r->id, .folder = r->folder, .bare = r->bare };
+}
+/* Where a listing's entry lies: in the group of that number, or below the mount point. */
+static struct tree_node place_node(int group) { return group == 0 ? root_node() : group_node(group); }
+
+static int64_t newest(const struct listing *l, size_t from, int folder) {
+  int64_t modified = 0;
+  for (size_t i = from; i < l->rows && (folder < 0 || l->row[i].folder == folder); i++)
+    if (l->row[i].modified > modified) modified = l->row[i].modified;
+  return modified;
+}
+/* The folder must have a row. */
 static struct tree_node folder_node(const struct listing *l, int folder) {
-  struct tree_node n = { .kind = TREE_FOLDER, .patient = l->patient, .folder = folder };
-  n.ino = mix((uint64_t)l->patient + mix((uint64_t)folder + 1)) | TOP;
-  for (size_t i = listing_first(l, folder); i < l->rows && l->row[i].folder == folder; i++)
-    if (l->row[i].modified > n.modified) n.modified = l->row[i].modified;
-  return n;
+  return (struct tree_node){ .ino = mixed_ino(l->patient, INO_FOLDER + folder), .kind = TREE_FOLDER, .patient = l->patient, .folder = folder,
+                             .modified = newest(l, listing_first(l, folder), folder) };
 }
 static struct tree_node document_node(const struct listing *l, size_t i) {
   const struct listing_row *r = &l->row[i];
-  return (struct tree_node){ .ino = (uint64_t)r->id, .kind = TREE_DOCUMENT, .folder = r->folder, .patient = l->patient,
-                             .document = r->id, .size = r->size, .offset = r->offset, .modified = r->modified };
+  struct tree_node n = { .ino = (uint64_t)r->id, .kind = TREE_DOCUMENT, .folder = r->folder, .patient = l->patient,
+                         .document = r->id, .size = r->size, .offset = r->offset, .modified = r->modified };
+  if (r->kind == LISTING_DRAWN) n.kind = TREE_PAGE, n.page = TREE_DRAWN, n.ino = mixed_ino(r->id, INO_PAGE + TREE_DRAWN);
+  return n;
 }
 
 static struct held **find_held(struct tree *t, uint64_t ino) {
   struct held **h = &t->bucket[mix(ino) & (t->buckets - 1)];
   while (*h != NULL && (*h)->node.ino != ino) h = &(*h)->next;
   return h;
+}
+
+/* A page's size is what it was when it was last made, else what is told before. */
+static int64_t told_size(struct tree *t, uint64_t ino, int64_t before) {
+  const struct held *h = *find_held(t, ino);
+  return h != NULL && h->longest > before ? h->longest : before;
+}
+static struct tree_node page_node(struct tree *t, const struct listing *l, int page) {
+  struct tree_node n = { .ino = mixed_ino(l->patient, INO_PAGE + page), .kind = TREE_PAGE, .patient = l->patient, .page = page,
+                         .modified = newest(l, 0, -1) };
+  struct text notice;
+  n.size = told_size(t, n.ino, page_size(0));
+  if (page == PAGE_NOTICE && page_notice(l->notice, l->notice_used, &notice) == 0) {
+    n.size = (int64_t)notice.n;
+    text_free(&notice);
+  }
+  return n;
 }
 
 static void grow_buckets(struct tree *t) {
@@ -142,7 +184,9 @@ int tree_hold(struct tree *t, const struct tree_node *n) {
     if (++t->nodes > t->buckets * 2) grow_buckets(t);
   } else if (h->node.kind != n->kind || h->node.patient != n->patient) {
     return EIO;
-  } else if (n->kind == TREE_FOLDER && h->node.folder != n->folder) {
+  } else if ((n->kind == TREE_FOLDER || n->kind == TREE_GROUP) && h->node.folder != n->folder) {
+    return EIO;
+  } else if (n->kind == TREE_PAGE && (h->node.page != n->page || h->node.document != n->document)) {
     return EIO;
   }
   h->node = *n;
@@ -158,7 +202,7 @@ void tree_forget(struct tree *t, uint64_t ino, uint64_t references) {
   if (h->references > 0) return;
   *at = h->next;
   t->nodes--;
-  free(h);
+  free_held(h);
 }
 
 static int get_held(struct tree *t, uint64_t ino, struct tree_node *out) {
@@ -173,10 +217,28 @@ static int get_held(struct tree *t, uint64_t ino, struct tree_node *out) {
 /* ---- listings ---- */
 
 struct adding { struct tree *t; struct listing *l; };
+
+/* A document, and the page beside it, in one folder. */
+static int add_in(const struct adding *a, const struct db_row *row, int folder) {
+  struct db_row r = *row;
+  r.folder = folder;
+  if (db_folder(a->t->db, folder) == NULL) return EIO;         /* the layout forgot a folder */
+  int err = listing_add(a->l, &r);
+  if (err || row->page == NULL || a->t->draw == NULL) return err;
+  r.name = row->page;
+  r.kind = LISTING_DRAWN;
+  r.size = page_size(row->size);
+  return listing_add(a->l, &r);
+}
+
 static int add_row(void *arg, const struct db_row *row) {
   const struct adding *a = arg;
-  if (a->l->patient != 0 && db_folder(a->t->db, row->folder) == NULL) return EIO;   /* the layout forgot a folder */
-  return listing_add(a->l, row);
+  if (a->l->patient == 0 && row->folder != 0 && db_group(a->t->db, row->folder) == NULL) return EIO;
+  if (a->l->patient == 0) return listing_add(a->l, row);
+  int err = add_in(a, row, row->folder);
+  if (err == 0 && row->also != 0 && row->also != row->folder) err = add_in(a, row, row->also);
+  if (err == 0 && row->notice != NULL) err = listing_add_notice(a->l, row->notice);
+  return err;
 }
 
 /* Asks the record. On failure *out is NULL. */
@@ -225,10 +287,11 @@ static int current(struct tree *t, int64_t patient, const struct listing **out) 
   return 0;
 }
 
-struct one_patient { int found; char name[LISTING_NAME_MAX + 1]; };
+struct one_patient { int found, bare; char name[LISTING_NAME_MAX + 1]; };
 static int take_patient(void *arg, const struct db_row *row) {
   struct one_patient *one = arg;
   one->found = 1;
+  one->bare = row->bare;
   strncpy(one->name, row->name, LISTING_NAME_MAX);
   return 0;
 }
@@ -246,27 +309,28 @@ static int ask_patient(struct tree *t, int64_t id, struct one_patient *one) {
 
 /* A name that stands alone in an older listing, of a patient who is still there under it: no need to list all the
  * others. */
-static int known_patient(struct tree *t, const char *name, struct tree_node *out) {
+static int known_patient(struct tree *t, int group, const char *name, struct tree_node *out) {
   const struct listing *l = t->patients;
   struct one_patient one;
   if (l == NULL || is_fresh(t, l) || now_ms() - l->at >= NAMES_MS) return 0;
-  size_t i = listing_find(l, 0, name);
+  size_t i = listing_find(l, group, name);
   if (i == l->rows || ask_patient(t, l->row[i].id, &one) != 0) return 0;
-  int same = strcmp(one.name, name) == 0;
+  int same = strcmp(one.name, name) == 0 && one.bare == l->row[i].bare;
   explicit_bzero(&one, sizeof one);
-  *out = patient_node(l->row[i].id);
+  *out = patient_node(&l->row[i]);
   return same;
 }
 
-static int find_patient(struct tree *t, const char *name, struct tree_node *out) {
-  const struct listing *l;
-  if (known_patient(t, name, out)) return 0;
-  int err = current(t, 0, &l);
-  if (err) return err;
-  size_t i = listing_find(l, 0, name);
-  if (i == l->rows) return ENOENT;
-  *out = patient_node(l->row[i].id);
-  return 0;
+/* Whether only own deposits of a patient open; 1 also when nothing does. */
+static int is_bare(struct tree *t, int64_t patient) {
+  struct one_patient one;
+  if (is_fresh(t, t->patients)) {
+    size_t i = listing_find_id(t->patients, patient, LISTING_ITEM);
+    return i == t->patients->rows || t->patients->row[i].bare;
+  }
+  int bare = ask_patient(t, patient, &one) != 0 || one.bare;
+  explicit_bzero(&one, sizeof one);
+  return bare;
 }
 
 static int has_folder(const struct listing *l, int folder) {
@@ -274,14 +338,48 @@ static int has_folder(const struct listing *l, int folder) {
   return i < l->rows && l->row[i].folder == folder;
 }
 
+static int find_patient(struct tree *t, int group, const char *name, struct tree_node *out) {
+  const struct listing *l;
+  if (known_patient(t, group, name, out)) return 0;
+  int err = current(t, 0, &l);
+  if (err) return err;
+  size_t i = listing_find(l, group, name);
+  if (i < l->rows) {
+    *out = patient_node(&l->row[i]);
+    return 0;
+  }
+  for (int g = 1; group == 0 && g < DB_FOLDER_MAX; g++)
+    if (db_group(t->db, g) != NULL && strcmp(db_group(t->db, g), name) == 0 && has_folder(l, g)) {
+      *out = group_node(g);
+      return 0;
+    }
+  return ENOENT;
+}
+
+/* Whether a patient has that page for this session. */
+static int has_page(struct tree *t, const struct listing *l, int page) {
+  if (db_page_name(t->db, page) == NULL) return 0;
+  switch (page) {
+    case PAGE_SUMMARY: return !is_bare(t, l->patient);
+    case PAGE_NOTICE: return l->notice_used > 0 && !is_bare(t, l->patient);
+    case PAGE_ACCESSES: case PAGE_READERS: return db_self(t->db) == l->patient;
+    default: return 0;
+  }
+}
+
 static int find_folder(struct tree *t, int64_t patient, const char *name, struct tree_node *out) {
   const struct listing *l;
   int err = current(t, patient, &l);
-  for (int f = 0; err == 0 && f < DB_FOLDER_MAX; f++)
+  for (int f = 1; err == 0 && f < DB_FOLDER_MAX; f++) {
     if (db_folder(t->db, f) != NULL && strcmp(db_folder(t->db, f), name) == 0 && has_folder(l, f)) {
       *out = folder_node(l, f);
       return 0;
     }
+    if (db_page_name(t->db, f) != NULL && strcmp(db_page_name(t->db, f), name) == 0 && has_page(t, l, f)) {
+      *out = page_node(t, l, f);
+      return 0;
+    }
+  }
   return err ? err : ENOENT;
 }
 
@@ -292,6 +390,7 @@ static int find_document(struct tree *t, const struct tree_node *folder, const c
   size_t i = listing_find(l, folder->folder, name);
   if (i == l->rows) return ENOENT;
   *out = document_node(l, i);
+  if (out->kind == TREE_PAGE) out->size = told_size(t, out->ino, out->size);
   return 0;
 }
 
@@ -300,7 +399,8 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name, struct tree_n
   int err = get_held(t, parent, &p);
   if (err) return err;
   switch (p.kind) {
-    case TREE_PATIENTS: err = find_patient(t, name, out); break;
+    case TREE_PATIENTS: err = find_patient(t, 0, name, out); break;
+    case TREE_GROUP: err = find_patient(t, p.folder, name, out); break;
     case TREE_PATIENT: err = find_folder(t, p.patient, name, out); break;
     case TREE_FOLDER: err = find_document(t, &p, name, out); break;
     default: err = ENOTDIR;
@@ -308,26 +408,41 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name, struct tree_n
   return err ? err : tree_hold(t, out);
 }
 
+static int get_patient(struct tree *t, struct tree_node *n) {
+  struct one_patient one;
+  if (is_fresh(t, t->patients)) {
+    size_t i = listing_find_id(t->patients, n->patient, LISTING_ITEM);
+    if (i == t->patients->rows) return ENOENT;
+    *n = patient_node(&t->patients->row[i]);
+    return 0;
+  }
+  int err = ask_patient(t, n->patient, &one);
+  if (err == 0) n->bare = one.bare;
+  explicit_bzero(&one, sizeof one);
+  return err;
+}
+
 int tree_get(struct tree *t, uint64_t ino, struct tree_node *out) {
   const struct listing *l;
-  struct one_patient one;
   int err = get_held(t, ino, out);
   if (err || out->kind == TREE_PATIENTS) return err;
-  if (out->kind == TREE_PATIENT) {
-    if (is_fresh(t, t->patients)) return listing_find_id(t->patients, out->patient) < t->patients->rows ? 0 : ENOENT;
-    err = ask_patient(t, out->patient, &one);
-    explicit_bzero(&one, sizeof one);
-    return err;
-  }
+  if (out->kind == TREE_PATIENT) return get_patient(t, out);
   if ((err = current(t, out->patient, &l)) != 0) return err;
+  if (out->kind == TREE_GROUP) return has_folder(l, out->folder) ? 0 : ENOENT;
   if (out->kind == TREE_FOLDER) {
     if (!has_folder(l, out->folder)) return ENOENT;
     *out = folder_node(l, out->folder);
     return 0;
   }
-  size_t i = listing_find_id(l, out->document);
+  if (out->kind == TREE_PAGE && out->page != TREE_DRAWN) {
+    if (!has_page(t, l, out->page)) return ENOENT;
+    *out = page_node(t, l, out->page);
+    return 0;
+  }
+  size_t i = listing_find_id(l, out->document, out->kind == TREE_PAGE ? LISTING_DRAWN : LISTING_ITEM);
   if (i == l->rows) return ENOENT;
   *out = document_node(l, i);
+  if (out->kind == TREE_PAGE) out->size = told_size(t, out->ino, out->size);
   return 0;
 }
 
@@ -338,7 +453,7 @@ int tree_opendir(struct tree *t, uint64_t ino, struct tree_dir **out) {
   *out = NULL;
   int err = tree_get(t, ino, &n);
   if (err) return err;
-  if (n.kind == TREE_DOCUMENT) return ENOTDIR;
+  if (tree_is_file(&n)) return ENOTDIR;
   struct tree_dir *d = calloc(1, sizeof *d);
   if (d == NULL) return ENOMEM;
   d->node = n;
@@ -360,30 +475,54 @@ static int begin(struct tree *t, struct tree_dir *d) {
   return 0;
 }
 
-/* The next folder that has documents, from number *i on. */
-static int next_folder(const struct tree *t, const struct tree_dir *d, uint64_t *i, struct tree_node *out,
-                       const char **name) {
+/* An entry's position tells which: folders (or, at the root, groups) by their number, then pages by theirs or rows in order. */
+static int next_folder(struct tree *t, const struct tree_dir *d, uint64_t *i, struct tree_node *out, const char **name) {
+  int root = d->node.kind == TREE_PATIENTS;
   for (; *i < DB_FOLDER_MAX; ++*i) {
     int folder = (int)*i;
-    if (db_folder(t->db, folder) == NULL || !has_folder(d->l, folder)) continue;
-    *out = folder_node(d->l, folder);
-    *name = db_folder(t->db, folder);
+    *name = root ? db_group(t->db, folder) : db_folder(t->db, folder);
+    if (*name == NULL || !has_folder(d->l, folder)) continue;
+    *out = root ? group_node(folder) : folder_node(d->l, folder);
     ++*i;
     return 0;
   }
   return ENOENT;
 }
 
-/* The next row of the directory, from the *i-th on. */
-static int next_row(const struct tree_dir *d, uint64_t *i, struct tree_node *out, const char **name) {
-  size_t first = d->node.kind == TREE_FOLDER ? listing_first(d->l, d->node.folder) : 0;
+static int next_page(struct tree *t, const struct tree_dir *d, uint64_t *i, struct tree_node *out, const char **name) {
+  for (; *i < DB_FOLDER_MAX; ++*i) {
+    int page = (int)*i;
+    if (d->node.bare || !has_page(t, d->l, page)) continue;
+    *out = page_node(t, d->l, page);
+    *name = db_page_name(t->db, page);
+    ++*i;
+    return 0;
+  }
+  return ENOENT;
+}
+
+/* The next row of the directory, from the *i-th on. Rows of a group, or of none, lie together. */
+static int next_row(struct tree *t, const struct tree_dir *d, uint64_t *i, struct tree_node *out, const char **name) {
+  int folder = d->node.kind == TREE_PATIENTS ? 0 : d->node.folder;
+  size_t first = listing_first(d->l, folder);
   if (*i >= d->l->rows - first) return ENOENT;
   size_t at = first + (size_t)*i;
-  if (d->node.kind == TREE_FOLDER && d->l->row[at].folder != d->node.folder) return ENOENT;
-  *out = d->node.kind == TREE_FOLDER ? document_node(d->l, at) : patient_node(d->l->row[at].id);
+  if (d->l->row[at].folder != folder) return ENOENT;
+  *out = d->node.kind == TREE_FOLDER ? document_node(d->l, at) : patient_node(&d->l->row[at]);
+  if (out->kind == TREE_PAGE) out->size = told_size(t, out->ino, out->size);
   *name = listing_name(d->l, at);
   ++*i;
   return 0;
+}
+
+static int next_entry(struct tree *t, const struct tree_dir *d, uint64_t *i, struct tree_node *out, const char **name) {
+  int folders_first = d->node.kind == TREE_PATIENTS || d->node.kind == TREE_PATIENT;
+  if (!folders_first) return next_row(t, d, i, out, name);
+  if (*i < DB_FOLDER_MAX && next_folder(t, d, i, out, name) == 0) return 0;
+  uint64_t after = *i - DB_FOLDER_MAX;
+  int err = d->node.kind == TREE_PATIENT ? next_page(t, d, &after, out, name) : next_row(t, d, &after, out, name);
+  *i = after + DB_FOLDER_MAX;
+  return err;
 }
 
 /* Whether an entry of an older listing is still there under this name. 0, ENOENT, or another errno. */
@@ -391,10 +530,16 @@ static int still(struct tree *t, const struct tree_dir *d, const struct tree_nod
   const struct listing *l;
   int err = current(t, d->node.patient, &l);
   if (err) return err;
-  if (n->kind == TREE_FOLDER) return has_folder(l, n->folder) ? 0 : ENOENT;
-  size_t i = listing_find(l, n->folder, name);
+  if (n->kind == TREE_FOLDER || n->kind == TREE_GROUP) return has_folder(l, n->folder) ? 0 : ENOENT;
+  if (n->kind == TREE_PAGE && n->page != TREE_DRAWN) return has_page(t, l, n->page) ? 0 : ENOENT;
+  size_t i = listing_find(l, d->node.kind == TREE_PATIENTS ? 0 : d->node.folder, name);
   int64_t id = n->kind == TREE_PATIENT ? n->patient : n->document;
   return i < l->rows && l->row[i].id == id ? 0 : ENOENT;
+}
+
+static struct tree_node parent_of(const struct tree_node *n) {
+  const struct listing_row patient = { .id = n->patient };
+  return n->kind == TREE_FOLDER ? patient_node(&patient) : n->kind == TREE_PATIENT ? place_node(n->folder) : root_node();
 }
 
 int tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_node *out, const char **name) {
@@ -402,13 +547,13 @@ int tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_n
   if (err) return err;
   if (*at < FIRST_ENTRY) {
     *name = *at == 0 ? "." : "..";
-    *out = *at == 0 ? d->node : d->node.kind == TREE_FOLDER ? patient_node(d->node.patient) : root_node();
+    *out = *at == 0 ? d->node : parent_of(&d->node);
     ++*at;
     return 0;
   }
   do {
     uint64_t i = *at - FIRST_ENTRY;
-    err = d->node.kind == TREE_PATIENT ? next_folder(t, d, &i, out, name) : next_row(d, &i, out, name);
+    err = next_entry(t, d, &i, out, name);
     if (err) return err;
     *at = i + FIRST_ENTRY;
     if (!is_fresh(t, d->l)) err = still(t, d, out, *name);
@@ -418,20 +563,106 @@ int tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_n
 
 /* ---- bytes ---- */
 
-int tree_open(struct tree *t, uint64_t ino, int *cached) {
+/* A document's readable view, drawn. Reading it is an access like any other. */
+static int draw_document(struct tree *t, const struct tree_node *n, struct text *out) {
+  const struct listing *l;
+  const void *bytes;
+  size_t got = 0, i;
+  int err = current(t, n->patient, &l);
+  if (err) return err;
+  if ((i = listing_find_id(l, n->document, LISTING_ITEM)) == l->rows) return ENOENT;
+  const struct tree_node d = document_node(l, i);
+  err = EAGAIN;
+  for (int try = 0; err == EAGAIN && try < TRIES; try++) {
+    db_read_end(t->db);
+    err = db_read(t->db, d.document, d.offset, (size_t)d.size, &bytes, &got);
+  }
+  if (err == 0 && got < (size_t)d.size) err = EIO;
+  if (err == 0 && draw_page(t->draw, bytes, got, out) != 0) err = page_refusal(out);
+  db_read_end(t->db);
+  return err == EAGAIN ? EIO : err;
+}
+
+static int make_page(struct tree *t, const struct tree_node *n, struct text *out) {
+  const struct listing *l;
+  int err = EAGAIN;
+  *out = (struct text){ 0 };
+  if (n->page == PAGE_NOTICE) {
+    err = current(t, n->patient, &l);
+    return err ? err : page_notice(l->notice, l->notice_used, out);
+  }
+  if (n->page == TREE_DRAWN) err = draw_document(t, n, out);
+  else
+    for (int i = 0; err == EAGAIN && i < TRIES; i++) err = page_make(t->db, n->page, n->patient, db_page_name(t->db, n->page), out);
+  if (err == 0) err = page_pad(out, page_size(0) < n->size ? n->size : page_size(0));
+  if (err) text_free(out);
+  return err == EAGAIN ? EIO : err;
+}
+
+static int is_made(struct tree *t, const struct held *h) {
+  return h->text.p != NULL && h->text_version >= 0 && h->text_version == version_of(t) && now_ms() - h->text_at < TREE_LISTING_MS;
+}
+static void keep_page(struct held *h, struct text *text, int64_t version) {
+  text_free(&h->text);
+  h->text = *text;
+  h->text_at = now_ms();
+  h->text_version = version;
+  h->longest = (int64_t)text->n;
+}
+
+/* Whether what an open page shows is no longer what this session sees. The accesses only grow; a document does not change. */
+static int is_outdated(struct tree *t, struct held *h) {
+  struct text text;
+  if (h->node.page == TREE_DRAWN || h->node.page == PAGE_ACCESSES || is_made(t, h)) return 0;
+  int64_t version = version_of(t);
+  if (make_page(t, &h->node, &text) != 0) return 1;
+  int same = text.n == h->text.n && memcmp(text.p, h->text.p, text.n) == 0;
+  if (same) keep_page(h, &text, version);
+  else text_free(&text);
+  return !same;
+}
+
+/* What is told of a page that was never made. */
+static int64_t size_before(struct tree *t, const struct tree_node *n) {
+  const struct listing *l;
+  if (n->page != TREE_DRAWN || current(t, n->patient, &l) != 0) return page_size(0);
+  size_t i = listing_find_id(l, n->document, LISTING_DRAWN);
+  return i == l->rows ? page_size(0) : l->row[i].size;
+}
+
+static int open_page(struct tree *t, struct held *h, const struct tree_node *n, int *how) {
+  int64_t version = version_of(t);
+  struct text text;
+  /* a document drawn a moment ago is not drawn again; being opened, it is asked for again */
+  int again = n->page == TREE_DRAWN && is_made(t, h);
+  const void *bytes;
+  size_t got;
+  int err = again ? db_read(t->db, n->document, n->offset, 1, &bytes, &got) : make_page(t, n, &text);
+  if (again) db_read_end(t->db);
+  if (err) return err == EAGAIN ? EIO : err;
+  if (!again) keep_page(h, &text, version);
+  h->gone = 0;
+  /* the kernel may still have the size that was told before, or of an earlier notice */
+  *how = n->page == PAGE_NOTICE || h->longest > size_before(t, n) ? TREE_LONGER : 0;
+  return 0;
+}
+
+int tree_open(struct tree *t, uint64_t ino, int *how) {
   struct tree_node n;
   const void *bytes;
   size_t got;
-  *cached = 0;
+  *how = 0;
   int err = tree_get(t, ino, &n);
   struct held *h = err == 0 ? *find_held(t, ino) : NULL;
-  if (err == 0 && (h == NULL || n.kind != TREE_DOCUMENT)) err = EISDIR;
-  if (err == 0 && h->cached) {
+  if (err == 0 && (h == NULL || !tree_is_file(&n))) err = EISDIR;
+  if (err == 0 && n.kind == TREE_PAGE) {
+    err = open_page(t, h, &n, how);
+  } else if (err == 0 && h->cached) {
     err = tree_read(t, ino, 0, 1, &bytes, &got);
     tree_read_end(t);
+    *how = TREE_CACHED;
   }
   if (err != 0) return err;
-  *cached = h->cached;
   h->opens++;
   t->opens++;
   return 0;
@@ -440,8 +671,8 @@ int tree_open(struct tree *t, uint64_t ino, int *cached) {
 void tree_close(struct tree *t, uint64_t ino) {
   struct held *h = *find_held(t, ino);
   if (h == NULL || h->opens == 0) return;
-  h->opens--;
   t->opens--;
+  if (--h->opens == 0) text_free(&h->text);
 }
 int tree_has_open(const struct tree *t) { return t->opens > 0; }
 
@@ -455,12 +686,28 @@ void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg) 
     for (struct held *h = t->bucket[i]; h != NULL; h = h->next) {
       if (h->opens == 0) continue;
       int was_gone = h->gone;
-      h->gone = tree_get(t, h->node.ino, &n) != 0;
+      h->gone = tree_get(t, h->node.ino, &n) != 0 || (n.kind == TREE_PAGE && (was_gone || is_outdated(t, h)));
       if (!h->gone || was_gone) continue;
       h->gone = gone(arg, h->node.ino);
       if (h->gone) h->cached = 0;
       else t->looked_at = 0;
     }
+}
+
+/* The listing of a patient no longer holds. */
+static void drop_listing(struct tree *t, int64_t patient) {
+  struct listing **slot = slot_of(t, patient);
+  listing_release(*slot);
+  *slot = NULL;
+}
+
+static int read_page(struct tree *t, struct held *h, int64_t offset, size_t size, const void **bytes, size_t *n) {
+  struct tree_node now;
+  if (h->text.p == NULL || h->gone || tree_get(t, h->node.ino, &now) != 0 || is_outdated(t, h)) return ESTALE;
+  if (offset >= (int64_t)h->text.n) return 0;
+  *bytes = h->text.p + offset;
+  *n = h->text.n - (size_t)offset < size ? h->text.n - (size_t)offset : size;
+  return 0;
 }
 
 int tree_read(struct tree *t, uint64_t ino, int64_t offset, size_t size, const void **bytes, size_t *n) {
@@ -469,8 +716,10 @@ int tree_read(struct tree *t, uint64_t ino, int64_t offset, size_t size, const v
   *n = 0;
   int err = get_held(t, ino, &node);
   if (err) return err;
-  if (node.kind != TREE_DOCUMENT) return EISDIR;
+  if (!tree_is_file(&node)) return EISDIR;
   if (offset < 0) return EINVAL;
+  struct held *h = *find_held(t, ino);
+  if (node.kind == TREE_PAGE) return read_page(t, h, offset, size, bytes, n);
   if (offset >= node.size) return 0;
   if ((int64_t)size > node.size - offset) size = (size_t)(node.size - offset);
   err = EAGAIN;
@@ -479,13 +728,8 @@ int tree_read(struct tree *t, uint64_t ino, int64_t offset, size_t size, const v
     err = db_read(t->db, node.document, node.offset + offset, size, bytes, n);
   }
   if (err == 0 && *n < size) err = EIO;     /* the record is shorter than it said */
-  struct held *h = *find_held(t, ino);
   if (h != NULL && err == 0) h->cached = 1;
-  if (err == ESTALE) {                      /* the name goes at once as well */
-    struct listing **slot = slot_of(t, node.patient);
-    listing_release(*slot);
-    *slot = NULL;
-  }
+  if (err == ESTALE) drop_listing(t, node.patient);      /* the name goes at once as well */
   return err == EAGAIN ? EIO : err;
 }
 void tree_read_end(struct tree *t) { db_read_end(t->db); }

@@ -2,16 +2,16 @@
  * how long a listing is believed.
  * Owns: nodes the kernel knows, listings.  Never: libfuse, SQL, bytes of documents other than passing them through.
  *
- * Three levels: root (a directory for each patient), patient (a directory for each folder that has a document),
- * folder (files).
+ * Levels: root (a directory for each patient, or for each group that has one), group (patients), patient (a directory for each
+ * folder that has a document, and pages), folder (documents, and beside a structured one the page that is drawn from it).
  *
  * Masked equals absent. Everything is made from the rows that this session can open, and from each row alone, with
  * one exception: equal names. When two visible names of one directory are equal (case aside), each of them gets
  * " (<id>)" before its extension, <id> being its own id on 19 digits; so does a name that already ends like this, so
  * that no name of the one kind equals one of the other. The name of a visible item therefore depends on visible items
  * only, never on an order or a count: it is what it would be in a record where the hidden ones never were. Inode
- * numbers come from ids. Directories have constant sizes and link counts, and a folder's date is that of its newest
- * visible document.
+ * numbers come from ids; a document that stands in two folders has one. Directories have constant sizes and link counts, pages
+ * constant sizes until they are opened (page.h), and the date of a folder or page is that of its newest visible document.
  *
  * Freshness. A listing is believed until another connection has committed to the record, and TREE_LISTING_MS at most,
  * since rights also end by date; then it is asked again, for the one patient concerned. The kernel may believe an
@@ -23,23 +23,28 @@
 #include <stdint.h>
 
 struct db;
+struct draw;
 struct tree;
 struct tree_dir;                            /* an open directory */
 
 enum { TREE_KERNEL_MS = 1000, TREE_LISTING_MS = 10000 };
 enum { TREE_ROOT = 1 };                     /* the root's inode number, as FUSE has it */
-enum tree_kind { TREE_PATIENTS, TREE_PATIENT, TREE_FOLDER, TREE_DOCUMENT };
+enum tree_kind { TREE_PATIENTS, TREE_GROUP, TREE_PATIENT, TREE_FOLDER, TREE_DOCUMENT, TREE_PAGE };
+enum { TREE_DRAWN = 256 };                  /* the page of a document; a patient's have their numbers (page.h) */
 
 struct tree_node {
   uint64_t ino;
   enum tree_kind kind;
-  int folder;                               /* of a folder or a document */
-  int64_t patient;                          /* 0 for the root */
-  int64_t document;                         /* 0 unless a document */
-  int64_t size, offset, modified;           /* of a document; a folder has modified */
+  int folder;                               /* of a folder or a document; the group of a group or patient */
+  int page;                                 /* of a page */
+  int bare;                                 /* of a patient: only own deposits open */
+  int64_t patient;                          /* 0 for the root and groups */
+  int64_t document;                         /* of a document and its page */
+  int64_t size, offset, modified;           /* of a document or page; a folder has modified */
 };
+static inline int tree_is_file(const struct tree_node *n) { return n->kind == TREE_DOCUMENT || n->kind == TREE_PAGE; }
 
-int  tree_new(struct tree **out, struct db *db);      /* borrows db; 0 or ENOMEM */
+int  tree_new(struct tree **out, struct db *db, struct draw *draw);    /* borrows both; without draw no page is drawn; 0 or ENOMEM */
 void tree_free(struct tree *t);             /* wipes; NULL is harmless */
 
 /* These answer 0 or an errno: ENOENT for whatever is not there for this session, ESTALE when the session has ended,
@@ -55,9 +60,10 @@ void tree_closedir(struct tree *t, struct tree_dir *d);
  * end, less what has gone since. name is borrowed until the next call. ENOENT after the last one. */
 int  tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_node *out, const char **name);
 
-/* Opening: *cached says that the kernel may still have pages of an earlier reading; then the record was asked for a
- * byte, so that an access which the kernel answers by itself is logged, or refused, too. */
-int  tree_open(struct tree *t, uint64_t ino, int *cached);
+/* Opening. TREE_CACHED: the kernel may still have pages of an earlier reading; then the record was asked for a byte, so that an
+ * access which the kernel answers by itself is logged, or refused, too. TREE_LONGER: the page is longer than its size told. */
+enum { TREE_CACHED = 1, TREE_LONGER = 2 };
+int  tree_open(struct tree *t, uint64_t ino, int *how);
 void tree_close(struct tree *t, uint64_t ino);
 /* Calls gone for each open document that is no longer there: once, or again the next time when it answers 0. */
 void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg);

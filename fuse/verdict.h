@@ -15,6 +15,7 @@ enum verdict {
   VERDICT_EXTENSION = 9,    /* dmp.so is missing or does not fit */
   VERDICT_DAMAGED = 10,     /* record, access log or anchor are damaged or were altered */
   VERDICT_SYSTEM = 11,      /* memory, limits, processor, or the driver died while starting */
+  VERDICT_LAYOUT = 12,      /* -o layout=FILE can't be read, or does not describe a tree */
 };
 
 #endif

@@ -78,6 +78,9 @@ class Person:
         for patient in sorted(os.listdir(self.mountpoint)):
             lines.append(patient + '/')
             for shelf in sorted(os.listdir(os.path.join(self.mountpoint, patient))):
+                if not os.path.isdir(os.path.join(self.mountpoint, patient, shelf)):
+                    lines.append('  ' + shelf)
+                    continue
                 lines.append('  ' + shelf + '/')
                 lines += ['    ' + n for n in sorted(os.listdir(os.path.join(self.mountpoint, patient, shelf)))]
         return lines or ['(rien)']

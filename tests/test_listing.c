@@ -6,17 +6,19 @@
 #include <cmocka.h>
 #include "../fuse/listing.c"
 
+#define ROW(i, f, n, s, o, m) (struct db_row){ .id = (i), .folder = (f), .name = (n), .size = (s), .offset = (o), .modified = (m) }
+
 static struct listing *make(const struct db_row *rows, size_t n) {
   struct listing *l = listing_new(7);
   for (size_t i = 0; i < n; i++) assert_int_equal(listing_add(l, &rows[i]), 0);
   assert_int_equal(listing_finish(l), 0);
   return l;
 }
-static const char *name_of(const struct listing *l, int64_t id) { return listing_name(l, listing_find_id(l, id)); }
+static const char *name_of(const struct listing *l, int64_t id) { return listing_name(l, listing_find_id(l, id, LISTING_ITEM)); }
 
 static void a_name_that_stands_alone_is_unchanged(void **state) {
   (void)state;
-  const struct db_row rows[] = { { 11, 1, "b.pdf", 1, 0, 0 }, { 12, 1, "a.pdf", 1, 0, 0 }, { 13, 2, "a.pdf", 1, 0, 0 } };
+  const struct db_row rows[] = { ROW(11, 1, "b.pdf", 1, 0, 0), ROW(12, 1, "a.pdf", 1, 0, 0), ROW(13, 2, "a.pdf", 1, 0, 0) };
   struct listing *l = make(rows, 3);
   assert_string_equal(name_of(l, 11), "b.pdf");
   assert_string_equal(name_of(l, 12), "a.pdf");
@@ -26,8 +28,8 @@ static void a_name_that_stands_alone_is_unchanged(void **state) {
 
 static void equal_names_get_their_own_ids_whatever_their_order(void **state) {
   (void)state;
-  const struct db_row rows[] = { { 11, 1, "A.pdf", 1, 0, 0 }, { 12, 1, "a.pdf", 1, 0, 0 }, { 13, 1, "É", 1, 0, 0 },
-                                 { 14, 1, "é", 1, 0, 0 } };
+  const struct db_row rows[] = { ROW(11, 1, "A.pdf", 1, 0, 0), ROW(12, 1, "a.pdf", 1, 0, 0), ROW(13, 1, "É", 1, 0, 0),
+                                 ROW(14, 1, "é", 1, 0, 0) };
   const struct db_row turned[] = { rows[3], rows[2], rows[1], rows[0] };
   struct listing *l = make(rows, 4), *m = make(turned, 4);
   assert_string_equal(name_of(l, 11), "A (0000000000000000011).pdf");
@@ -41,7 +43,7 @@ static void equal_names_get_their_own_ids_whatever_their_order(void **state) {
 /* What a reader sees does not change with what he does not see: the same rows without the hidden one give the same names. */
 static void a_name_depends_on_visible_rows_only(void **state) {
   (void)state;
-  const struct db_row both[] = { { 11, 1, "a.pdf", 1, 0, 0 }, { 12, 1, "a.pdf", 1, 0, 0 }, { 13, 1, "b.pdf", 1, 0, 0 } };
+  const struct db_row both[] = { ROW(11, 1, "a.pdf", 1, 0, 0), ROW(12, 1, "a.pdf", 1, 0, 0), ROW(13, 1, "b.pdf", 1, 0, 0) };
   const struct db_row one[] = { both[0], both[2] };
   struct listing *l = make(both, 3), *m = make(one, 2);
   assert_string_equal(name_of(l, 11), "a (0000000000000000011).pdf");
@@ -53,8 +55,8 @@ static void a_name_depends_on_visible_rows_only(void **state) {
 
 static void a_name_that_imitates_a_told_apart_one_gets_its_own_id_too(void **state) {
   (void)state;
-  const struct db_row rows[] = { { 11, 1, "a.pdf", 1, 0, 0 }, { 12, 1, "a.pdf", 1, 0, 0 },
-                                 { 13, 1, "a (0000000000000000011).pdf", 1, 0, 0 }, { 14, 1, "a (2).pdf", 1, 0, 0 } };
+  const struct db_row rows[] = { ROW(11, 1, "a.pdf", 1, 0, 0), ROW(12, 1, "a.pdf", 1, 0, 0),
+                                 ROW(13, 1, "a (0000000000000000011).pdf", 1, 0, 0), ROW(14, 1, "a (2).pdf", 1, 0, 0) };
   struct listing *l = make(rows, 4);
   assert_string_equal(name_of(l, 11), "a (0000000000000000011).pdf");
   assert_string_equal(name_of(l, 13), "a (0000000000000000011) (0000000000000000013).pdf");
@@ -86,17 +88,17 @@ static void rows_are_found_by_name_and_by_id_and_others_are_not(void **state) {
   char names[200][16];
   for (int i = 0; i < 200; i++) {
     snprintf(names[i], sizeof names[i], "%03d.pdf", i * 7 % 200);
-    rows[i] = (struct db_row){ 1000 - i, i % 3, names[i], i, 0, 0 };
+    rows[i] = ROW(1000 - i, i % 3, names[i], i, 0, 0);
   }
   struct listing *l = make(rows, 200);
   for (int i = 0; i < 200; i++) {
     size_t at = listing_find(l, i % 3, names[i]);
     assert_true(at < l->rows);
     assert_int_equal(l->row[at].id, 1000 - i);
-    assert_int_equal(listing_find_id(l, 1000 - i), at);
+    assert_int_equal(listing_find_id(l, 1000 - i, LISTING_ITEM), at);
     assert_int_equal(listing_find(l, i % 3 + 3, names[i]), l->rows);
   }
-  assert_int_equal(listing_find_id(l, 1), l->rows);
+  assert_int_equal(listing_find_id(l, 1, LISTING_ITEM), l->rows);
   assert_int_equal(listing_first(l, 0), 0);
   assert_int_equal(l->row[listing_first(l, 2)].folder, 2);
   assert_int_equal(listing_first(l, 9), l->rows);
@@ -108,11 +110,11 @@ static void what_can_not_be_a_file_is_refused(void **state) {
   char name[LISTING_NAME_MAX + 2];
   memset(name, 'x', sizeof name - 1);
   name[sizeof name - 1] = '\0';
-  const struct db_row bad[] = { { 11, 1, "", 1, 0, 0 }, { 11, 1, "a/b", 1, 0, 0 }, { 11, 1, ".hidden", 1, 0, 0 },
-                                { 11, 1, "..", 1, 0, 0 }, { 11, 1, name, 1, 0, 0 }, { 0, 1, "a", 1, 0, 0 },
-                                { -5, 1, "a", 1, 0, 0 }, { 1, 1, "a", 1, 0, 0 }, { 11, 1, "a", -1, 0, 0 },
-                                { 11, 1, "a", 1, -1, 0 }, { 11, 1, "a", 2, INT64_MAX - 1, 0 } };
-  const struct db_row good = { 11, 1, name + 1, 2, INT64_MAX - 2, 0 };
+  const struct db_row bad[] = { ROW(11, 1, "", 1, 0, 0), ROW(11, 1, "a/b", 1, 0, 0), ROW(11, 1, ".hidden", 1, 0, 0),
+                                ROW(11, 1, "..", 1, 0, 0), ROW(11, 1, name, 1, 0, 0), ROW(0, 1, "a", 1, 0, 0),
+                                ROW(-5, 1, "a", 1, 0, 0), ROW(1, 1, "a", 1, 0, 0), ROW(11, 1, "a", -1, 0, 0),
+                                ROW(11, 1, "a", 1, -1, 0), ROW(11, 1, "a", 2, INT64_MAX - 1, 0) };
+  const struct db_row good = ROW(11, 1, name + 1, 2, INT64_MAX - 2, 0);
   struct listing *l = listing_new(7);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(listing_add(l, &bad[i]), EIO);
   assert_int_equal(listing_add(l, &good), 0);

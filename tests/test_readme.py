@@ -30,7 +30,7 @@ class Readme(unittest.TestCase):
         part = read("README.md").split("### The map")[1].split("## Errors")[0]
         for path in glob.glob(os.path.join(ROOT, "ext", "*.c")) + glob.glob(os.path.join(ROOT, "fuse", "*.c")):
             name = os.path.basename(path)[:-2]
-            family = name.split("_")[0] if name.startswith(("import_", "parse_", "preload_")) else name
+            family = name.split("_")[0] if name.startswith(("import_", "parse_", "preload_", "draw_")) else name
             self.assertRegex(part, r"`%s`|`ext/%s_\*`" % (family, family), name)
 
     def test_the_map_names_no_module_that_is_gone(self):

@@ -54,7 +54,8 @@ class Mount:
             time.sleep(0.02)
 
     def files(self):
-        return sorted(f for _, _, files in os.walk(self.point) for f in files)
+        return sorted(f for d, _, files in os.walk(self.point) for f in files
+                      if os.path.relpath(d, self.point).count('/') == 1 and os.path.basename(d) != 'Nouveaux')
 
     def becomes(self, want, seconds=2.5):
         end = time.monotonic() + seconds

@@ -298,7 +298,7 @@ MOUNTING = {3: 'le dossier ne s’ouvre pas', 4: 'ce n’est pas un dossier part
             5: 'la clé ne s’ouvre pas', 6: 'le code est faux ou manque', 7: 'le point de montage ne convient pas',
             8: 'le système refuse le montage : vérifiez /dev/fuse, fusermount3 et vos droits sur le point de montage',
             9: 'dmp.so manque ou ne convient pas', 10: 'le dossier, son journal ou son ancre sont abîmés : dmp verify',
-            11: 'le système n’a plus de mémoire ou de processus'}
+            11: 'le système n’a plus de mémoire ou de processus', 12: 'la disposition (layout) ne convient pas'}
 
 
 def code_of(error):
