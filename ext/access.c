@@ -25,11 +25,11 @@ static struct log_writer access_writer(const struct session *s) {
   return w;
 }
 
-/* p NULL: the line goes to the asker's own chain. */
-static void line_fill(const struct session *s, struct log_line *l, const struct patient *p, enum log_action what, int64_t patient,
+/* key NULL: the line goes to the asker's own chain. team: through which the person reads; NULL. */
+static void line_fill(const struct session *s, struct log_line *l, const uint8_t *key, const uint8_t *team, enum log_action what, int64_t patient,
                       int64_t object, unsigned count) {
   memset(l, 0, sizeof *l);
-  if (p) memcpy(l->key, p->g.pair, 32);
+  if (key) memcpy(l->key, key, 32);
   else access_own_key(s->cred, l->key);
   l->at = record_now();
   l->action = (uint8_t)what;
@@ -38,7 +38,8 @@ static void line_fill(const struct session *s, struct log_line *l, const struct 
   id_field(l->person, s->principal);
   if (patient) id_field(l->patient, patient);
   if (object) id_field(l->object, object);
-  memcpy(l->login, s->login_id, 16);
+  memcpy(l->login, s->login_id, 8);
+  if (team) memcpy(l->login + 8, team, 8);
 }
 
 static struct log_line *line_room(struct log_line **line, size_t n, size_t *cap) {
@@ -88,16 +89,6 @@ static int listed_add(struct session *s, int64_t patient) {
   return DMP_OK;
 }
 
-int access_list(struct session *s, struct access *a, const struct patient *p) {
-  if (access_listed(s, p->id)) return DMP_OK;
-  for (size_t i = 0; i < a->n; i++)
-    if (a->line[i].action == LOG_LIST && id_from_field(a->line[i].patient) == p->id) return DMP_OK;
-  struct log_line *l = access_line(a);
-  if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p, LOG_LIST, p->id, 0, 1);
-  a->n++;
-  return DMP_OK;
-}
 
 static struct repeated *repeated_find(struct session *s, int64_t patient, int64_t object, enum log_action what) {
   for (int i = 0; i < REPEATED; i++) {
@@ -112,38 +103,80 @@ static int repeated_out(struct session *s, struct access *a, struct repeated *x)
   if (x->more == 0) return DMP_OK;
   struct log_line *l = access_line(a);
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, NULL, x->action, x->patient, x->object, x->more);
-  memcpy(l->key, x->key, 32);
+  line_fill(s, l, x->key, x->team, x->action, x->patient, x->object, x->more);
   a->n++;
   x->more = 0;
   return DMP_OK;
 }
 
-int access_object(struct session *s, struct access *a, const struct patient *p, enum log_action what, int64_t object) {
+int access_object(struct session *s, struct access *a, struct patient *p, enum log_action what, int64_t object, int hidden) {
   int64_t now = record_now();
+  const uint8_t *key;
   struct repeated *x = repeated_find(s, p->id, object, what);
   if (x && now >= x->at && now - x->at < FIVE_MINUTES) {
     x->more++;
     return DMP_OK;
   }
-  int e = DMP_OK;
   if (x == NULL) x = &s->repeated[s->repeated_next++ % REPEATED];
-  e = repeated_out(s, a, x);
-  struct log_line *l = e == DMP_OK ? access_line(a) : NULL;
+  int e = repeated_out(s, a, x);
+  if (e == DMP_OK) e = patient_pair(s, p, hidden, &key);
+  if (e != DMP_OK) return e;
+  struct log_line *l = access_line(a);
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p, what, p->id, object, 1);
+  line_fill(s, l, key, p->team, what, p->id, object, 1);
   a->n++;
   *x = (struct repeated){ .patient = p->id, .object = object, .at = now, .action = (uint8_t)what };
-  memcpy(x->key, p->g.pair, 32);
+  memcpy(x->key, key, 32);
+  memcpy(x->team, p->team, 8);
   return DMP_OK;
 }
 
-int access_refused(struct session *s, struct access *a, const struct patient *p, int64_t patient, int64_t object) {
-  struct log_line *l = access_line(a);
-  if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p, LOG_REFUSED, patient, object, 1);
+int access_refused(struct session *s, struct access *a, struct patient *p, int64_t patient, int64_t object) {
+  const uint8_t *key = NULL;
+  int e = p ? patient_pair(s, p, 0, &key) : DMP_OK;
+  struct log_line *l = e == DMP_OK ? access_line(a) : NULL;
+  if (l == NULL) return e == DMP_OK ? DMP_E_NOMEM : e;
+  line_fill(s, l, key, p ? p->team : NULL, LOG_REFUSED, patient, object, 1);
   a->n++;
   return DMP_OK;
+}
+
+int access_list(struct session *s, struct access *a, struct patient *p, int hidden, int64_t about) {
+  if (access_listed(s, p->id)) return DMP_OK;
+  const uint8_t *key;
+  if (hidden) return access_object(s, a, p, LOG_LIST, about, 1);
+  int e = patient_pair(s, p, 0, &key);
+  for (size_t i = 0; i < a->n; i++)
+    if (a->line[i].action == LOG_LIST && memcmp(a->line[i].key, key, 32) == 0 && id_from_field(a->line[i].patient) == p->id) return DMP_OK;
+  struct log_line *l = e == DMP_OK ? access_line(a) : NULL;
+  if (l == NULL) return e == DMP_OK ? DMP_E_NOMEM : e;
+  line_fill(s, l, key, p->team, LOG_LIST, p->id, 0, 1);
+  a->n++;
+  return DMP_OK;
+}
+
+static void line_reason(struct log_line *l, const char *reason) {
+  if (reason) memcpy(l->reason, reason, strlen(reason) < sizeof l->reason ? strlen(reason) : sizeof l->reason);
+}
+
+int access_export(struct session *s, struct patient *p, enum log_action what, const char *recipient) {
+  struct access a = { 0 };
+  const uint8_t *key;
+  int e = patient_pair(s, p, 0, &key);
+  struct log_line *l = e == DMP_OK ? access_line(&a) : NULL;
+  if (l == NULL) return e == DMP_OK ? DMP_E_NOMEM : e;
+  line_fill(s, l, key, p->team, what, p->id, 0, 1);
+  line_reason(l, recipient);
+  a.n++;
+  e = access_flush(s, &a);
+  access_free(&a);
+  return e;
+}
+
+/* A listing of hidden items alone is no listing for who must not know of them: the next one that shows others is a line too. */
+static int listed_hidden(struct session *s, const struct log_line *l) {
+  const struct repeated *x = repeated_find(s, id_from_field(l->patient), suite_is_zero(l->object, 16) ? 0 : id_from_field(l->object), LOG_LIST);
+  return x && memcmp(x->key, l->key, 32) == 0;
 }
 
 int access_flush(struct session *s, struct access *a) {
@@ -151,7 +184,7 @@ int access_flush(struct session *s, struct access *a) {
   struct log_writer w = access_writer(s);
   int e = s->r->log ? log_append(s->r->log, &w, LOG_ACCESS, NULL, 0, a->line, a->n) : DMP_E_LOG_OPEN;
   for (size_t i = 0; e == DMP_OK && i < a->n; i++)
-    if (a->line[i].action == LOG_LIST) e = listed_add(s, id_from_field(a->line[i].patient));
+    if (a->line[i].action == LOG_LIST && !listed_hidden(s, &a->line[i])) e = listed_add(s, id_from_field(a->line[i].patient));
   if (e != DMP_OK)                                    /* what was not written must not count as written */
     for (int i = 0; i < REPEATED; i++)
       if (s->repeated[i].at >= a->line[0].at) s->repeated[i].action = 0;
@@ -176,14 +209,30 @@ int access_counts(struct session *s) {
 
 /* ---- writes ---- */
 
-int access_pend(struct session *s, const struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason) {
+static int pend(struct session *s, const uint8_t *key, const uint8_t *team, enum log_action what, int64_t patient, int64_t object, const char *reason) {
   struct pending *q = &s->pending;
   struct log_line *l = line_room(&q->line, q->lines, &q->line_cap);
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p, what, patient, object, 1);
-  if (reason) memcpy(l->reason, reason, strlen(reason) < sizeof l->reason ? strlen(reason) : sizeof l->reason);
+  line_fill(s, l, key, team, what, patient, object, 1);
+  line_reason(l, reason);
   q->lines++;
   return DMP_OK;
+}
+
+int access_pend(struct session *s, struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason) {
+  const uint8_t *key = NULL;
+  int e = p ? patient_pair(s, p, 0, &key) : DMP_OK;
+  return e == DMP_OK ? pend(s, key, p ? p->team : NULL, what, patient, object, reason) : e;
+}
+
+int access_pend_item(struct session *s, struct patient *p, enum log_action what, int64_t object, int hidden, const char *reason) {
+  const uint8_t *key;
+  int e = patient_pair(s, p, hidden, &key);
+  return e == DMP_OK ? pend(s, key, p->team, what, p->id, object, reason) : e;
+}
+
+void access_through(struct session *s, const uint8_t team[16]) {
+  if (s->pending.lines) memcpy(s->pending.line[s->pending.lines - 1].login + 8, team, 8);
 }
 
 int access_note_row(struct session *s, uint16_t table, int64_t row, const uint8_t *box, size_t n) {

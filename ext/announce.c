@@ -14,7 +14,7 @@ static int announce(struct session *s, struct patient *p, struct item *it) {
   if (e == DMP_OK) e = object_open(s, p, id, it);
   if (e == DMP_OK && !(it->c.flags & ITEM_HIDDEN) && it->via == VIA_LEAF && it->leaf & 1 && patient_leaf(p, it->cls, it->leaf - 1)->held)
     e = object_move(s, p, it, (struct place){ it->cls, it->leaf - 1, 0 });
-  return e == DMP_OK ? access_pend(s, p, LOG_ANNOUNCE, p->id, id, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_ANNOUNCE, id, deposit_hidden(it), NULL) : e;
 }
 
 /* Shown to representatives, for good: by the patient, the treating doctor or the depositor, each where he holds the class. */
@@ -25,7 +25,7 @@ static int reveal(struct session *s, struct patient *p, struct item *it) {
   if (!full && memcmp(it->c.depositor, s->cred->principal, 16) != 0) return DMP_E_NOT_ALLOWED;
   if (it->via != VIA_LEAF || !patient_leaf(p, it->cls, it->leaf - 1)->held) return DMP_E_NOT_ALLOWED;
   e = object_move(s, p, it, (struct place){ it->cls, it->leaf - 1, 0 });
-  return e == DMP_OK ? access_pend(s, p, LOG_REVEAL, p->id, it->id, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_REVEAL, it->id, 0, NULL) : e;
 }
 
 int announce_update(struct session *s, int64_t id, int hidden, int invisible) {

@@ -2,13 +2,14 @@
 #include "change.h"
 #include "compartment.h"
 #include "memory.h"
+#include "team.h"
 #include "random.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
 /* ---- the list of grantees: one blob of fixed entries ---- */
-enum { GRANTEE_BYTES = 16 + 32 + 16 + 8 + 8 + 8 + 1 };
+enum { GRANTEE_BYTES = 16 + 32 + 16 + 8 + 8 + 8 + 8 + 1 };
 
 void grantees_free(struct grantees *g) {
   free(g->g);
@@ -32,6 +33,7 @@ static int grantees_parse(const struct item *it, struct grantees *out) {
     g->grant_id = (int64_t)rd_u64(&r);
     g->since = (int64_t)rd_u64(&r);
     g->until = (int64_t)rd_u64(&r);
+    g->seq = rd_u64(&r);
     g->as = rd_u8(&r);
   }
   return DMP_OK;
@@ -47,6 +49,7 @@ void grantees_row(const struct grantees *gs, struct buf *row) {
     buf_u64(&b, (uint64_t)g->grant_id);
     buf_u64(&b, (uint64_t)g->since);
     buf_u64(&b, (uint64_t)g->until);
+    buf_u64(&b, g->seq);
     buf_u8(&b, g->as);
   }
   struct value v = value_bytes(VALUE_BLOB, b.p, b.n);
@@ -89,6 +92,46 @@ struct grantee *grantees_find(struct grantees *gs, const uint8_t principal[16]) 
   return NULL;
 }
 
+const struct certificate *grantee_who(struct session *s, struct patient *p, const struct grantee *g, const struct team **team) {
+  const struct certificate *c = session_who(s, g->principal);
+  const struct team *t;
+  if (team) *team = NULL;
+  if (c == NULL || c->kind != KIND_TEAM) return patient_who_hash(s, p, g->cert);
+  if (team_get(s, g->principal, &t) != DMP_OK) return NULL;
+  if (team) *team = t;
+  return &t->now;
+}
+
+static int people_add(const struct certificate ***who, size_t *n, const struct certificate *c) {
+  if (c == NULL) return DMP_OK;
+  for (size_t i = 0; i < *n; i++)
+    if (memcmp((*who)[i]->principal, c->principal, 16) == 0) return DMP_OK;
+  const struct certificate **more = realloc(*who, (*n + 1) * sizeof *more);
+  if (more == NULL) return DMP_E_NOMEM;
+  more[(*n)++] = c;
+  *who = more;
+  return DMP_OK;
+}
+
+int grantees_people(struct session *s, struct patient *p, const struct grantees *gs, const struct certificate ***who, size_t *n) {
+  const struct certificate *pc;
+  *who = NULL;
+  *n = 0;
+  int e = patient_certificate(s, p, &pc);
+  if (e == DMP_OK) e = people_add(who, n, directory_by_hash(&s->dir, pc->issuer));
+  for (size_t i = 0; e == DMP_OK && i < gs->n; i++) {
+    const struct team *t;
+    const struct certificate *c = grantee_who(s, p, &gs->g[i], &t);
+    if (t == NULL) e = people_add(who, n, c);
+    for (size_t j = 0; e == DMP_OK && t && j < t->members; j++) e = people_add(who, n, directory_by_hash(&s->dir, t->member[j].cert));
+  }
+  if (e != DMP_OK) {
+    free(*who);
+    *who = NULL;
+  }
+  return e;
+}
+
 /* ---- a change of keys ---- */
 
 int change_begin(struct session *s, struct patient *p, struct change *c) {
@@ -112,13 +155,39 @@ void change_end(struct change *c) {
   grantees_free(&c->list);
 }
 
-static uint16_t profession_of(struct change *c, const struct grantee *g) {
-  const struct certificate *who = patient_who_hash(c->s, c->p, g->cert);
-  return who ? who->profession : 0;
+static unsigned grantee_keys(struct session *s, struct patient *p, const struct grantee *g, uint16_t cls) {
+  const struct certificate *who = grantee_who(s, p, g, NULL);
+  return rights_keys((enum reader)g->as, who ? who->profession : 0, cls);
 }
 
-static unsigned grantee_keys(struct change *c, const struct grantee *g, uint16_t cls) {
-  return rights_keys((enum reader)g->as, profession_of(c, g), cls);
+/* The keyset since which keys of a class have been due, without a break up to the newest. */
+static int due_since(struct session *s, struct patient *p, uint16_t cls, uint8_t bit, uint64_t *since) {
+  struct keyset *k = malloc(sizeof *k);
+  int e = k ? DMP_OK : DMP_E_NOMEM;
+  *since = p->g.seq;
+  for (uint64_t seq = p->g.seq; e == DMP_OK && seq > 0; seq--) {
+    e = keyset_get(s, p->id, p->yk, seq - 1, k, NULL);
+    const struct keyset_class *c = e == DMP_OK ? keyset_class(k, cls) : NULL;
+    if (c == NULL || !(c->due & bit)) break;
+    *since = seq - 1;
+  }
+  free(k);
+  return e;
+}
+
+int grantee_holds(struct session *s, struct patient *p, const struct grantee *g, uint16_t cls, unsigned *keys) {
+  static const struct { uint8_t whole; unsigned keys; } PARTS[] = { { KEY_P, KEY_P | KEY_P0 }, { KEY_M, KEY_M | KEY_M0 } };
+  struct keyset *k;
+  uint64_t since;
+  int e = patient_keyset(s, p, &k);
+  const struct keyset_class *kc = e == DMP_OK ? keyset_class(k, cls) : NULL;
+  *keys = kc && (g->until == 0 || record_now() <= g->until) ? grantee_keys(s, p, g, cls) : 0;
+  for (size_t i = 0; e == DMP_OK && *keys && i < sizeof PARTS / sizeof *PARTS; i++) {
+    if (!(kc->due & PARTS[i].whole) || !(*keys & PARTS[i].keys)) continue;
+    e = due_since(s, p, cls, PARTS[i].whole, &since);
+    if (e == DMP_OK && g->seq >= since) *keys &= ~PARTS[i].keys;
+  }
+  return e;
 }
 
 static void deposit_keys(struct keyset_class *kc, struct leaf leaf[2], int first) {
@@ -161,6 +230,7 @@ static int turn_key(struct change *c, struct keyset_class *kc, uint8_t which) {
     for (size_t i = 0; i < p->helds; i++)
       if (p->held[i].cls == kc->cls) p->held[i].derived = 0;
     kc->due &= (uint8_t)~(which == WHICH_P ? KEY_P : KEY_M);
+    if (which == WHICH_P) kc->left = 0;
   }
   bytes_wipe(key, sizeof key);
   bytes_wipe(from, sizeof from);
@@ -168,25 +238,32 @@ static int turn_key(struct change *c, struct keyset_class *kc, uint8_t which) {
   return e;
 }
 
+static int by_patient(const struct change *c) { return memcmp(c->by.cert_hash, c->p->g.patient_cert, 32) == 0; }
+
+/* Who left knows the log's secrets: what is written from now on is for new ones, which only the patient makes, so the key waits too. */
+static int waits_for_patient(const struct change *c, uint16_t cls, uint8_t bit) {
+  return cls == CLASS_LOG && bit == KEY_M && c->log_left && !by_patient(c);
+}
+
 /* Turns every key (bits by class) that this login holds; those it lacks are marked due. */
 int change_turn(struct change *c, const uint8_t want[CLASSES_MAX]) {
   int e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < c->next.n; i++) {
     struct keyset_class *kc = &c->next.c[i];
-    int was_due = kc->due;
+    int was_due = kc->due | kc->left;
     for (uint8_t which = WHICH_P; e == DMP_OK && which <= WHICH_M; which++) {
       uint8_t bit = which == WHICH_P ? KEY_P : KEY_M;
       if (!(want[i] & bit)) continue;
-      if (patient_key(c->p, kc->cls, which)) {
+      if (patient_key(c->p, kc->cls, which) && !waits_for_patient(c, kc->cls, bit)) {
         e = turn_key(c, kc, which);
         c->turned[i] |= bit;
       } else {
         kc->due |= bit;
       }
     }
-    c->settled[i] = was_due && !kc->due;
+    c->settled[i] = was_due && !kc->due && !kc->left;
   }
-  return e;
+  return e == DMP_OK && c->log_left && by_patient(c) ? change_log_pairs(c->s, c->p, &c->by, &c->next) : e;
 }
 
 /* The whole keys behind what may be given: a half turns with its key. */
@@ -194,7 +271,13 @@ static uint8_t whole(unsigned keys) { return (uint8_t)((keys & (KEY_P | KEY_P0) 
 
 /* The keys that somebody in this capacity may be given: what turns before he gets them, or after he had them. */
 void change_want(struct change *c, const struct grantee *g, uint8_t want[CLASSES_MAX]) {
-  for (size_t i = 0; i < c->next.n; i++) want[i] |= whole(grantee_keys(c, g, c->next.c[i].cls));
+  for (size_t i = 0; i < c->next.n; i++) want[i] |= whole(grantee_keys(c->s, c->p, g, c->next.c[i].cls));
+}
+
+void change_leave(struct change *c, struct grantee *g, uint8_t want[CLASSES_MAX]) {
+  change_want(c, g, want);
+  c->log_left |= (grantee_keys(c->s, c->p, g, CLASS_LOG) & (KEY_M | KEY_M0)) != 0;
+  g->as = READER_NONE;
 }
 
 /* The treating doctor's right has no date, the patient's no end. */
@@ -217,25 +300,63 @@ static const char *owed_text(enum owed why, uint8_t as) {
 }
 
 /* A treating doctor's certificate that was revoked waits for the patient: only he changes that field (holder.c). */
-void change_owed(struct change *c, uint8_t want[CLASSES_MAX]) {
-  for (size_t i = 0; i < c->list.n; i++) {
+int change_owed(struct change *c, uint8_t want[CLASSES_MAX]) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < c->list.n; i++) {
     struct grantee *g = &c->list.g[i];
     enum owed why = grantee_owed(c->s, c->p, g);
+    int team = g->as == READER_TEAM;
     if (why == OWED_REVOKED && g->as == READER_TREATING) continue;
     if (why != OWED_NOTHING) {
       c->why = owed_text(why, g->as);
       change_want(c, g, want);
     }
-    const struct certificate *now = patient_who(c->s, c->p, g->principal);
+    const struct certificate *now = team ? NULL : patient_who(c->s, c->p, g->principal);
     if (now) memcpy(g->cert, now->hash, 32);
     if (why == OWED_RENEWED) {
       c->renewed++;
       change_want(c, g, want);                        /* what another profession may read, too */
     } else if (why != OWED_NOTHING) {
-      g->as = READER_NONE;
+      change_leave(c, g, want);
+      if (team) e = change_team(c, g->principal, 0);
       c->ended++;
     }
   }
+  return e;
+}
+
+static void team_pin(struct keyset_team *kt, const struct team *t) {
+  memcpy(kt->team, t->id, 16);
+  memcpy(kt->cert, t->now.hash, 32);
+  kt->seq = (uint32_t)t->n;
+  team_head(t, kt->head);
+}
+
+int change_departed(struct change *c, uint8_t want[CLASSES_MAX]) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < c->next.teams; i++) {
+    struct keyset_team *kt = &c->next.team[i];
+    const struct team *t;
+    e = team_get(c->s, kt->team, &t);
+    if (e != DMP_OK || !team_ready(t) || !team_departed(t, kt->seq)) continue;
+    for (size_t j = 0; j < c->next.n; j++) want[j] |= rights_keys(READER_TEAM, t->now.profession, c->next.c[j].cls) & KEY_P;
+    team_pin(kt, t);
+    c->departed++;
+  }
+  return e;
+}
+
+int change_team(struct change *c, const uint8_t team[16], int granted) {
+  struct keyset_team *kt = keyset_team(&c->next, team);
+  const struct team *t;
+  if (!granted) {
+    if (kt) *kt = c->next.team[--c->next.teams];
+    return DMP_OK;
+  }
+  int e = team_get(c->s, team, &t);
+  if (e == DMP_OK && kt == NULL && c->next.teams == TEAMS_MAX) e = DMP_E_TOO_BIG;
+  if (e == DMP_OK) team_pin(kt ? kt : &c->next.team[c->next.teams++], t);
+  return e;
 }
 
 /* What a grantee is sent of one class: whole keys, or halves. A due key waits for who holds it: whoever is given it now would read
@@ -258,7 +379,9 @@ static void send_class(const struct patient *p, const struct keyset_class *kc, u
 /* One grantee's packet: the keys that turned and that he may have; a first grant: all that he may have. */
 int change_send(struct change *c, const struct grantee *to, struct grant *g) {
   struct patient *p = c->p;
-  const struct certificate *who = patient_who(c->s, p, to->principal);   /* the key that he has now */
+  const struct team *team;
+  const struct certificate *who = grantee_who(c->s, p, to, &team);
+  if (who && team == NULL) who = patient_who(c->s, p, to->principal);   /* the key that he has now */
   if (who == NULL) return DMP_E_CERT_BAD;
   memset(g, 0, sizeof *g);
   g->patient = p->id;
@@ -274,8 +397,9 @@ int change_send(struct change *c, const struct grantee *to, struct grant *g) {
   g->kind = to->as == READER_NONE ? GRANT_WITHDRAWN : GRANT_ACTIVE;
   g->basis = to->as == READER_PATIENT ? BASIS_SELF : to->as == READER_TREATING ? BASIS_TREATING
            : to->as == READER_REPRESENTATIVE ? BASIS_REPRESENTATIVE : BASIS_CONSENT;
-  for (size_t i = 0; i < c->next.n; i++) {
-    unsigned may = grantee_keys(c, to, c->next.c[i].cls), turned = c->turned[i];
+  /* a team whose secret somebody who left still knows gets none: its classes stay due, and turn once the secret has moved */
+  for (size_t i = 0; i < c->next.n && (team == NULL || team_ready(team)); i++) {
+    unsigned may = grantee_keys(c->s, p, to, c->next.c[i].cls), turned = c->turned[i];
     if (to != c->first) may &= turned | (turned & KEY_P ? KEY_P0 : 0) | (turned & KEY_M ? KEY_M0 : 0);
     send_class(p, &c->next.c[i], may, g);
   }
@@ -301,6 +425,7 @@ int change_write(struct change *c) {
   p->keyset = c->next;
   p->g.seq = c->next.seq;
   memcpy(p->g.keyset_hash, c->next.hash, 32);
+  p->hidden_pair_made = 0;
   e = patient_pairwise(c->s, p->anchor, c->next.log_pk[0], p->g.pair);
   if (e == DMP_OK) e = grant_put_own(c->s, c->s->cred, &p->g, p->row, NULL);
   if (e == DMP_OK) e = send_all(c);
@@ -326,6 +451,7 @@ int change_add(struct change *c, const struct certificate *who, struct grantee *
   }
   memcpy(g->cert, who->hash, 32);
   g->since = record_now();
+  g->seq = c->next.seq;
   *out = g;
   return e;
 }

@@ -9,13 +9,23 @@
 struct grantee {
   uint8_t principal[16], cert[32], mail[16];
   int64_t grant_id, since, until;
+  uint64_t seq;                                       /* of the keyset with which he came, or came back */
   uint8_t as;                                         /* enum reader; READER_NONE: withdrawn */
 };
 struct grantees { struct grantee *g; size_t n; };
+/* Whose keys a grantee's grant is sealed to today: a person's, or a team's. NULL: unknown. *team: NULL for a person; may be NULL. */
+struct team;
+const struct certificate *grantee_who(struct session *s, struct patient *p, const struct grantee *g, const struct team **team);
+/* Everybody who has read, or could have: who is on the list, and who ever was a member of a team that is; the patient's registrar. Each
+ * certificate once; freed by the caller. Good until the directory or the file changes. */
+int  grantees_people(struct session *s, struct patient *p, const struct grantees *gs, const struct certificate ***who, size_t *n);
 int  grantees_read(struct session *s, struct patient *p, struct grantees *out);
 struct grantee *grantees_find(struct grantees *gs, const uint8_t principal[16]);
 void grantees_row(const struct grantees *gs, struct buf *row);
 void grantees_free(struct grantees *g);
+/* The bits KEY_P… of a class that he holds today: what he may be given, by the answer that decides what is sent, less what waits for its
+ * turn since before he came, less everything once his time is over. */
+int  grantee_holds(struct session *s, struct patient *p, const struct grantee *g, uint16_t cls, unsigned *keys);
 
 struct change {
   struct session *s;
@@ -28,19 +38,27 @@ struct change {
   uint8_t settled[CLASSES_MAX];                       /* by the same index: was due, and nothing of it is any more */
   unsigned ended, renewed;                            /* whose right was over when it began; whose key is another one */
   const char *why;                                    /* of the last of them, for the log; NULL: nobody */
+  int log_left;                                       /* somebody left who read the log: its pairs turn with the keys of its class */
+  unsigned departed;                                  /* teams that somebody had left */
   const struct grantee *first;                        /* gets a first grant at the inbox instead of a packet; NULL */
 };
 int  change_begin(struct session *s, struct patient *p, struct change *c);
 void change_end(struct change *c);
 /* Adds to want the keys that g may be given, or of which he may be given a half: what turns before he gets them, or after he had them. */
 void change_want(struct change *c, const struct grantee *g, uint8_t want[CLASSES_MAX]);
+/* Makes g nobody; what he may have held is added to want. */
+void change_leave(struct change *c, struct grantee *g, uint8_t want[CLASSES_MAX]);
 /* Turns every wanted key that this login holds; those it lacks are marked due. */
 int  change_turn(struct change *c, const uint8_t want[CLASSES_MAX]);
 /* Whose right is over holds nothing any more in the list; whose key was renewed is sent to the new one. What they held is added to want. */
-void change_owed(struct change *c, uint8_t want[CLASSES_MAX]);
+int  change_owed(struct change *c, uint8_t want[CLASSES_MAX]);
 /* Why the keys that somebody holds are to be turned. */
 enum owed { OWED_NOTHING = 0, OWED_ENDED, OWED_REVOKED, OWED_RENEWED /* he has another key */ };
 enum owed grantee_owed(struct session *s, struct patient *p, const struct grantee *g);
+/* Keys that somebody who left a team may hold are added to want, once the team's own secret has moved. */
+int  change_departed(struct change *c, uint8_t want[CLASSES_MAX]);
+/* The team holds keys from this keyset on, or no more. */
+int  change_team(struct change *c, const uint8_t team[16], int granted);
 /* Makes somebody an active grantee of the list (and the one who gets a first grant, when new). */
 int  change_add(struct change *c, const struct certificate *who, struct grantee **out);
 /* The keyset, the own row, the packets, the list: after the keys have turned. */

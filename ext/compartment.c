@@ -103,8 +103,8 @@ static int keys_of(struct session *s, const struct protect *p, struct rowkeys *k
   x = slot_of(k, patient);
   if (known) {
     const struct keyset_class *kc = keyset_class(ks, p->class_id);
-    x->due = kc ? kc->due : 0;
-    x->until = pt->g.until;
+    x->due = kc ? kc->due | kc->left : 0;
+    x->until = pt->expires;
     for (int l = 0; l < LEAVES; l++) {
       const struct leaf *leaf = patient_leaf(pt, p->class_id, l);
       if (!leaf->held) continue;
@@ -244,7 +244,7 @@ static int log_listing(struct session *s, const struct rowkey *x) {
   struct patient *pt;
   if (access_listed(s, x->patient)) return DMP_OK;
   int e = patient_get(s, x->patient, &pt);
-  if (e == DMP_OK) e = access_list(s, &a, pt);
+  if (e == DMP_OK) e = access_list(s, &a, pt, 0, 0);
   if (e == DMP_OK) e = access_flush(s, &a);
   access_free(&a);
   return e;

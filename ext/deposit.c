@@ -48,7 +48,8 @@ int deposit_place(struct session *s, struct patient *p, const struct deposit *d,
   const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
   if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
   /* P due: somebody left who held it; M due: a representative left, who held its half */
-  int to = e != DMP_OK ? 0 : c->due & KEY_M ? 3 : c->due & KEY_P ? where->leaf | 2 : where->leaf;
+  int due = e == DMP_OK ? c->due | c->left : 0;
+  int to = e != DMP_OK ? 0 : due & KEY_M ? 3 : due & KEY_P ? where->leaf | 2 : where->leaf;
   if (e == DMP_OK && to != where->leaf) {
     where->leaf = to;
     where->sealed = 1;
@@ -65,7 +66,7 @@ int deposit_confidentiality(const char **code) {
 int deposit_put(struct session *s, struct patient *p, struct place where, struct content *c, const uint8_t body_key[32], int64_t *id) {
   const struct signer me = { s->cred, s->me.hash };
   int e = object_insert(s, p, &me, where, c, body_key, id);
-  return e == DMP_OK ? access_pend(s, p, LOG_DEPOSIT, p->id, *id, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_DEPOSIT, *id, where.leaf & 1, NULL) : e;
 }
 
 int deposit_sound(const struct item *it) {
@@ -79,10 +80,16 @@ uint16_t deposit_class(const struct item *it) {
   return x ? rights_class_of(x->type_code) : document_class(it);
 }
 
-int deposit_masked(struct patient *p, const struct item *it, uint16_t cls) {
+int deposit_meant_leaf(const struct item *it) { return it->c.flags & (ITEM_HIDDEN | ITEM_INVISIBLE) ? 1 : 0; }
+
+int deposit_masked_for(const struct item *it, int held) {
   if (it->via != VIA_OWN) return it->leaf >= 2;
   if (it->c.flags & ITEM_MASKED) return 1;
-  return !(it->c.flags & ITEM_DIVERTED) && patient_leaf(p, cls, it->c.flags & (ITEM_HIDDEN | ITEM_INVISIBLE) ? 1 : 0)->held;
+  return !(it->c.flags & ITEM_DIVERTED) && held;
+}
+
+int deposit_masked(struct patient *p, const struct item *it, uint16_t cls) {
+  return deposit_masked_for(it, patient_leaf(p, cls, deposit_meant_leaf(it))->held);
 }
 
 int deposit_hidden(const struct item *it) { return it->via == VIA_OWN ? item_hidden_meant(it) : it->leaf & 1; }
@@ -103,7 +110,7 @@ int deposit_erase(struct session *s, int64_t id) {
   if (e != DMP_OK) return e;
   if (memcmp(it.c.depositor, s->cred->principal, 16) != 0) e = DMP_E_DEPOSITOR;
   if (e == DMP_OK) e = object_amend(s, p, &it, AMEND_DELETE);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_DELETE, p->id, id, NULL);
+  if (e == DMP_OK) e = access_pend_item(s, p, LOG_DELETE, id, deposit_hidden(&it), NULL);
   item_close(&it);
   return e;
 }

@@ -1,6 +1,7 @@
 /* functions.c: the SQL functions (see functions.h). */
 #include "functions.h"
 #include "convert.h"
+#include "export.h"
 #include "filename.h"
 #include "keyring.h"
 #include "login.h"
@@ -341,6 +342,60 @@ static void fn_scrub(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   convert_end(ctx, r, e);
 }
 
+/* ---- exports ---- */
+
+static void fn_export(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  struct patient *p;
+  struct buf page = { 0 };
+  int64_t patient;
+  int named = argc > 1 && sqlite3_value_type(argv[1]) != SQLITE_NULL;
+  int e = argc < 1 || argc > 3 || (named && text_arg(argc, argv, 1) == NULL) ? DMP_E_ARGUMENT : whole_arg(argv[0], &patient);
+  if (e == DMP_OK) e = record_arg(ctx, argc, argv, 2, &r);
+  if (e == DMP_OK && r->session == NULL) e = DMP_E_NO_SESSION;
+  if (e == DMP_OK) e = record_hold(r);
+  if (e == DMP_OK) e = session_use(r, &s);
+  if (e == DMP_OK) e = patient_get(s, patient, &p);
+  if (e == DMP_OK) e = export_page(s, p, text_arg(argc, argv, 1), &page);
+  if (r) record_release(r);
+  if (e == DMP_OK) sqlite3_result_text64(ctx, (const char *)page.p, page.n, SQLITE_TRANSIENT, SQLITE_UTF8);
+  else function_error(ctx, r, e);
+  buf_free(&page);
+  done_with(r);
+}
+
+/* Whose key it is, as far as an open session of that record knows. */
+static const char *signer_name(const struct record *r, const uint8_t record[16], const uint8_t key[32]) {
+  struct session *s = r->session;
+  if (s == NULL || memcmp(r->id, record, 16) != 0) return NULL;
+  if (memcmp(s->me.sign_pk, key, 32) == 0) return s->me.name;
+  for (size_t i = 0; i < s->dir.n; i++) {
+    const struct certificate *c = memcmp(s->dir.all[i].sign_pk, key, 32) == 0 ? directory_by_hash(&s->dir, s->dir.all[i].hash) : NULL;
+    if (c) return c->name;
+  }
+  return NULL;
+}
+
+static void fn_export_check(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  uint8_t record[16], key[32];
+  char fingerprint[FINGERPRINT_TEXT];
+  const char *page = text_arg(argc, argv, 0);
+  int e = argc < 1 || argc > 2 || page == NULL ? DMP_E_ARGUMENT : export_check(page, (size_t)sqlite3_value_bytes(argv[0]), record, key);
+  if (e == DMP_OK) e = record_arg(ctx, argc, argv, 1, &r);
+  if (e == DMP_OK) {
+    const char *name = signer_name(r, record, key);
+    certificate_fingerprint(key, fingerprint);
+    char *said = sqlite3_mprintf("%s%s%s", fingerprint, name ? " " : "", name ? name : "");
+    if (said) sqlite3_result_text(ctx, said, -1, sqlite3_free);
+    else sqlite3_result_error_nomem(ctx);
+  } else {
+    function_error(ctx, r, e);
+  }
+  done_with(r);
+}
+
 static void fn_filename(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   char out[DMP_NAME_MAX + 1];
   (void)argc;
@@ -355,7 +410,7 @@ static const struct { const char *name; int args; void (*fn)(sqlite3_context *, 
   { "dmp_create", -1, fn_create }, { "dmp_keygen", -1, fn_keygen }, { "dmp_login", -1, fn_login }, { "dmp_logout", -1, fn_logout },
   { "dmp_change_pin", 3, fn_change_pin }, { "dmp_unlock", 3, fn_unlock }, { "dmp_lock", 1, fn_lock }, { "dmp_read", -1, fn_read },
   { "dmp_filename", 1, fn_filename },
-  { "dmp_deposited_for", -1, fn_deposited_for }, { "dmp_protect", -1, fn_protect }, { "dmp_unprotect", -1, fn_unprotect },
+  { "dmp_deposited_for", -1, fn_deposited_for }, { "dmp_export", -1, fn_export }, { "dmp_export_check", -1, fn_export_check }, { "dmp_protect", -1, fn_protect }, { "dmp_unprotect", -1, fn_unprotect },
   { "dmp_rotate", -1, fn_rotate }, { "dmp_rewrap", 1, fn_rewrap }, { "dmp_scrub", 0, fn_scrub },
 };
 

@@ -8,6 +8,7 @@
 SQLITE_EXTENSION_INIT3
 
 static const int64_t WEEK = 7LL * 24 * 3600 * 1000;
+static const struct scan SECRETS = { .first = CLASS_LOG, .last = CLASS_LOG };
 
 struct keeping { struct history *to; const uint8_t *person; int e; };
 
@@ -104,11 +105,10 @@ static int take_kept(void *ctx, struct item *it) {
 
 /* p NULL: of the own chain. What is opened for it is no work of the reader's. */
 static int read_kept(struct session *s, struct patient *p, struct history *out) {
-  const struct scan w = { .first = CLASS_LOG, .last = CLASS_LOG };
   struct kept q = { s, p, p != NULL, out };
   uint64_t headers = s->headers_opened, boxes = s->boxes_opened;
   int e = p ? DMP_OK : patient_get(s, s->principal, &q.p);
-  if (e == DMP_OK) e = object_scan(s, q.p, &w, take_kept, &q);
+  if (e == DMP_OK) e = object_scan(s, q.p, &SECRETS, take_kept, &q);
   s->headers_opened = headers;
   s->boxes_opened = boxes;
   return e == DMP_E_NO_PATIENT ? DMP_OK : e;
@@ -161,6 +161,11 @@ static int read_person(struct session *s, struct patient *p, const struct certif
   return e;
 }
 
+static void secrets_free(struct secrets *q) {
+  if (q->n) bytes_wipe(q->k, q->n * 32);
+  free(q->k);
+}
+
 /* What was looked at through minimal views: lines in the patient's name, under keys that each view had for itself. */
 static int read_views(struct session *s, struct patient *p, struct history *out) {
   struct views v;
@@ -182,22 +187,17 @@ static int read_views(struct session *s, struct patient *p, struct history *out)
 }
 
 static int read_as_holder(struct session *s, struct patient *p, struct history *out) {
-  const struct scan w = { .first = CLASS_LOG, .last = CLASS_LOG };
   struct secrets q = { .s = s, .p = p };
   struct grantees gs = { 0 };
-  const struct certificate *pc, *issuer;
-  int e = object_scan(s, p, &w, take_secret, &q), listed = 0;
+  const struct certificate **who = NULL;
+  size_t n = 0;
+  int e = object_scan(s, p, &SECRETS, take_secret, &q);
   if (e == DMP_OK) e = grantees_read(s, p, &gs);
-  if (e == DMP_OK) e = patient_certificate(s, p, &pc);
-  issuer = e == DMP_OK ? directory_by_hash(&s->dir, pc->issuer) : NULL;
-  for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
-    e = read_person(s, p, patient_who_hash(s, p, gs.g[i].cert), &q, out);
-    if (issuer && memcmp(gs.g[i].principal, issuer->principal, 16) == 0) listed = 1;
-  }
-  if (e == DMP_OK && !listed) e = read_person(s, p, issuer, &q, out);
+  if (e == DMP_OK) e = grantees_people(s, p, &gs, &who, &n);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) e = read_person(s, p, who[i], &q, out);
+  free(who);
   if (e == DMP_OK && s->view) e = read_key(s, p, &s->me, s->writer_tag, &q, out);
-  if (q.n) bytes_wipe(q.k, q.n * 32);
-  free(q.k);
+  secrets_free(&q);
   grantees_free(&gs);
   if (e == DMP_OK) e = read_views(s, p, out);         /* in a view there are none, and it looks as long for them */
   if (e == DMP_OK && s->view) e = read_kept(s, p, out);
@@ -251,23 +251,43 @@ static int read_own_pair(struct session *s, struct patient *p, const uint8_t log
   return e;
 }
 
-/* One pairwise key for each log pair that the keysets have named. */
-static int read_as_reader(struct session *s, struct patient *p, struct history *out) {
-  uint8_t last[32] = { 0 };
+/* The own lines: one pairwise key for each log pair that the keysets have named, visible ones from pair 0 on. */
+static int read_own(struct session *s, struct patient *p, int pair, struct history *out) {
+  uint8_t last[2][32] = { { 0 } };
   struct keyset *k = malloc(sizeof *k);
-  size_t kept = 0;
+  size_t kept = out->n, first = out->n;
   int e = k ? DMP_OK : DMP_E_NOMEM;
   for (uint64_t seq = 0; e == DMP_OK && seq <= p->g.seq; seq++) {
     e = keyset_get(s, p->id, p->yk, seq, k, NULL);
-    if (e != DMP_OK || memcmp(last, k->log_pk[0], 32) == 0) continue;
-    memcpy(last, k->log_pk[0], 32);
-    e = read_own_pair(s, p, last, out);
+    for (int i = pair; e == DMP_OK && i < 2; i++) {
+      if (memcmp(last[i], k->log_pk[i], 32) == 0) continue;
+      memcpy(last[i], k->log_pk[i], 32);
+      e = read_own_pair(s, p, last[i], out);
+    }
   }
-  for (size_t i = 0; e == DMP_OK && i < out->n; i++)
+  for (size_t i = first; e == DMP_OK && i < out->n; i++)
     if (own_line_shows(s, p, &out->h[i].l)) out->h[kept++] = out->h[i];
   if (e == DMP_OK) out->n = kept;
   free(k);
   return e;
+}
+
+/* ---- a representative: the visible pair against everybody (who was granted what is not told him), and the own hidden lines ---- */
+
+static int read_as_representative(struct session *s, struct patient *p, struct history *out) {
+  struct secrets q = { .s = s, .p = p };
+  const struct certificate *pc;
+  int e = object_scan(s, p, &SECRETS, take_secret, &q);
+  if (e == DMP_OK) e = patient_certificate(s, p, &pc);
+  if (e == DMP_OK) e = read_person(s, p, pc, &q, out);
+  for (size_t i = 0; e == DMP_OK && i < s->dir.n; i++)
+    if (session_who(s, s->dir.all[i].principal) == &s->dir.all[i]) e = read_person(s, p, &s->dir.all[i], &q, out);   /* each once */
+  secrets_free(&q);
+  return e == DMP_OK ? read_own(s, p, 1, out) : e;
+}
+
+static int read_as_reader(struct session *s, struct patient *p, struct history *out) {
+  return patient_leaf(p, CLASS_LOG, 2)->held ? read_as_representative(s, p, out) : read_own(s, p, 0, out);
 }
 
 static int by_time(const void *a, const void *b) {

@@ -6,6 +6,7 @@
 #include "episode.h"
 #include "random.h"
 #include "syntax.h"
+#include "team.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -89,15 +90,15 @@ static int consents_drop(struct session *s, struct patient *p);
 /* What a change begins with: the newest keyset, the list, and what is owed because somebody's time is over. */
 static int begin(struct session *s, struct patient *p, struct change *c, uint8_t want[CLASSES_MAX]) {
   int e = change_begin(s, p, c);
-  if (e == DMP_OK) change_owed(c, want);
-  return e;
+  if (e == DMP_OK) e = change_owed(c, want);
+  return e == DMP_OK ? change_departed(c, want) : e;
 }
 
 /* The change is written; what waited for keys that turned in it moves back. */
 static int finish(struct change *c) {
   int e = change_write(c);
   for (size_t i = 0; e == DMP_OK && i < c->next.n; i++)
-    if (c->settled[i]) {
+    if (c->settled[i] && c->next.c[i].cls >= CLASS_FIRST_DOCUMENT) {
       const struct settle w = { .first = c->next.c[i].cls, .last = c->next.c[i].cls };
       e = episode_settle(c->s, c->p, &w);
       if (e == DMP_OK) e = compartment_settle(c->s, c->p, c->next.c[i].cls);
@@ -197,7 +198,8 @@ static int give(struct session *s, struct patient *p, const struct certificate *
     g->as = (uint8_t)as;
     g->until = until;
     change_want(&c, g, want);
-    e = change_turn(&c, want);
+    if (as == READER_TEAM) e = change_team(&c, g->principal, 1);
+    if (e == DMP_OK) e = change_turn(&c, want);
   }
   if (e == DMP_OK) e = finish(&c);
   change_end(&c);
@@ -216,9 +218,9 @@ static int take_back(struct session *s, struct patient *p, int64_t grantee, enum
   if (e == DMP_OK && g && g->as == READER_TREATING && as == READER_CONSENT) e = DMP_E_TREATING;
   if (e == DMP_OK && !over && (g == NULL || (g->as != as && !(as == READER_CONSENT && g->as == READER_STAFF)))) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK) {
-    change_want(&c, g, want);
-    g->as = READER_NONE;
-    e = change_turn(&c, want);
+    change_leave(&c, g, want);
+    if (as == READER_TEAM) e = change_team(&c, g->principal, 0);
+    if (e == DMP_OK) e = change_turn(&c, want);
   }
   if (e == DMP_OK) e = finish(&c);
   change_end(&c);
@@ -244,17 +246,21 @@ static int may_receive(struct session *s, struct patient *p, const struct certif
 int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_t until) {
   const struct signer me = { s->cred, s->me.hash };
   const struct certificate *who = consentable(s, grantee);
-  if (who == NULL) return DMP_E_NO_PRINCIPAL;
-  int e = may_receive(s, p, who);
-  if (e == DMP_OK) e = give(s, p, who, who->kind == KIND_STAFF ? READER_STAFF : READER_CONSENT, until);
+  const struct team *team = NULL;
+  uint8_t field[16];
+  id_field(field, grantee);
+  int e = who ? DMP_OK : team_get(s, field, &team);
+  if (e == DMP_OK && team && !team_ready(team)) e = DMP_E_TEAM_KEY;
+  if (e == DMP_OK) e = may_receive(s, p, who ? who : &team->now);
+  if (e == DMP_OK) e = give(s, p, who ? who : &team->now, team ? READER_TEAM : who->kind == KIND_STAFF ? READER_STAFF : READER_CONSENT, until);
   if (e == DMP_OK) e = holder_consent_row(s, p, &me, grantee, "consent", until, s->principal);
-  return e == DMP_OK ? access_pend(s, p, LOG_CONSENT, p->id, grantee, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_CONSENT, grantee, 1, NULL) : e;
 }
 
 int holder_withdraw(struct session *s, struct patient *p, int64_t grantee) {
-  int e = take_back(s, p, grantee, READER_CONSENT);
+  int e = take_back(s, p, grantee, consentable(s, grantee) ? READER_CONSENT : READER_TEAM);
   if (e == DMP_OK) e = consent_drop(s, p, grantee);
-  return e == DMP_OK ? access_pend(s, p, LOG_WITHDRAW, p->id, grantee, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_WITHDRAW, grantee, 1, NULL) : e;
 }
 
 /* ---- blocks ---- */
@@ -302,8 +308,12 @@ static int take_representative(void *ctx, struct item *it) {
 /* The rows of one representative; principal 0: of all whose time is over. */
 static int representatives_drop(struct session *s, struct patient *p, int64_t principal) {
   struct rep_search q = { .principal = principal };
+  struct value who;
+  size_t count, used;
   int e = object_scan(s, p, &IDENTITIES, take_representative, &q);
   for (size_t i = 0; i < q.n; i++) {
+    if (e == DMP_OK && principal == 0 && row_get(q.it[i].c.row, q.it[i].c.row_len, &who, 1, &count, &used) == DMP_OK)
+      e = access_pend(s, p, LOG_WITHDRAW, p->id, who.u.i, "representative ended");
     if (e == DMP_OK) e = object_drop(s, p, &q.it[i]);
     item_close(&q.it[i]);
   }
@@ -346,7 +356,6 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
   struct change c;
   uint8_t want[CLASSES_MAX] = { 0 };
   struct grantee *g;
-  const struct signer me = { s->cred, s->me.hash };
   const struct certificate *who = doctor ? holder_professional(s, doctor) : NULL;
   if (doctor && (who == NULL || who->profession != 10)) return DMP_E_PROFESSION;
   int e = who ? may_receive(s, p, who) : DMP_OK;
@@ -357,18 +366,15 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
     change_end(&c);
     return DMP_OK;
   }
-  if (e == DMP_OK && former > 0 && (g = grantees_find(&c.list, c.next.treating)) != NULL) {
-    change_want(&c, g, want);
-    g->as = READER_NONE;
-  }
+  if (e == DMP_OK && former > 0 && (g = grantees_find(&c.list, c.next.treating)) != NULL) change_leave(&c, g, want);
   if (e == DMP_OK && who) {
     e = change_add(&c, who, &g);
     g->as = READER_TREATING;
     g->until = 0;
     change_want(&c, g, want);
   }
+  c.log_left = 1;                                     /* new pairs at every change: the patient is here to make them */
   if (e == DMP_OK) e = change_turn(&c, want);
-  if (e == DMP_OK) e = change_log_pairs(s, p, &me, &c.next);
   if (e == DMP_OK) {
     change_treating(&c.next, who);
     e = finish(&c);
@@ -397,7 +403,7 @@ int holder_owed(struct session *s, struct patient *p, unsigned *things) {
   struct grantees gs = { 0 };
   struct keyset *k;
   int e = patient_keyset(s, p, &k);
-  for (size_t i = 0; e == DMP_OK && i < k->n; i++) *things += k->c[i].due != 0;
+  for (size_t i = 0; e == DMP_OK && i < k->n; i++) *things += (k->c[i].due | k->c[i].left) != 0;
   if (e == DMP_OK) e = announced_move(s, p, 0, things);
   if (e == DMP_OK) e = grantees_read(s, p, &gs);
   for (size_t i = 0; i < gs.n; i++) *things += grantee_owed(s, p, &gs.g[i]) != OWED_NOTHING;
@@ -425,12 +431,13 @@ int holder_due(struct session *s, struct patient *p) {
     const struct keyset_class *kc = &c.next.c[i];
     if (kc->due & KEY_P && patient_key(p, kc->cls, WHICH_P)) want[i] |= KEY_P;
     if (kc->due & KEY_M && patient_key(p, kc->cls, WHICH_M)) want[i] |= KEY_M;
+    c.log_left |= kc->cls == CLASS_LOG && want[i] & KEY_M;
     some |= want[i];
   }
   if (e == DMP_OK && some) {
     e = change_turn(&c, want);
     if (e == DMP_OK) e = finish(&c);
-    if (e == DMP_OK) e = access_pend(s, p, LOG_ROTATE, p->id, 0, c.why);
+    if (e == DMP_OK) e = access_pend(s, p, LOG_ROTATE, p->id, 0, c.why ? c.why : c.departed ? "somebody left a team" : NULL);
   }
   change_end(&c);
   return e;

@@ -25,6 +25,7 @@ int  object_open(struct session *s, struct patient *p, int64_t id, struct item *
 /* The patient of an object, by hint or by trying; DMP_E_NOT_FOUND. */
 int  object_find(struct session *s, int64_t id, struct patient **p, struct item *it);
 void object_seen(struct session *s, int64_t object, int64_t patient);
+int64_t object_met(const struct session *s, int64_t object);   /* with whom it was last met, a hint; 0: not met */
 /* The depositor's signature; 50 µs. DMP_E_SIGNATURE. */
 int  object_verify(struct session *s, struct patient *p, const struct item *it);
 /* The patient's identity row is the one that the certificate names: every consented professional holds the key of its class. */

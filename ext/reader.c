@@ -1,13 +1,14 @@
 /* reader.c: documents being read (see reader.h). */
 #include "reader.h"
 #include "access.h"
+#include "deposit.h"
 #include "document.h"
 #include "memory.h"
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
 enum { OPENED = 16 };
-struct opened_one { unsigned generation, tick; int64_t id, patient, until; uint64_t version, original; struct item it; };
+struct opened_one { unsigned generation, tick; int64_t id, patient, until; uint64_t version, original; int hidden; /* from representatives */ struct item it; };
 struct opened { struct opened_one d[OPENED]; unsigned tick; };
 
 /* Only what body_read needs outlives the opening: keys, id, size. */
@@ -50,7 +51,8 @@ static int reader_open(struct session *s, int64_t id, struct opened_one **out) {
       opened_keep(d, &it);
       d->id = id;
       d->patient = p->id;
-      d->until = p->g.until;
+      d->hidden = deposit_hidden(&it);
+      d->until = p->expires;
       d->generation = s->generation;
     }
     item_close(&it);
@@ -75,7 +77,7 @@ int reader_read(struct session *s, int64_t document, uint64_t offset, uint64_t s
   int e = reader_open(s, document, &d);
   if (e == DMP_E_NOT_FOUND) return reader_refused(s, document);
   if (e == DMP_OK) e = patient_get(s, d->patient, &p);
-  if (e == DMP_OK) e = access_object(s, &a, p, LOG_READ, document);
+  if (e == DMP_OK) e = access_object(s, &a, p, LOG_READ, document, d->hidden);
   if (e == DMP_OK) e = access_flush(s, &a);
   access_free(&a);
   if (e != DMP_OK) return e;

@@ -9,8 +9,8 @@
 #include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
-const char *const record_tables[] = { "dmp", "session", "principal", "patient", "identity", "representative", "consent", "blocked", "certificate_log", "document", "mask",
-                                      SECTION_NAMES "episode_suggestion", "feed", "minimal_view", "access_log",
+const char *const record_tables[] = { "dmp", "session", "principal", "patient", "identity", "representative", "consent", "blocked", "certificate_log", "membership", "document", "mask",
+                                      SECTION_NAMES "episode_suggestion", "feed", "minimal_view", "access_log", "access_right", "document_as", "notification", "hosting",
                                       "dmp_protected", "protected_reader", NULL };
 
 /* The schema entries that this version creates, in order. %w: the record's schema where CREATE needs it; the text stored in

@@ -91,6 +91,10 @@ const char *rights_barred(const char *kind, const char *specialty, const char *f
   return NULL;
 }
 
+static int by_recipient(const void *key, const void *row) { return strcmp(key, ((const struct recipient *)row)->code); }
+
+const struct recipient *recipient_find(const char *code) { return code ? FIND(code, RECIPIENTS, by_recipient) : NULL; }
+
 int facility_known(const char *code) { return code && FIND(code, FACILITIES, by_code) != NULL; }
 
 int practice_setting_known(const char *code) { return code && FIND(code, PRACTICE_SETTINGS, by_code) != NULL; }

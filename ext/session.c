@@ -1,6 +1,7 @@
 /* session.c: the life of one login (see session.h). */
 #include "session.h"
 #include "grant.h"
+#include "seat.h"
 #include "memory.h"
 #include "watch.h"
 #include <stdlib.h>
@@ -14,6 +15,8 @@ void session_free(struct session *s) {
   memory_free(s->opened);
   memory_free(s->cred);
   memory_free(s->former);
+  memory_free(s->seat);
+  teams_free(&s->teams);
   directory_free(&s->dir);
   buf_free(&s->scratch);
   bytes_wipe(s->repeated, sizeof s->repeated);
@@ -64,6 +67,7 @@ int session_use(struct record *r, struct session **out) {
     if (e == DMP_OK && sqlite3_txn_state(r->db, r->schema) != SQLITE_TXN_WRITE) directory_note(&s->dir);
     if (e == DMP_OK) e = session_again(s);
   }
+  if (seats_lapsed(s)) session_stale(s);
   return e == DMP_OK ? watch_entries(s) : e;
 }
 

@@ -247,7 +247,7 @@ static int make_note(struct making *m, int64_t *id) {
   *id = 0;
   int e = row.bad ? DMP_E_NOMEM : object_insert(m->s, m->p, &me, (struct place){ CLASS_IDENTITY, 3, 0 }, &c, NULL, id);
   buf_free(&row);
-  return e == DMP_OK ? access_pend(m->s, m->p, LOG_VIEW, m->p->id, *id, NULL) : e;
+  return e == DMP_OK ? access_pend_item(m->s, m->p, LOG_VIEW, *id, 1, NULL) : e;
 }
 
 static int make_run(struct making *m, const struct showing *w, int64_t *id) {
@@ -358,7 +358,7 @@ static int end_note(struct ending *g) {
   e = row.bad ? DMP_E_NOMEM : object_rewrite(g->s, g->p, &it, &row);
   item_close(&it);
   buf_free(&row);
-  return e == DMP_OK ? access_pend(g->s, g->p, LOG_VIEW_END, g->p->id, g->v->id, NULL) : e;
+  return e == DMP_OK ? access_pend_item(g->s, g->p, LOG_VIEW_END, g->v->id, 1, NULL) : e;
 }
 
 static int end_one(struct ending *g) {

@@ -10,7 +10,7 @@ SQLITE_EXTENSION_INIT3
 
 #define TABLE_ADDRESS(name) &TABLE_##name,
 static const struct table *const TABLES[] = { SECTIONS(TABLE_ADDRESS) &TABLE_SUGGESTION, &TABLE_FEED, &TABLE_VIEW, &TABLE_DMP, &TABLE_SESSION, &TABLE_PRINCIPAL, &TABLE_PATIENT, &TABLE_IDENTITY,
-                                              &TABLE_REPRESENTATIVE, &TABLE_CONSENT, &TABLE_BLOCKED, &TABLE_CERTIFICATE_LOG, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG, &TABLE_PROTECTED,
+                                              &TABLE_REPRESENTATIVE, &TABLE_CONSENT, &TABLE_BLOCKED, &TABLE_CERTIFICATE_LOG, &TABLE_MEMBERSHIP, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG, &TABLE_ACCESS_RIGHT, &TABLE_DOCUMENT_AS, &TABLE_NOTIFICATION, &TABLE_HOSTING, &TABLE_PROTECTED,
                                               &TABLE_READER };
 /* Rows that a scan reads ahead: their patients are logged in one block before the first is released. The first batch is small,
  * each next one twice as large: who wants one row does not wait for 256. */
@@ -190,7 +190,7 @@ static int table_close(sqlite3_vtab_cursor *base) {
 static int pushable(const struct table *t, sqlite3_index_info *info, int i) {
   const struct sqlite3_index_constraint *c = &info->aConstraint[i];
   if (!c->usable || c->iColumn >= t->columns) return 0;
-  if (c->iColumn < 0) return c->op == SQLITE_INDEX_CONSTRAINT_EQ && t->id_col >= 0;
+  if (c->iColumn < 0) return c->op == SQLITE_INDEX_CONSTRAINT_EQ && t->id_col >= 0 && !t->several;
   if (!(t->col[c->iColumn].flags & COL_PUSH)) return 0;
   if (c->op != SQLITE_INDEX_CONSTRAINT_EQ && c->op != SQLITE_INDEX_CONSTRAINT_GT && c->op != SQLITE_INDEX_CONSTRAINT_GE &&
       c->op != SQLITE_INDEX_CONSTRAINT_LT && c->op != SQLITE_INDEX_CONSTRAINT_LE)
@@ -201,18 +201,24 @@ static int pushable(const struct table *t, sqlite3_index_info *info, int i) {
 
 static int table_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   const struct table *t = ((struct vtab *)base)->t;
-  int one_patient = 0, one_item = 0, args = 0, others = 0;
+  int one_patient = 0, one_item = 0, args = 0, others = 0, asked = t->asked_col == 0, unusable = 0;
   sqlite3_str *s = sqlite3_str_new(NULL);
   for (int i = 0; i < info->nConstraint && args < CONSTRAINTS_MAX; i++) {
+    if (info->aConstraint[i].iColumn == t->asked_col && !info->aConstraint[i].usable) unusable = 1;
     if (!pushable(t, info, i)) continue;
     int col = info->aConstraint[i].iColumn < 0 ? t->id_col : info->aConstraint[i].iColumn, op = info->aConstraint[i].op;
     info->aConstraintUsage[i].argvIndex = ++args;
     if (op == SQLITE_INDEX_CONSTRAINT_EQ && col == t->patient_col) one_patient = 1;
     else if (op == SQLITE_INDEX_CONSTRAINT_EQ && col == t->id_col) one_item = 1;
+    else if (op == SQLITE_INDEX_CONSTRAINT_EQ && col == t->asked_col) asked = 1;
     else others++;
     sqlite3_str_appendf(s, "%d,%d;", col, op);
   }
   char *list = sqlite3_str_finish(s);
+  if (!asked && unusable) {                           /* another order of the join gives the value */
+    sqlite3_free(list);
+    return SQLITE_CONSTRAINT;
+  }
   const char *how = t->patient_col < 0 ? "all rows" : one_item ? "one item" : one_patient ? "one patient, opened item by item"
                   : "every patient of this login, opened item by item";
   info->idxStr = sqlite3_mprintf("%s:%s", how, list ? list : "");
@@ -222,7 +228,7 @@ static int table_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
   info->estimatedRows = one_item ? 1 : one_patient ? 50 : t->patient_col < 0 ? 200 : 100000;
   if (others) info->estimatedRows = info->estimatedRows / 4 + 1;
   info->estimatedCost = one_item ? 10 : one_patient ? 200 : t->patient_col < 0 ? 400 : 1e6;
-  if (one_item) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
+  if (one_item && !t->several) info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
   return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
 }
 
@@ -311,10 +317,25 @@ static int filter_patients(struct cursor *c, const struct table *t, struct sessi
   return all_patients(c, s);
 }
 
+/* The value that a table needs before it can make a row. */
+static int filter_asked(struct cursor *c, const struct table *t, struct session *s) {
+  for (int i = 0; i < c->cons; i++) {
+    const struct constraint *k = &c->con[i];
+    if (k->column != t->asked_col || k->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
+    c->rows.asked = k->v.type == VALUE_INT ? k->v.u.i : 0;
+    return DMP_OK;
+  }
+  sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "column %s", t->col[t->asked_col].name);
+  return DMP_E_MISSING;
+}
+
 /* Rows of one patient, filtered; kept ones stay in the batch. */
 static int make_patient(struct cursor *c, const struct table *t, struct session *s, struct patient *p, struct access *a) {
-  size_t first = c->rows.n, kept = first;
+  size_t first = c->rows.n, kept = first, hidden = c->rows.hidden, withheld = c->rows.withheld;
   int e = c->item && t->make_one ? t->make_one(s, p, c->item, &c->rows) : t->make(s, p, &c->rows);
+  size_t made = c->rows.n - first;                    /* opened is consulted, also when no row passes the filter */
+  int all = made && (!c->one || c->item);             /* who names a patient lists him, whatever there is */
+  int64_t about = all && c->rows.withheld - withheld == made ? c->rows.rowid[first] : 0;
   size_t w = (size_t)c->rows.columns;
   for (size_t i = first; e == DMP_OK && i < c->rows.n; i++) {
     if (!row_passes(c, c->rows.v + i * w)) continue;
@@ -324,9 +345,8 @@ static int make_patient(struct cursor *c, const struct table *t, struct session 
     }
     kept++;
   }
-  int made = c->rows.n > first;                       /* opened is consulted, also when no row passes the filter */
   c->rows.n = kept;
-  if (e == DMP_OK && t->listing && p && (made || c->one)) e = access_list(s, a, p);
+  if (e == DMP_OK && t->listing && p && (made || c->one)) e = access_list(s, a, p, all && c->rows.hidden - hidden == made, about);
   return e;
 }
 
@@ -374,6 +394,7 @@ static int table_filter(sqlite3_vtab_cursor *base, int num, const char *str, int
   }
   if (e == DMP_OK) memcpy(c->login, s->login_id, 16);
   if (e == DMP_OK) e = filter_constraints(c, v->t, str, argc, argv);
+  if (e == DMP_OK && v->t->asked_col) e = filter_asked(c, v->t, s);
   if (e == DMP_OK && v->t->patient_col >= 0) e = filter_patients(c, v->t, s);
   if (e == DMP_OK) e = next_batch(c, v->t, s);
   return vtab_error(v, e);

@@ -17,7 +17,8 @@ void *arena_get(struct arena *a, size_t n);           /* NULL: out of memory */
 void  arena_free(struct arena *a);
 
 /* A batch: rows × columns values. */
-struct rows { struct value *v; int64_t *rowid; size_t n, cap; int columns; struct arena arena; };
+struct rows { struct value *v; int64_t *rowid; size_t n, cap; int columns; struct arena arena; int64_t asked; /* value of asked_col */
+              size_t hidden, withheld; /* of the rows made so far, those about what representatives, or the patient, must not know of */ };
 struct value *rows_add(struct rows *r, int64_t rowid); /* all NULL; NULL: out of memory */
 struct value  rows_text(struct rows *r, const char *s);
 struct value  rows_bytes(struct rows *r, uint8_t type, const void *p, size_t n);
@@ -29,6 +30,8 @@ struct table {
   int columns;
   int patient_col;                                    /* rows are made patient by patient; -1: all at once */
   int id_col;                                         /* a column that names one item (its rowid); -1 */
+  int several;                                        /* 1: an item has several rows, so id_col is not the rowid */
+  int asked_col;                                      /* a hidden column without which no row is made: f(x), or WHERE column=x; 0: none */
   int listing;                                        /* releasing rows is a `list` access */
   int needs_login;                                    /* 0: empty, not refused, without a session */
   int self;                                           /* after the patients, make is called once with p NULL: rows about nobody */
@@ -42,8 +45,8 @@ struct table {
   /* A column marked COL_LATE, too large or too dear for a batch: sets the result. */
   int (*late)(struct session *s, int64_t rowid, int column, sqlite3_context *ctx);
 };
-extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_REPRESENTATIVE, TABLE_CONSENT, TABLE_DOCUMENT,
-    TABLE_MASK, TABLE_ACCESS_LOG, TABLE_PROTECTED, TABLE_READER, TABLE_SUGGESTION, TABLE_FEED, TABLE_VIEW, TABLE_BLOCKED, TABLE_CERTIFICATE_LOG;
+extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_REPRESENTATIVE, TABLE_CONSENT, TABLE_BLOCKED, TABLE_CERTIFICATE_LOG, TABLE_MEMBERSHIP, TABLE_DOCUMENT,
+    TABLE_MASK, TABLE_ACCESS_LOG, TABLE_ACCESS_RIGHT, TABLE_DOCUMENT_AS, TABLE_NOTIFICATION, TABLE_HOSTING, TABLE_PROTECTED, TABLE_READER, TABLE_SUGGESTION, TABLE_FEED, TABLE_VIEW;
 #define TABLE_EXTERN(name) extern const struct table TABLE_##name;
 SECTIONS(TABLE_EXTERN)
 

@@ -5,6 +5,7 @@
 #include "announce.h"
 #include "document.h"
 #include "reader.h"
+#include "sight.h"
 #include "syntax.h"
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,7 @@ static const struct scan DOCUMENTS = { .first = CLASS_FIRST_DOCUMENT, .last = UI
 
 /* ---- reading ---- */
 
-struct making { struct session *s; struct patient *p; struct rows *out; size_t first; };
+struct making { struct session *s; struct patient *p; struct rows *out; size_t first; const struct reason *as; /* who sees it; NULL: this login */ };
 
 static int make_document(void *ctx, struct item *it) {
   struct making *m = ctx;
@@ -75,7 +76,7 @@ static int make_document(void *ctx, struct item *it) {
     row[COLUMN_OF[i]] = v[i];
     if (v[i].type == VALUE_TEXT || v[i].type == VALUE_BLOB) row[COLUMN_OF[i]].u.p = copy + (v[i].u.p - it->c.row);
   }
-  int masked = deposit_masked(m->p, it, document_class_of(&v[S_TYPE_CODE]));
+  int masked = m->as ? deposit_masked_for(it, m->as->held) : deposit_masked(m->p, it, document_class_of(&v[S_TYPE_CODE]));
   row[D_ID] = value_int(it->id);
   row[D_PATIENT] = value_int(m->p->id);
   row[D_DEPOSITOR] = value_int(id_from_field(it->c.depositor));
@@ -85,6 +86,8 @@ static int make_document(void *ctx, struct item *it) {
   row[D_WARNING] = value_text(deposit_warning(it, masked));
   row[D_AVAILABILITY] = value_text("Approved");
   object_seen(m->s, it->id, m->p->id);
+  m->out->hidden += (size_t)deposit_hidden(it);
+  m->out->withheld += (size_t)object_unannounced(it);
   return DMP_OK;
 }
 
@@ -103,7 +106,7 @@ static void mark_replaced(struct rows *out, size_t first) {
 }
 
 static int document_make(struct session *s, struct patient *p, struct rows *out) {
-  struct making m = { s, p, out, out->n };
+  struct making m = { s, p, out, out->n, NULL };
   int e = object_scan(s, p, &DOCUMENTS, make_document, &m);
   if (e == DMP_OK) mark_replaced(out, m.first);
   return e;
@@ -275,3 +278,80 @@ static int document_update(struct session *s, int64_t rowid, sqlite3_value **v) 
 const struct table TABLE_DOCUMENT = { .name = "document", .col = DOCUMENT, .columns = D_COLUMNS, .patient_col = D_PATIENT, .id_col = D_ID,
                                       .listing = 1, .needs_login = 1, .make = document_make, .insert = document_insert,
                                       .update = document_update, .erase = deposit_erase, .late = document_late };
+
+/* ---- document_as(principal): what somebody else sees ---- */
+
+enum { AS_ID, AS_PATIENT, AS_UNIQUE_ID, AS_TITLE, AS_TYPE_CODE, AS_CLASS_CODE, AS_CREATION_TIME, AS_EPISODE, AS_AUTHOR, AS_DEPOSITOR, AS_AVAILABILITY,
+       AS_MASKED, AS_HIDDEN, AS_INVISIBLE, AS_WARNING, AS_SIZE, AS_WHY, AS_PRINCIPAL, AS_COLUMNS };
+static const struct column DOCUMENT_AS[] = {
+  [AS_ID] = { "id", "INTEGER", COL_PUSH }, [AS_PATIENT] = { "patient", "INTEGER", COL_PUSH }, [AS_UNIQUE_ID] = { "unique_id", "TEXT", COL_PUSH },
+  [AS_TITLE] = { "title", "TEXT", 0 }, [AS_TYPE_CODE] = { "type_code", "TEXT", COL_PUSH }, [AS_CLASS_CODE] = { "class_code", "TEXT", COL_PUSH },
+  [AS_CREATION_TIME] = { "creation_time", "TEXT", COL_PUSH }, [AS_EPISODE] = { "episode", "TEXT", COL_PUSH }, [AS_AUTHOR] = { "author", "TEXT", 0 },
+  [AS_DEPOSITOR] = { "depositor", "INTEGER", COL_PUSH }, [AS_AVAILABILITY] = { "availability", "TEXT", 0 }, [AS_MASKED] = { "masked", "INTEGER", 0 },
+  [AS_HIDDEN] = { "hidden_from_representatives", "INTEGER", 0 }, [AS_INVISIBLE] = { "invisible_patient", "INTEGER", 0 },
+  [AS_WARNING] = { "warning", "TEXT", 0 }, [AS_SIZE] = { "size", "INTEGER", 0 }, [AS_WHY] = { "why", "TEXT", 0 },
+  [AS_PRINCIPAL] = { "principal", "INTEGER", COL_HIDDEN | COL_PUSH },
+};
+static const uint8_t SHOWN_AS[AS_WHY] = {
+  [AS_ID] = D_ID, [AS_PATIENT] = D_PATIENT, [AS_UNIQUE_ID] = D_UNIQUE_ID, [AS_TITLE] = D_TITLE, [AS_TYPE_CODE] = D_TYPE_CODE,
+  [AS_CLASS_CODE] = D_CLASS_CODE, [AS_CREATION_TIME] = D_CREATION_TIME, [AS_EPISODE] = D_EPISODE, [AS_AUTHOR] = D_AUTHOR, [AS_DEPOSITOR] = D_DEPOSITOR,
+  [AS_AVAILABILITY] = D_AVAILABILITY, [AS_MASKED] = D_MASKED, [AS_HIDDEN] = D_HIDDEN, [AS_INVISIBLE] = D_INVISIBLE, [AS_WARNING] = D_WARNING,
+  [AS_SIZE] = D_SIZE,
+};
+
+/* seen: the documents as `document` shows them to him; why: his reasons, one for each. */
+struct seeing { struct sight v; struct rows seen; int64_t principal; struct rows *out; struct value *why; };
+
+/* A key before the own deposit: it shows where the document lies. */
+static int best_reason(void *ctx, const struct reason *r) {
+  struct reason *best = ctx;
+  if (best->principal == 0 || (r->by_key && !best->by_key)) *best = *r;
+  return DMP_OK;
+}
+
+static int make_seen(void *ctx, struct item *it) {
+  struct seeing *a = ctx;
+  struct reason r = { 0 };
+  struct making m = { a->v.s, a->v.p, &a->seen, 0, &r };
+  struct item own = *it;
+  size_t before = a->seen.n;
+  int e = it->c.table == ITEM_DOCUMENT && !it->deleted ? sight_each(&a->v, it, a->principal, best_reason, &r) : DMP_OK;
+  if (e != DMP_OK || r.principal == 0) return e;
+  own.via = VIA_OWN;                                  /* as it looks to who opens it by his own key alone */
+  e = make_document(&m, r.by_key ? it : &own);
+  if (e != DMP_OK || a->seen.n == before) return e;
+  struct value *why = realloc(a->why, a->seen.n * sizeof *why);
+  if (why == NULL) return DMP_E_NOMEM;
+  a->why = why;
+  why[before] = rows_text(&a->seen, r.why);
+  return DMP_OK;
+}
+
+static int put_seen(struct seeing *a) {
+  for (size_t i = 0; i < a->seen.n; i++) {
+    struct value *row = rows_add(a->out, a->seen.rowid[i]);
+    if (row == NULL) return DMP_E_NOMEM;
+    for (int c = 0; c < AS_WHY; c++) row[c] = a->seen.v[i * D_COLUMNS + SHOWN_AS[c]];
+    row[AS_WHY] = a->why[i];
+    row[AS_PRINCIPAL] = value_int(a->principal);
+  }
+  return DMP_OK;
+}
+
+static int document_as_make(struct session *s, struct patient *p, struct rows *out) {
+  const struct scan documents = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
+  struct seeing a = { .seen = { .columns = D_COLUMNS, .arena = out->arena }, .principal = out->asked, .out = out };
+  int e = sight_begin(s, p, &a.v);
+  if (e == DMP_OK && a.v.full && a.principal) e = object_scan(s, p, &documents, make_seen, &a);
+  if (e == DMP_OK) mark_replaced(&a.seen, 0);
+  out->arena = a.seen.arena;                          /* the values lie there */
+  if (e == DMP_OK) e = put_seen(&a);
+  sight_end(&a.v);
+  free(a.seen.v);
+  free(a.seen.rowid);
+  free(a.why);
+  return e;
+}
+
+const struct table TABLE_DOCUMENT_AS = { .name = "document_as", .col = DOCUMENT_AS, .columns = AS_COLUMNS, .patient_col = AS_PATIENT, .id_col = AS_ID,
+                                         .asked_col = AS_PRINCIPAL, .listing = 1, .needs_login = 1, .make = document_as_make };

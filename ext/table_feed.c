@@ -107,7 +107,7 @@ static int feed_set(struct session *s, int64_t patient, int64_t source, int on, 
   if (e == DMP_OK && q.found.id && feed_values(&q.found, v) && v[FEED_ON].u.i == on) e = DMP_E_DUPLICATE;
   if (e == DMP_OK) e = feed_grant(s, p, who, on);
   if (e == DMP_OK) e = feed_row(s, p, source, on, &q.found, rowid);
-  if (e == DMP_OK) e = access_pend(s, p, on ? LOG_CONSENT : LOG_WITHDRAW, p->id, source, "feed");
+  if (e == DMP_OK) e = access_pend_item(s, p, on ? LOG_CONSENT : LOG_WITHDRAW, source, 1, "feed");
   item_close(&q.found);
   return e;
 }

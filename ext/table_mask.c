@@ -97,7 +97,7 @@ static int mask_item(struct session *s, int64_t document, const int64_t *patient
   else if (object_unannounced(&it)) e = DMP_E_INVISIBLE_MASKED;
   if (e == DMP_OK) e = object_move(s, p, &it, (struct place){ it.cls, it.leaf + 2, 0 });
   if (e == DMP_OK) e = episode_note_mask(s, p, document);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_MASK, p->id, document, NULL);
+  if (e == DMP_OK) e = access_pend_item(s, p, LOG_MASK, document, deposit_hidden(&it), NULL);
   item_close(&it);
   return e;
 }
@@ -112,7 +112,7 @@ static int mask_episode(struct session *s, int64_t patient, const char *name, in
   choices_free(&c);
   if (e == DMP_OK) e = episode_note_episode(s, p, name, rowid);
   if (e == DMP_OK) e = episode_settle(s, p, NULL);
-  return e == DMP_OK ? access_pend(s, p, LOG_MASK, p->id, *rowid, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_MASK, *rowid, 1, NULL) : e;
 }
 
 static int mask_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
@@ -144,7 +144,7 @@ static int unmask_item(struct session *s, int64_t document) {
     e = object_move(s, p, &it, (struct place){ it.cls, to, 0 });
   const struct masked_item *own = e == DMP_OK ? choices_item(&c, document) : NULL;
   if (own) e = episode_drop_choice(s, p, own->id);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_UNMASK, p->id, document, NULL);
+  if (e == DMP_OK) e = access_pend_item(s, p, LOG_UNMASK, document, deposit_hidden(&it), NULL);
   choices_free(&c);
   item_close(&it);
   return e;
@@ -162,7 +162,7 @@ static int unmask_episode(struct session *s, int64_t patient, int64_t rowid) {
   if (e == DMP_OK && name == NULL) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK) e = episode_drop_choice(s, p, rowid);
   if (e == DMP_OK) e = episode_settle(s, p, &w);
-  if (e == DMP_OK) e = access_pend(s, p, LOG_UNMASK, p->id, rowid, NULL);
+  if (e == DMP_OK) e = access_pend_item(s, p, LOG_UNMASK, rowid, 1, NULL);
   choices_free(&c);
   return e;
 }
@@ -252,7 +252,7 @@ static int decide(struct session *s, struct patient *p, int64_t item, const char
   const struct settle w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .item = old && old->accepted && !accepted ? item : 0 };
   choices_free(&c);
   if (e == DMP_OK) e = episode_settle(s, p, &w);
-  return e == DMP_OK ? access_pend(s, p, LOG_MASK, p->id, item, accepted ? "episode" : "no episode") : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_MASK, item, 1, accepted ? "episode" : "no episode") : e;
 }
 
 static int suggestion_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {

@@ -36,6 +36,7 @@ static int make_line(void *ctx, struct item *it) {
   row[L_HIDDEN] = value_int(deposit_hidden(it));
   row[L_WARNING] = value_text(deposit_warning(it, masked));
   object_seen(m->s, it->id, m->p->id);
+  m->out->hidden += (size_t)deposit_hidden(it);
   return DMP_OK;
 }
 

@@ -6,6 +6,8 @@
 #include "deposit.h"
 #include "history.h"
 #include "holder.h"
+#include "hosting.h"
+#include "team.h"
 #include "table.h"
 #include "verify_protect.h"
 #include <stdlib.h>
@@ -167,6 +169,8 @@ static int rows_against_log(struct check *c, enum record_stmt which, uint16_t ta
   return e;
 }
 
+static int check_teams(struct check *c);
+
 static int check_log(struct check *c) {
   const struct log_check lc = { writer_key, log_fault, log_row, c };
   int e = access_counts(c->s);
@@ -178,10 +182,48 @@ static int check_log(struct check *c) {
   audit_sort(&c->audit);
   if (c->mines > 1) qsort(c->mine, c->mines, sizeof *c->mine, by_mine);
   e = rows_against_log(c, STMT_STATE_ALL, IN_STATE, "dmp_state");
-  return e == DMP_OK ? rows_against_log(c, STMT_KEYSET_ALL, IN_KEYSET, "dmp_keyset") : e;
+  if (e == DMP_OK) e = rows_against_log(c, STMT_KEYSET_ALL, IN_KEYSET, "dmp_keyset");
+  return e == DMP_OK ? check_teams(c) : e;
 }
 
 /* ---- people ---- */
+
+/* ---- teams ---- */
+
+static void team_line(void *ctx, int64_t row, const uint8_t *box, size_t n) {
+  struct rows_walk *w = ctx;
+  uint8_t h[16];
+  suite_hash(box, n, h, 16);
+  row_verdict(w->c, w->place, row, judge(w->c, IN_TEAM, row, h));
+  if (keep_id(w, row) != DMP_OK) w->c->oom = 1;
+}
+
+/* Each team's chain proves, and its lines are those that the log says were written: also the last ones, which no later line leads to. */
+static int check_teams(struct check *c) {
+  struct rows_walk w = { c, NULL, IN_TEAM, "dmp_certificate", NULL, 0, 0 };
+  struct session *s = c->s;
+  int e = teams_refresh(s, NULL);
+  for (size_t i = 0; e == DMP_OK && i < s->teams.n; i++) {
+    const struct team *t;
+    int bad = team_get(s, s->teams.t[i]->id, &t);
+    if (bad == DMP_E_TEAM_BAD) fault(c, bad, "dmp_certificate");
+    else if (bad != DMP_OK && bad != DMP_E_NO_PRINCIPAL) e = bad;
+    else if (bad != DMP_OK || t->foreign) finding(c, "dmp_certificate", 0, "fault", "lines about a team's members that nobody may write, or twice: they are ignored");
+  }
+  if (e == DMP_OK) e = team_each_line(s, team_line, &w);
+  if (w.n > 1) qsort(w.ids, w.n, sizeof *w.ids, by_id);
+  if (e == DMP_OK) audit_each(&c->audit, row_gone, &w);
+  free(w.ids);
+  return e;
+}
+
+static int check_hosting(struct check *c) {
+  struct hostings all;
+  int e = hosting_read(c->s, &all);
+  if (e == DMP_OK && all.broken) finding(c, "dmp_certificate", 0, "fault", "an entry of the hosting is missing, or was not signed by the authority");
+  hosting_free(&all);
+  return e;
+}
 
 /* Read again from the file: what the session keeps is as old as its login. */
 static int check_directory(struct check *c) {
@@ -204,6 +246,7 @@ static int check_directory(struct check *c) {
     fault(c, e, "dmp_certificate");
     e = DMP_OK;
   }
+  if (e == DMP_OK) e = check_hosting(c);
   if (s->inbox_refused) finding(c, "dmp_grant", 0, "fault", "first grants that did not prove were found in the inbox and dropped");
   return e;
 }
@@ -276,7 +319,8 @@ static void check_owed(struct check *c, struct patient *p, const struct grantee 
 static int check_attribution(struct check *c, struct patient *p) {
   struct grantees gs = { 0 };
   struct state st;
-  const struct certificate *pc, *issuer;
+  const struct certificate **who = NULL;
+  size_t people = 0;
   int e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < p->keyset.n; i++)
     for (int l = 0; e == DMP_OK && l < LEAVES; l++) {
@@ -285,11 +329,10 @@ static int check_attribution(struct check *c, struct patient *p) {
     }
   if (e != DMP_OK || !c->full) return e;
   e = grantees_read(c->s, p, &gs);
-  if (e == DMP_OK) e = patient_certificate(c->s, p, &pc);
-  issuer = e == DMP_OK ? directory_by_hash(&c->s->dir, pc->issuer) : NULL;
-  if (issuer) e = certificates_add(c, p, issuer->principal, writer_add);
+  if (e == DMP_OK) e = grantees_people(c->s, p, &gs, &who, &people);
+  for (size_t i = 0; e == DMP_OK && i < people; i++) e = certificates_add(c, p, who[i]->principal, writer_add);
+  free(who);
   for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
-    e = certificates_add(c, p, gs.g[i].principal, writer_add);
     check_owed(c, p, &gs.g[i]);
   }
   grantees_free(&gs);
@@ -346,7 +389,7 @@ static void check_deposit_line(struct check *c, const struct item *it) {
 
 static int check_item(struct check *c, struct patient *p, struct item *it) {
   int document = it->c.table == ITEM_DOCUMENT, deposited = item_deposited(it->c.table);
-  int e = document ? check_body(c, p, it) : deposited ? object_verify(c->s, p, it) : it->c.table == ITEM_PATIENT ? object_certified(c->s, p, it) : object_trusted(c->s, p, it);
+  int e = document ? check_body(c, p, it) : deposited || it->c.table == ITEM_SEEN ? object_verify(c->s, p, it) : it->c.table == ITEM_PATIENT ? object_certified(c->s, p, it) : object_trusted(c->s, p, it);
   if (e == DMP_E_NOMEM) return e;
   if (e != DMP_OK) fault(c, e, "dmp_object");
   if (deposited && !deposit_sound(it)) finding(c, "dmp_object", it->id, "fault", "the document's row makes no sense: it is shown to nobody");
@@ -420,7 +463,7 @@ static int check_patient(struct check *c, int64_t id) {
   if (e == DMP_OK) e = check_keysets(c, p);
   if (e == DMP_OK) e = patient_keyset(c->s, p, &k);
   for (size_t i = 0; e == DMP_OK && i < k->n; i++)
-    if (k->c[i].due) finding(c, "dmp_keyset", 0, "owed", "the keys of a rights class are to be turned at the patient's next login");
+    if (k->c[i].due | k->c[i].left) finding(c, "dmp_keyset", 0, "owed", "the keys of a rights class are to be turned at the patient's next login");
   if (e == DMP_OK) check_deposit_keys(c, p, k);
   if (e == DMP_OK) e = holder_is_full(c->s, p, &c->full);
   /* a fault met on the way is told, and the scan, which names every row, goes on */

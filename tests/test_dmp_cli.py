@@ -191,7 +191,8 @@ class CommandLine(unittest.TestCase):
                          ('Nom utilisé', ''), ('Prénoms', 'Lucie'), ('Date de naissance', '31/02/1984'), ('Date impossible', None),
                          ('Date de naissance', '31/01/2984'), ('avenir', None), ('Date de naissance', '7/7/1984'),
                          ('Sexe', 'X'), ('Répondez M', None), ('Sexe', 'f'), ('INS', '184077512345678'), ('clé de cet INS', None),
-                         ('INS', ''), ('médecin traitant', 'peut-être'), ('Répondez o', None), ('médecin traitant', ''))
+                         ('INS', ''), ('médecin traitant', 'peut-être'), ('Répondez o', None), ('médecin traitant', ''),
+                         ('Fiche à imprimer', 'fiche.txt'), ('.pdf ou .png', None), ('Fiche à imprimer', ''))
         for part in ('Patient : BELLANGER Lucie 1984-07-07', 'Dossier : ' + self.record, 'Clé     : ' + key,
                      '%s --record %s --key %s list' % (CLI, self.record, key)):
             self.assertIn(part, seen)
@@ -510,7 +511,7 @@ class CommandLine(unittest.TestCase):
         seen = self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], *same, ('autre personne', ''), code=1)
         self.assertIn('Rien n’est enregistré', seen)
         self.assertFalse(os.path.exists(key))
-        self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], *same, ('autre personne', 'o'))
+        self.talk(['new-patient', '-o', key, '--draw-pin', '--no-treating'], *same, ('autre personne', 'o'), ('Fiche à imprimer', ''))
         ambiguous = self.quiet(['list', '-p', 'lucie'], DOCTOR, code=1)
         ids = re.findall(r'INS inconnu, n° (\d+)', ambiguous)
         self.assertEqual(len(ids), 2)

@@ -1,22 +1,19 @@
-"""documents.py: listing, depositing, importing, masking and announcing."""
+"""documents.py: listing, depositing, importing."""
 import hashlib, mimetypes, os
 
 from french import in_french, several, TYPES
 from asking import ask, choose_code, Refused, visible, yes
-from record import library, login, one, patient_text, the_document, the_patient
-from patients import print_sheet
+from record import items, library, login, one, patient_text, the_patient
+from sheet import print_text
 
 
 def list_documents(args, settings):
     db = login(settings)
-    patient = the_patient(db, args)
-    rows = db.execute('SELECT creation_time, title, author, masked, invisible_patient, hidden_from_representatives, availability '
-                      'FROM document WHERE patient = ? ORDER BY creation_time', (patient,)).fetchall()
-    for at, title, author, masked, invisible, hidden, availability in rows:
-        marks = '(masqué) ' * bool(masked) + ('(invisible du patient) ' if invisible else '(caché des représentants) ' * bool(hidden))
-        marks += '(remplacé) ' * (availability == 'Deprecated')
-        print(visible('%s  %s%s%s' % ((at or '')[:10].ljust(10), marks, title, ' – ' + author if author else '')))
-    print(several(len(rows), 'document'))
+    found = list(items(db, the_patient(db, args)))
+    for item in found:
+        print(visible(item.text() + (' – ' + item.author if item.author else '')))
+    lines = sum(1 for item in found if item.section)
+    print(several(len(found) - lines, 'document') + (', ' + several(lines, 'ligne') if lines else ''))
 
 
 def deposit(args, settings):
@@ -33,9 +30,9 @@ def deposit(args, settings):
     title = args.title or ask('Titre', os.path.splitext(os.path.basename(args.file))[0])
     code = args.type or choose_code('Type', TYPES)
     mime = mimetypes.guess_type(args.file)[0] or 'application/octet-stream'
-    db.execute('INSERT INTO document(patient, content, title, type_code, mime, author, masked, hidden_from_representatives, invisible_patient) '
-               'VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)', (patient, content, title, code, mime, one(db, 'SELECT name FROM session'), int(args.masked),
-                                                    int(args.hidden), int(args.invisible)))
+    db.execute('INSERT INTO document(patient, content, title, type_code, mime, author, masked, hidden_from_representatives, invisible_patient, episode) '
+               'VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', (patient, content, title, code, mime, one(db, 'SELECT name FROM session'), int(args.masked),
+                                                    int(args.hidden), int(args.invisible), args.episode))
     print('Déposé%s : %s (%s)' % (' et masqué' if args.masked else '', title, several(len(content), 'octet')))
 
 
@@ -63,40 +60,5 @@ def import_documents(args, settings):
                                   several(count['refused'], 'refusé')))
     for patient, key, pin in sheets:
         traits = db.execute('SELECT birth_name, given_names, birth_date FROM patient WHERE id = ?', (patient,)).fetchone()
-        print_sheet(settings, patient_text(*traits), key, pin)
+        print_text(settings, patient_text(*traits), key, pin)
     return 1 if count['refused'] == sum(count.values()) else 0
-
-
-def mask(args, settings):
-    db = login(settings)
-    patient = the_patient(db, args)
-    document = the_document(db, args, patient, 'AND NOT masked',
-                            'aucun document de ce patient n’est à masquer')
-    db.execute('INSERT INTO mask(patient, document) VALUES(?, ?)', (patient, document))
-    print('Masqué. Seuls le patient, son médecin traitant et qui l’a déposé le voient encore.')
-
-
-def unmask(args, settings):
-    db = login(settings)
-    patient = the_patient(db, args)
-    document = the_document(db, args, patient, 'AND masked', 'aucun document de ce patient n’est masqué')
-    db.execute('DELETE FROM mask WHERE patient = ? AND document = ?', (patient, document))
-    print('Démasqué : les professionnels qui ont l’accord du patient le voient de nouveau.')
-
-
-def announce(args, settings):
-    db = login(settings)
-    patient = the_patient(db, args)
-    document = the_document(db, args, patient, 'AND invisible_patient', 'aucun document de ce patient n’attend d’être annoncé')
-    db.execute('UPDATE document SET invisible_patient = 0 WHERE id = ?', (document,))
-    print('Annoncé : le patient le voit.')
-
-
-def reveal(args, settings):
-    db = login(settings)
-    patient = the_patient(db, args)
-    document = the_document(db, args, patient, 'AND hidden_from_representatives', 'aucun document de ce patient n’est caché à ses représentants')
-    if not yes('Les représentants du patient le verront, et cela ne se reprend pas. Le leur montrer ?'):
-        raise Refused('Rien n’est montré.')
-    db.execute('UPDATE document SET hidden_from_representatives = 0 WHERE id = ?', (document,))
-    print('Montré aux représentants du patient.')

@@ -1,8 +1,9 @@
 """insight.py: what the patient is told: who can read, who has read."""
-import datetime
+import csv, datetime
 
-from french import ACTIONS, GIVEN, GROUNDS, PROFESSIONS
-from record import login, one, patient_text, the_patient
+from french import ACTIONS, GIVEN, GROUNDS, PROFESSIONS, several
+from asking import visible
+from record import items, login, one, patient_text, the_patient
 
 
 def who(args, settings):
@@ -30,7 +31,7 @@ def local_time(at):
 
 def access_lines(db, patient):
     """The patient's log as sentences, in the order that the record gives."""
-    titles = dict(db.execute('SELECT id, title FROM document WHERE patient = ?', (patient,)))
+    titles = {i.id: i.title for i in items(db, patient)}
     names = dict(db.execute('SELECT id, name FROM principal'))
     names.update((i, patient_text(*traits)) for i, *traits in
                  db.execute('SELECT id, birth_name, given_names, NULL FROM patient'))
@@ -48,5 +49,29 @@ def access_lines(db, patient):
 
 def accesses(args, settings):
     db = login(settings)
-    for line in access_lines(db, the_patient(db, args)):
-        print(line)
+    patient = the_patient(db, args)
+    if args.csv:
+        return write_csv(db, patient, args.csv)
+    for line in access_lines(db, patient):
+        print(visible(line))
+    return 0
+
+
+def write_csv(db, patient, path):
+    """The log's rows for another program, in UTF-8, with semicolons as a French spreadsheet wants them."""
+    titles = {i.id: i.title for i in items(db, patient)}
+    with open(path, 'x', encoding='utf-8-sig', newline='') as f:
+        out = csv.writer(f, delimiter=';')
+        out.writerow(['date', 'personne', 'nom', 'profession', 'action', 'élément', 'titre', 'mode', 'motif', 'fois'])
+        n = 0
+        for at, principal, name, profession, action, item, mode, reason, count in db.execute(
+                'SELECT at, principal, name, profession, action, object, mode, reason, count FROM access_log WHERE patient = ?', (patient,)):
+            out.writerow([harmless(v) for v in (at, principal, name, dict(PROFESSIONS).get(profession, profession), ACTIONS.get(action, action), item,
+                                                titles.get(item), mode, reason, count)])
+            n += 1
+    print('%s dans %s' % (several(n, 'accès', 'accès'), path))
+
+
+def harmless(value):
+    """A text that a spreadsheet would take for a formula begins with an apostrophe."""
+    return "'" + value if isinstance(value, str) and value[:1] in ('=', '+', '-', '@', '\t', '\r') else value

@@ -2,8 +2,9 @@
 import os, secrets, sqlite3, sys
 
 from french import code_of, in_french
-from asking import ask, birth_form, ins_form, needed, new_pin, program, Refused, sex_form, shell_word, yes
+from asking import ask, birth_form, ins_form, needed, new_pin, Refused, sex_form, yes
 from record import login, patient_text
+from sheet import needs, print_code, print_text, sheet_form
 
 
 def ask_traits(former):
@@ -42,6 +43,10 @@ def new_patient(args, settings):
     treating = profession == '10' and not args.no_treating and yes('Êtes-vous son médecin traitant ?', otherwise=True)
     drawn = args.draw_pin or yes('Tirer son code au sort ?', otherwise=True)
     pin = '%012d' % secrets.randbelow(10 ** 12) if drawn else new_pin('du patient')
+    sheet = args.sheet or (sys.stdin.isatty() and ask('Fiche à imprimer, fichier .pdf ou .png (vide : aucune)', check=sheet_form))
+    if sheet:
+        sheet_form(sheet)
+        needs('qrencode', 'qrencode')
     key = os.path.abspath(args.output or settings.new_key('patient'))
     while True:
         used = dict({k: v for k, v in values.items() if v}, pin=pin, credential=key)
@@ -55,19 +60,7 @@ def new_patient(args, settings):
                 raise
             print('%s. Corrigez (Entrée garde la réponse entre crochets) :' % in_french(str(error)))
             values = ask_traits(values)
-    print_sheet(settings, patient_text(*(values[k] for k in ('birth_name', 'given_names', 'birth_date'))), key,
-                pin if drawn else '(choisi par le patient)')
-
-
-def print_sheet(settings, who, key, pin):
-    """What a patient takes home: enough to open the record, and the commands to type."""
-    record = settings.existing_record()
-    print('\n──── Fiche à remettre au patient ────\nPatient : %s\nDossier : %s\nClé     : %s\nCode    : %s\n'
-          'Avec la clé et le code, il lit tout, masque, donne et retire son accord. Le code n’est écrit nulle part ailleurs.\n'
-          'Il tape (le code est demandé) :' % (who, record, key, pin))
-    start = '%s --record %s --key %s' % (program(on_paper=True), shell_word(record), shell_word(key))
-    for command, does in (('list', 'voir ses documents'), ('mount', 'les ouvrir comme des fichiers ; umount pour finir'),
-                          ('who', 'savoir qui peut lire'), ('accesses', 'savoir qui a lu'), ('consent', 'donner son accord'),
-                          ('withdraw', 'le retirer'), ('mask', 'masquer un document'), ('unmask', 'le démasquer'),
-                          ('change-pin', 'changer de code')):
-        print('  %s %-10s  # %s' % (start, command, does))
+    who = patient_text(*(values[k] for k in ('birth_name', 'given_names', 'birth_date')))
+    print_text(settings, who, key, pin if drawn else '(choisi par le patient)')
+    if sheet:
+        print_code(settings, who, key, sheet, pin if drawn else None)

@@ -1,6 +1,6 @@
-"""people.py: who is around the patient: consents, representatives."""
-from french import GROUNDS
-from asking import choose, choose_code, day_form, Refused
+"""people.py: who is around the patient: consents, representatives, automatic feeds."""
+from french import GROUNDS, several
+from asking import choose, choose_code, day_form, Refused, visible
 from record import login, one, the_patient, the_person
 
 
@@ -35,3 +35,24 @@ def withdraw(args, settings):
     if db.execute('DELETE FROM consent WHERE patient = ? AND grantee = ?', (patient, person)).rowcount == 0:
         raise Refused('Cette personne n’avait pas d’accord.')
     print('Accord retiré : ses clés sont changées.')
+
+
+def feeds(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    state = dict(db.execute('SELECT source, state FROM feed WHERE patient = ?', (patient,)))
+    rows = [(i, name, 'ouverte' if state.get(i) == 'on' else 'fermée') for i, name in
+            db.execute("SELECT id, name FROM principal WHERE kind = 'source' ORDER BY name, id")]
+    if not (args.on or args.off):
+        for _, name, how in rows:
+            print(visible('%s : %s' % (name, how)))
+        print(several(len(rows), 'alimentation'))
+        return
+    source, wanted = choose('Alimentation', rows, args.source, nothing='rien à choisir, aucune n’est enregistrée (dmp join --source)'), 'on' if args.on else 'off'
+    if state.get(source, 'off') == wanted:
+        raise Refused('Elle l’est déjà.')
+    if source in state:
+        db.execute('UPDATE feed SET state = ? WHERE patient = ? AND source = ?', (wanted, patient, source))
+    else:
+        db.execute('INSERT INTO feed(patient, source) VALUES(?, ?)', (patient, source))
+    print('Ouverte : elle peut déposer.' if args.on else 'Fermée : elle ne dépose plus. Ce qu’elle a déposé reste ; dmp mask le masque.')

@@ -1,7 +1,7 @@
 """practice.py: opening a practice, coming in, being enrolled."""
 import hashlib, json, os, re, shutil, sqlite3, sys
 
-from french import code_of, PROFESSIONS
+from french import code_of, KINDS, PROFESSIONS
 from asking import ask, ask_rpps, choose_code, fingerprint_form, needed, new_pin, program, Refused, rpps_form, shell_word, yes
 from record import connect, library, login, one
 
@@ -72,15 +72,15 @@ def open_practice(record, new, authority, doctor, name, identifier):
     fingerprint = one(db, 'SELECT dmp_create(?, ?)', *authority)
     request = one(db, 'SELECT dmp_keygen(?, ?)', *doctor)
     one(db, 'SELECT dmp_login(?, ?)', *authority)
-    register(db, name, identifier, '10', request, 1)
+    register(db, 'professional', name, identifier, '10', request, 1)
     one(db, 'SELECT dmp_login(?, ?, NULL, NULL, ?)', *doctor, fingerprint)
     db.close()
     return fingerprint
 
 
-def register(db, name, identifier, profession, request, registrar):
+def register(db, kind, name, identifier, profession, request, registrar):
     db.execute('INSERT INTO principal(kind, identifier, name, profession, certificate, registrar) '
-               "VALUES(?, ?, ?, ?, ?, ?)", ('professional' if profession else 'representative', identifier, name, profession, request, registrar))
+               "VALUES(?, ?, ?, ?, ?, ?)", (kind, identifier, name, profession, request, registrar))
 
 
 def invite(args, settings):
@@ -112,13 +112,14 @@ def join(args, settings):
     record = settings.existing_record()
     fingerprint = ask('Empreinte de l’autorité, sur votre invitation', check=fingerprint_form)
     name = ask('Votre nom', check=needed)
-    identifier = None if args.representative else ask_rpps('Votre numéro RPPS')
-    profession = None if args.representative else choose_code('Votre profession', PROFESSIONS)
+    kind = 'representative' if args.representative else 'source' if args.source else 'professional'
+    identifier = ask_rpps('Votre numéro RPPS') if kind == 'professional' else None
+    profession = choose_code('Votre profession', PROFESSIONS) if kind == 'professional' else None
     path = os.path.abspath(args.output or 'demande-%s.json' % (identifier or re.sub(r'\W+', '-', name)))
     if os.path.exists(path):
         raise Refused('%s existe déjà : donnez un autre nom, dmp join -o FICHIER.' % path)
     pin = new_pin('de votre clé')
-    key = settings.new_key('representant' if args.representative else 'cle')
+    key = settings.new_key({'representative': 'representant', 'source': 'source'}.get(kind, 'cle'))
     request = one(connect(':memory:'), 'SELECT dmp_keygen(?, ?)', key, pin)
     try:
         while not is_of(record, key, pin, fingerprint):
@@ -127,7 +128,7 @@ def join(args, settings):
                 raise Refused('Rien n’est demandé.')
             fingerprint = ask('Empreinte de l’autorité', check=fingerprint_form)
         with open(path, 'x', encoding='utf-8') as f:
-            json.dump({'name': name, 'identifier': identifier, 'profession': profession, 'request': request}, f,
+            json.dump({'kind': kind, 'name': name, 'identifier': identifier, 'profession': profession, 'request': request}, f,
                       ensure_ascii=False)
     except BaseException:                              # a key without its request is of no use
         os.unlink(key)
@@ -145,12 +146,14 @@ def enrol(args, settings):
         name, request = str(asked['name']), str(asked['request'])
         profession = str(asked['profession']) if asked['profession'] is not None else None
         identifier = rpps_form(str(asked['identifier'] or '-'))
+        kind = str(asked.get('kind') or ('professional' if profession else 'representative'))
+        KINDS[kind]
     except (ValueError, KeyError, TypeError):
         raise Refused('%s n’est pas une demande de dmp join.' % args.request) from None
     print('%s, RPPS %s, %s\nCode de la demande : %s' % (
-        name, identifier or '(aucun)', dict(PROFESSIONS).get(profession, profession or 'représentant légal'), request_code(request)))
+        name, identifier or '(aucun)', dict(PROFESSIONS).get(profession, profession) or KINDS[kind], request_code(request)))
     if not yes('La personne lit-elle le même code, et l’avez-vous reconnue ?'):
         raise Refused('Rien n’est enregistré.')
-    registrar = profession and yes('Pourra-t-elle enregistrer des patients ?')
-    register(login(settings, 'authority'), name, identifier, profession, request, int(bool(registrar)))
+    registrar = kind == 'professional' and yes('Pourra-t-elle enregistrer des patients ?')
+    register(login(settings, 'authority'), kind, name, identifier, profession, request, int(bool(registrar)))
     print('%s est enregistré·e.' % name)

@@ -29,6 +29,23 @@ def the_plain(db, wanted):
     return choose('Table', rows, nothing='rien à choisir, ce fichier n’a pas d’autre table')
 
 
+def names_in(text):
+    """The names between commas."""
+    return [name.strip() for name in text.split(',') if name.strip()]
+
+
+def protect_options(db, args):
+    """The options of dmp_protect(), or None."""
+    me = one(db, 'SELECT principal FROM session')
+    options = ['without_key=hide'] * args.hide
+    if args.index:
+        options.append('index=' + '|'.join(names_in(args.index)))
+    if args.readers:
+        options.append('readers=' + '|'.join(str(p) for p in dict.fromkeys([me] + [the_person(db, name) for name in names_in(args.readers)])))
+    options += ['%s=%s' % (name, value) for name, value in (('patient', args.patient), ('system', args.system), ('type', args.type)) if value]
+    return ','.join(options) or None
+
+
 def protect(args, settings):
     db = login(settings)
     table = the_plain(db, args.table)
@@ -37,9 +54,10 @@ def protect(args, settings):
         print('%s est déjà protégée : la liste de ses vues et déclencheurs est signée de nouveau.' % table)
         return
     columns = args.columns or ask('Colonnes à sceller, séparées par des virgules', check=needed)
-    one(db, 'SELECT dmp_protect(?, ?, ?)', table, re.sub(r'\s*,\s*', ',', columns.strip()), 'without_key=hide' if args.hide else None)
-    print('Protégée : %s (%s). Vous seul avez la clé ; pour la donner : %s readers %s --add' % (
-        table, ', '.join(protected_tables(db)[table]), program(), shell_word(table)))
+    one(db, 'SELECT dmp_protect(?, ?, ?)', table, ','.join(names_in(columns)), protect_options(db, args))
+    print('Protégée : %s (%s). %s ; pour donner la clé : %s readers %s --add' % (
+        table, ', '.join(protected_tables(db)[table]), 'Chaque ligne est sous les clés de son patient' if args.patient else
+        'Ceux que vous avez nommés et vous avez la clé' if args.readers else 'Vous seul avez la clé', program(), shell_word(table)))
     if args.no_scrub:
         print('L’ancien texte est encore dans le fichier : %s scrub' % program())
     else:
@@ -90,6 +108,8 @@ def readers(args, settings):
             db.execute('DELETE FROM protected_reader WHERE "table" = ? AND principal = ?', (table, person))
             print('%s ne lit plus %s : sa clé est changée et toutes les lignes sont scellées de nouveau.' % (names[person], table))
         return
+    if args.table:
+        the_protected(db, args.table)
     for table, columns in protected_tables(db).items():
         if args.table in (None, table):
             print('%s (%s) : %s' % (table, ', '.join(columns), ', '.join(
@@ -97,3 +117,38 @@ def readers(args, settings):
     due = one(db, 'SELECT count(*) FROM dmp_protected WHERE scrub_due')
     if due:
         print('À faire : l’ancien texte est encore dans le fichier (dmp scrub).'.replace('dmp scrub', program() + ' scrub'))
+
+
+def rotate(args, settings):
+    db = login(settings)
+    table = the_protected(db, args.table)
+    one(db, 'SELECT dmp_rotate(?)', table)
+    print('La clé de %s est changée, ses lignes sont scellées de nouveau. Les anciennes restent dans le fichier jusqu’à : %s scrub' % (table, program()))
+
+
+def rewrap(args, settings):
+    db = login(settings)
+    table = the_protected(db, args.table)
+    one(db, 'SELECT dmp_rewrap(?)', table)
+    print('La clé de %s est remise à chacun de ses lecteurs.' % table)
+
+
+def mark_row(args, settings, masked):
+    """The row whose primary key is args.row, where that is one column; else its row number."""
+    db = login(settings)
+    table = the_protected(db, args.table)
+    keys = db.execute("SELECT name, type FROM pragma_table_info(? || '_dmp') WHERE pk > 0 AND name <> '_dmpid'", (table,)).fetchall()
+    name, kind = keys[0] if len(keys) == 1 else ('rowid', 'INTEGER')
+    value = int(args.row) if 'INT' in kind.upper() and re.fullmatch(r'-?\d+', args.row) else args.row
+    if db.execute('UPDATE "%s" SET dmp_masked = ? WHERE "%s" = ?' % (table.replace('"', '""'), name.replace('"', '""')), (masked, value)).rowcount == 0:
+        raise Refused('La table %s n’a pas de ligne %s.' % (table, args.row))
+
+
+def mask_row(args, settings):
+    mark_row(args, settings, 1)
+    print('Ligne masquée : seuls le patient et son médecin traitant la lisent.')
+
+
+def unmask_row(args, settings):
+    mark_row(args, settings, 0)
+    print('Ligne démasquée.')

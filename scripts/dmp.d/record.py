@@ -2,7 +2,7 @@
 Owns: the configuration file. Never: cryptography, a rule, a PIN in an argument: everything goes through the SQL door."""
 import configparser, os, secrets, sqlite3, sys
 
-from french import code_of, PROFESSIONS, several
+from french import code_of, PROFESSIONS, SECTIONS, several
 from asking import ask, ask_pin, choose, fingerprint_form, Refused, TRIES
 
 HERE = os.path.dirname(os.path.realpath(__file__))     # PREFIX/lib/dmp/dmp.d, or scripts/dmp.d beside build/
@@ -156,20 +156,57 @@ def patient_text(birth_name, given_names, birth_date):
     return ' '.join(filter(None, (birth_name, given_names, birth_date)))
 
 
-def the_patient(db, args):
-    rows = [(i, patient_text(*traits) or 'Patient %d' % i, 'INS %sn° %d' % ('…%s, ' % ins[-6:] if ins else 'inconnu, ', i))
+def patient_rows(db):
+    return [(i, patient_text(*traits) or 'Patient %d' % i, 'INS %sn° %d' % ('…%s, ' % ins[-6:] if ins else 'inconnu, ', i))
             for i, ins, *traits in db.execute('SELECT id, ins, birth_name, given_names, birth_date FROM patient '
                                               'ORDER BY birth_name, given_names, birth_date, id')]
-    return choose('Patient', rows, args.patient, nothing='rien à choisir, aucun patient ne vous est ouvert. Enregistrez-le '
+
+
+def the_patient(db, args):
+    return choose('Patient', patient_rows(db), args.patient, nothing='rien à choisir, aucun patient ne vous est ouvert. Enregistrez-le '
                   '(dmp new-patient), ou demandez-lui son accord (dmp consent, avec sa clé)')
 
 
-def the_document(db, args, patient, where='', nothing='ce patient n’a pas de document pour vous (dmp deposit en dépose un)'):
-    rows = [(i, '%s  %s%s' % ((at or '')[:10], '(masqué) ' if masked else '', title or ''), 'n° %d' % i)
-            for i, at, title, masked in db.execute(
-                'SELECT id, creation_time, title, masked FROM document WHERE patient = ? %s '
-                'ORDER BY creation_time, id' % where,
-                (patient,))]
+class Item:
+    """A document, or a line of a section."""
+
+    def __init__(self, row, section=None):
+        (self.id, self.at, self.title, self.masked, self.invisible, self.hidden, self.episode, self.author, self.availability) = row
+        self.section = section
+
+    def marks(self):
+        return ('(masqué) ' * bool(self.masked) + ('(invisible du patient) ' if self.invisible else '(caché des représentants) ' * bool(self.hidden)) +
+                '(remplacé) ' * (self.availability == 'Deprecated'))
+
+    def text(self):
+        what = '%s : ' % SECTIONS.get(self.section, self.section) if self.section else ''
+        return '%s  %s%s%s' % ((self.at or '')[:10].ljust(10), self.marks(), what, self.title or '')
+
+
+def sections(db):
+    """[(table, its date, its label)]: the record's tables of lines, known by the columns that all of them begin with."""
+    found = []
+    for table, in db.execute("SELECT name FROM pragma_table_list WHERE type = 'virtual' AND schema = 'main' ORDER BY name").fetchall():
+        columns = [name for name, in db.execute('SELECT name FROM pragma_table_info(?)', (table,))]
+        if columns[:5] == ['id', 'patient', 'episode', 'depositor', 'confidentiality'] and len(columns) > 9:
+            found.append((table, columns[8], 'label' if 'label' in columns else columns[9]))
+    return found
+
+
+def items(db, patient, lines=True):
+    """All that this login sees of a patient: documents, then lines."""
+    for row in db.execute('SELECT id, creation_time, title, masked, invisible_patient, hidden_from_representatives, episode, author, availability '
+                          'FROM document WHERE patient = ? ORDER BY creation_time, id', (patient,)):
+        yield Item(row)
+    for table, date, label in sections(db) if lines else []:
+        for row in db.execute('SELECT id, "%s", "%s", masked, NULL, hidden_from_representatives, episode, NULL, NULL FROM "%s" '
+                              'WHERE patient = ? ORDER BY 2, 1' % (date, label, table), (patient,)):
+            yield Item(row, table)
+
+
+def the_item(db, args, patient, keep=None, nothing='ce patient n’a pas de document pour vous (dmp deposit en dépose un)'):
+    """One of a patient's documents and lines: those that keep() lets through."""
+    rows = [(i.id, i.text(), 'n° %d' % i.id) for i in items(db, patient) if keep is None or keep(i)]
     return choose('Document', rows, args.document, nothing='rien à choisir, ' + nothing)
 
 

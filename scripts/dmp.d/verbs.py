@@ -1,7 +1,7 @@
 """verbs.py: the verbs as rows of one table, from which the command line and its help are made; how a failure is told."""
 import argparse, configparser, os, sqlite3, sys
 
-import documents, house, insight, patients, people, practice, protected, showing
+import documents, house, insight, masks, menu, patients, people, practice, protected, sheet, showing
 from asking import program, Refused, shell_word, typed
 from french import GROUNDS, in_french, SYSTEM
 from record import CONFIG, Settings
@@ -13,6 +13,8 @@ PERSON = ('person', {'nargs': '?', 'metavar': 'professionnel', 'help': 'numéro 
 REPRESENTATIVE = ('person', {'nargs': '?', 'metavar': 'représentant', 'help': 'numéro dans la liste, identifiant, ou une partie du nom'})
 MOUNTPOINT = ('mountpoint', {'metavar': 'DOSSIER', 'nargs': '?', 'help': 'vide et déjà là ; sinon ~/dossier-partage, créé'})
 TABLE = ('table', {'metavar': 'TABLE', 'nargs': '?', 'help': 'son nom'})
+EPISODE = ('-e --episode', {'metavar': 'ÉPISODE', 'nargs': '?', 'const': '', 'help': 'tout un épisode'})
+ROW = (('table', {'metavar': 'TABLE', 'help': 'son nom'}), ('row', {'metavar': 'LIGNE', 'help': 'sa clé primaire (ou son numéro de ligne)'}))
 UNTIL = ('--until', {'metavar': 'DATE', 'help': 'date de fin'})
 
 
@@ -25,8 +27,10 @@ def flag(names, text):
 
 
 class Verb:
-    def __init__(self, name, run, does, *arguments):
-        self.name, self.run, self.does, self.arguments = name, run, does, arguments
+    """place: where dmp menu offers it: '' the practice, 'patient', 'document'; None: nowhere. kinds: to whom, of session.kind, and treating."""
+
+    def __init__(self, name, run, does, *arguments, place=None, kinds='professional'):
+        self.name, self.run, self.does, self.arguments, self.place, self.kinds = name, run, does, arguments, place, kinds.split()
 
 
 def whole_minutes(text):
@@ -36,55 +40,81 @@ def whole_minutes(text):
     return minutes
 
 
+HOLDERS = 'patient treating'
+READERS = 'patient treating professional representative'
+DEPOSITORS = 'treating professional'
 VERBS = [
+    Verb('menu', menu.menu, 'choisir sur un écran : patient, document, action'),
     Verb('init', practice.init, 'ouvrir un cabinet : autorité, premier médecin, dossier', ('folder', {'nargs': '?', 'default': 'dmp-cabinet'}),
          option('--base', 'FICHIER', 'la base SQLite du logiciel du cabinet, qui existe déjà : le dossier y prend place')),
-    Verb('invite', practice.invite, 'dire à un collègue comment entrer'),
+    Verb('invite', practice.invite, 'dire à un collègue comment entrer', place='', kinds='professional authority'),
     Verb('join', practice.join, 'entrer : faire sa clé et sa demande', option('-o --output', 'FICHIER', 'fichier de la demande'),
-         flag('--representative', 'pour qui représente un patient')),
-    Verb('enrol', practice.enrol, 'enregistrer la demande d’un collègue (autorité)', ('request', {'metavar': 'DEMANDE'})),
+         flag('--representative', 'pour qui représente un patient'), flag('--source', 'pour une alimentation automatique (elle dépose, ne lit rien)')),
+    Verb('enrol', practice.enrol, 'enregistrer la demande d’un collègue (autorité)', ('request', {'metavar': 'DEMANDE', 'help': 'fichier de la demande'}),
+         place='', kinds='professional authority'),
     Verb('new-patient', patients.new_patient, 'enregistrer un patient', option('-o --output', 'FICHIER', 'fichier de sa clé'),
-         flag('--draw-pin', 'tirer son code au sort'), flag('--no-treating', 'ne pas être son médecin traitant')),
-    Verb('list', documents.list_documents, 'lister les documents', PATIENT),
-    Verb('deposit', documents.deposit, 'déposer un fichier', ('file', {'metavar': 'FICHIER'}), PATIENT, option('-t --title', 'TITRE', 'titre'),
+         flag('--draw-pin', 'tirer son code au sort'), flag('--no-treating', 'ne pas être son médecin traitant'),
+         option('--sheet', 'FICHIER', 'fiche à imprimer, .pdf ou .png'), place=''),
+    Verb('sheet', sheet.sheet, 'mettre sa clé sur papier, en code QR', option('-o --output', 'FICHIER', 'fiche .pdf ou .png ; sinon sur le terminal')),
+    Verb('read-sheet', sheet.read_sheet, 'retrouver sa clé sur la fiche', ('image', {'nargs': '?', 'metavar': 'IMAGE', 'help': 'photo ou PDF de la fiche ; '
+         'sinon son texte, tapé par un lecteur'}), option('-o --output', 'FICHIER', 'fichier de la clé')),
+    Verb('list', documents.list_documents, 'lister les documents, prescriptions et remboursements', PATIENT, place='patient', kinds=READERS),
+    Verb('deposit', documents.deposit, 'déposer un fichier', ('file', {'metavar': 'FICHIER', 'help': 'fichier à déposer'}), PATIENT, option('-t --title', 'TITRE', 'titre'),
          option('-c --type', 'CODE', 'code du type'), flag('-m --masked', 'masqué dès le dépôt'), flag('--hidden', 'caché aux représentants légaux'),
-         flag('--invisible', 'invisible du patient jusqu’à l’annonce, un mois au plus')),
-    Verb('import', documents.import_documents, 'importer des documents CDA', ('path', {'metavar': 'CHEMIN'}),
-         flag('--create-patients', 'enregistrer les patients inconnus')),
-    Verb('mask', documents.mask, 'masquer un document', DOCUMENT, PATIENT),
-    Verb('unmask', documents.unmask, 'démasquer un document', DOCUMENT, PATIENT),
-    Verb('announce', documents.announce, 'annoncer au patient un document qui lui est invisible', DOCUMENT, PATIENT),
-    Verb('reveal', documents.reveal, 'montrer aux représentants un document qui leur est caché', DOCUMENT, PATIENT),
+         flag('--invisible', 'invisible du patient jusqu’à l’annonce, un mois au plus'), option('-e --episode', 'ÉPISODE', 'épisode de soins'),
+         place='patient', kinds=READERS),
+    Verb('import', documents.import_documents, 'importer des documents CDA', ('path', {'metavar': 'CHEMIN', 'help': 'fichier ou dossier'}),
+         flag('--create-patients', 'enregistrer les patients inconnus'), place=''),
+    Verb('mask', masks.mask, 'masquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, place='document', kinds=HOLDERS),
+    Verb('unmask', masks.unmask, 'démasquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, place='document', kinds=HOLDERS),
+    Verb('announce', masks.announce, 'annoncer au patient un document qui lui est invisible', DOCUMENT, PATIENT, place='document', kinds=DEPOSITORS),
+    Verb('reveal', masks.reveal, 'montrer aux représentants un document qui leur est caché', DOCUMENT, PATIENT, place='document', kinds=HOLDERS),
+    Verb('episodes', masks.episodes, 'dire les épisodes, et ce qui est proposé pour l’un d’eux', PATIENT,
+         option('--accept', 'PROPOSITION', 'rattacher ce qui est proposé', nargs='?', const=''),
+         option('--refuse', 'PROPOSITION', 'ne pas le rattacher', nargs='?', const=''), place='patient', kinds=HOLDERS),
+    Verb('assign', masks.assign, 'rattacher un document à un épisode', ('episode', {'metavar': 'ÉPISODE', 'help': 'épisode'}), DOCUMENT, PATIENT,
+         place='document', kinds=HOLDERS),
     Verb('representative', people.representative, 'désigner ou retirer un représentant légal', REPRESENTATIVE, PATIENT,
-         option('--ground', 'TITRE', ', '.join(g for g, _ in GROUNDS), choices=[g for g, _ in GROUNDS]), UNTIL, flag('--remove', 'le retirer')),
+         option('--ground', 'TITRE', ', '.join(g for g, _ in GROUNDS), choices=[g for g, _ in GROUNDS]), UNTIL, flag('--remove', 'le retirer'),
+         place='patient', kinds=HOLDERS),
     Verb('show', showing.show, 'préparer une vue à montrer : seulement les documents choisis',
          ('documents', {'nargs': '*', 'help': 'numéros dans la liste, identifiants, ou parties des titres'}), PATIENT,
-         option('--until', 'DATE', 'date de fin ; sinon demain à la même heure'), option('-o --output', 'FICHIER', 'fichier de sa clé')),
-    Verb('end-show', showing.end_show, 'mettre fin à une vue', ('view', {'nargs': '?', 'metavar': 'vue', 'help': 'numéro dans la liste'})),
-    Verb('consent', people.consent, 'donner l’accord du patient à un professionnel', PERSON, PATIENT, UNTIL),
-    Verb('withdraw', people.withdraw, 'retirer l’accord', PERSON, PATIENT),
-    Verb('who', insight.who, 'dire qui peut lire', PATIENT),
-    Verb('accesses', insight.accesses, 'lire le journal des accès', PATIENT),
-    Verb('mount', house.mount, 'voir le dossier comme des fichiers', MOUNTPOINT),
-    Verb('umount', house.umount, 'démonter', MOUNTPOINT),
-    Verb('verify', house.verify, 'vérifier le fichier'),
-    Verb('change-pin', house.change_pin, 'changer le code de sa clé'),
+         option('--until', 'DATE', 'date de fin ; sinon demain à la même heure'), option('-o --output', 'FICHIER', 'fichier de sa clé'), place='patient', kinds='patient'),
+    Verb('end-show', showing.end_show, 'mettre fin à une vue', ('view', {'nargs': '?', 'metavar': 'vue', 'help': 'numéro dans la liste'}), place='patient', kinds='patient'),
+    Verb('consent', people.consent, 'donner l’accord du patient à un professionnel', PERSON, PATIENT, UNTIL, place='patient', kinds=HOLDERS),
+    Verb('withdraw', people.withdraw, 'retirer l’accord', PERSON, PATIENT, place='patient', kinds=HOLDERS),
+    Verb('feeds', people.feeds, 'dire les alimentations automatiques, en ouvrir ou fermer une', ('source', {'nargs': '?', 'metavar': 'source', 'help':
+         'numéro dans la liste, identifiant, ou une partie du nom'}), PATIENT, flag('--on', 'l’ouvrir'), flag('--off', 'la fermer'), place='patient', kinds=HOLDERS),
+    Verb('who', insight.who, 'dire qui peut lire', PATIENT, place='patient', kinds=READERS),
+    Verb('accesses', insight.accesses, 'lire le journal des accès', PATIENT, option('--csv', 'FICHIER', 'l’écrire en CSV'), place='patient', kinds=READERS),
+    Verb('mount', house.mount, 'voir le dossier comme des fichiers', MOUNTPOINT, place='', kinds=READERS),
+    Verb('umount', house.umount, 'démonter', MOUNTPOINT, place='', kinds=READERS),
+    Verb('verify', house.verify, 'vérifier le fichier', place='', kinds=READERS),
+    Verb('change-pin', house.change_pin, 'changer le code de sa clé', place='', kinds=READERS + ' authority source'),
     Verb('protect', protected.protect, 'sceller des colonnes d’une table du cabinet', TABLE,
          ('columns', {'metavar': 'COLONNES', 'nargs': '?', 'help': 'séparées par des virgules ; sans elles, pour une table déjà protégée : '
                                                                   'signer de nouveau ses vues et déclencheurs'}),
          flag('--hide', 'sans la clé, aucune ligne (sinon : les colonnes scellées sont vides)'),
+         option('--index', 'COLONNES', 'colonnes scellées qu’on cherche par leur valeur, séparées par des virgules'),
+         option('--readers', 'PROFESSIONNELS', 'qui a la clé tout de suite : noms ou identifiants, séparés par des virgules'),
+         option('--patient', 'COLONNE', 'la colonne du patient : chaque ligne est sous les clés de son patient'),
+         option('--system', 'NOM', 'avec --patient : la colonne a les identifiants locaux donnés sous ce nom'),
+         option('--type', 'CODE', 'avec --patient : qui peut lire ce type de document peut lire les lignes (11488-4)'),
          flag('--no-scrub', 'laisser l’ancien texte dans le fichier, pour l’effacer plus tard')),
     Verb('unprotect', protected.unprotect, 'remettre une table en clair', TABLE),
     Verb('scrub', protected.scrub_file, 'effacer du fichier le texte d’avant la protection'),
     Verb('readers', protected.readers, 'dire qui a la clé des tables protégées, la donner, la retirer', TABLE,
          option('--add', 'PROFESSIONNEL', 'lui donner la clé', nargs='?', const=''),
          option('--remove', 'PROFESSIONNEL', 'lui retirer la clé', nargs='?', const='')),
+    Verb('rotate', protected.rotate, 'changer la clé d’une table protégée', TABLE),
+    Verb('rewrap', protected.rewrap, 'remettre la clé d’une table à chacun de ses lecteurs', TABLE),
+    Verb('mask-row', protected.mask_row, 'masquer une ligne d’une table protégée sous les clés du patient', *ROW),
+    Verb('unmask-row', protected.unmask_row, 'démasquer une ligne', *ROW),
     Verb('unlock', house.unlock, 'ne plus demander le code de la clé pendant un temps',
          option('minutes', 'MINUTES', '15 sans réponse', nargs='?', type=whole_minutes, default=15)),
     Verb('lock', house.lock, 'redemander le code de la clé'),
     Verb('sql', house.sql, 'ouvrir sqlite3, session ouverte'),
 ]
-
 # argparse's own words; it takes them from these two functions.
 ARGPARSE = {
     'usage: ': 'usage : ', 'positional arguments': 'arguments', 'options': 'options',
@@ -102,7 +132,7 @@ argparse._ = lambda text: ARGPARSE.get(text, text)
 
 def parser():
     p = argparse.ArgumentParser(prog=program(), description='Le dossier partagé, en commandes courtes.')
-    p.add_argument('--version', action='version', version='dmp ' + VERSION)
+    p.add_argument('--version', action='version', version='dmp ' + VERSION, help='montrer la version')
     p.add_argument('-P', '--profile', metavar='NOM', help='le profil de cette machine (sinon $DMP_PROFILE, sinon « dmp »)')
     p.add_argument('--record', metavar='FICHIER', help='le dossier (sinon $DMP_RECORD, sinon celui de la configuration)')
     p.add_argument('--key', metavar='FICHIER', help='la clé (sinon $DMP_KEY, sinon celle de la configuration)')
@@ -115,6 +145,17 @@ def parser():
     return p
 
 
+def failure(error):
+    """What went wrong, as a sentence for a person."""
+    if isinstance(error, Refused):
+        return typed(str(error))
+    if isinstance(error, sqlite3.Error):
+        return typed(in_french(str(error)))
+    if isinstance(error, configparser.Error):
+        return 'la configuration %s est abîmée : corrigez-la ou retirez-la.' % CONFIG
+    return '%s%s' % (error.filename + ' : ' if error.filename else '', SYSTEM.get(error.errno, error.strerror))
+
+
 def main(path):
     """path: of the program that was called."""
     program.path = os.path.realpath(path)
@@ -125,17 +166,10 @@ def main(path):
         status = args.run(args, settings) or 0
         sys.stdout.flush()
         return status
-    except Refused as why:
-        print('dmp : %s' % typed(str(why)), file=sys.stderr)
-    except sqlite3.Error as error:
-        print('dmp : %s' % typed(in_french(str(error))), file=sys.stderr)
-    except configparser.Error:
-        print('dmp : la configuration %s est abîmée : corrigez-la ou retirez-la.' % CONFIG, file=sys.stderr)
     except BrokenPipeError:                            # whoever read has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    except OSError as error:
-        print('dmp : %s%s' % (error.filename + ' : ' if error.filename else '', SYSTEM.get(error.errno, error.strerror)),
-              file=sys.stderr)
+    except (Refused, sqlite3.Error, configparser.Error, OSError) as error:
+        print('dmp : ' + failure(error), file=sys.stderr)
     except EOFError:
         print('\ndmp : il manque une réponse.', file=sys.stderr)
     except KeyboardInterrupt:

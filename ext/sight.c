@@ -1,0 +1,104 @@
+/* sight.c: who can open an item, and why (see sight.h). */
+#include "sight.h"
+#include "deposit.h"
+#include "syntax.h"
+#include <stdlib.h>
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+enum { UNASKED = 0xFF };
+
+int sight_begin(struct session *s, struct patient *p, struct sight *out) {
+  *out = (struct sight){ .s = s, .p = p };
+  int full, e = holder_is_full(s, p, &full);
+  if (e != DMP_OK || !full) return e;
+  e = grantees_read(s, p, &out->list);
+  out->keys = malloc((out->list.n + 1) * sizeof *out->keys);
+  if (e == DMP_OK && out->keys == NULL) e = DMP_E_NOMEM;
+  if (out->keys) memset(out->keys, UNASKED, (out->list.n + 1) * sizeof *out->keys);
+  out->full = e == DMP_OK;
+  return e;
+}
+
+void sight_end(struct sight *v) {
+  grantees_free(&v->list);
+  free(v->keys);
+  *v = (struct sight){ 0 };
+}
+
+/* The bits KEY_P… that one of the list holds of a class. */
+static int keys_of(struct sight *v, size_t i, uint16_t cls, unsigned *keys) {
+  struct keyset *k;
+  size_t at = 0;
+  unsigned held = 0;
+  int e = patient_keyset(v->s, v->p, &k);
+  while (e == DMP_OK && at < k->n && k->c[at].cls != cls) at++;
+  *keys = 0;
+  if (e != DMP_OK || at == k->n) return e;
+  if (v->keys[i][at] == UNASKED) {
+    e = grantee_holds(v->s, v->p, &v->list.g[i], cls, &held);
+    if (e == DMP_OK) v->keys[i][at] = (uint8_t)held;
+  }
+  *keys = e == DMP_OK ? v->keys[i][at] : 0;
+  return e;
+}
+
+static int opens(unsigned keys, int leaf) {
+  static const uint8_t OPENED_BY[LEAVES] = { KEY_P | KEY_P0, KEY_P, KEY_M | KEY_M0, KEY_M };
+  return (keys & OPENED_BY[leaf]) != 0;
+}
+
+/* " du 12/03/2026" */
+static void say_day(char *why, const char *word, int64_t ms) {
+  char t[32];
+  if (ms == 0) return;
+  syntax_time_ms(ms, t);
+  sqlite3_snprintf(WHY_TEXT - (int)strlen(why), why + strlen(why), " %s %.2s/%.2s/%.4s", word, t + 8, t + 5, t);
+}
+
+static void say_capacity(const struct grantee *g, char *why) {
+  static const char *const WORDS[] = { [READER_PATIENT] = "patient", [READER_TREATING] = "médecin traitant", [READER_CONSENT] = "consentement",
+                                       [READER_REPRESENTATIVE] = "représentant" };
+  const char *word = g->as < sizeof WORDS / sizeof *WORDS ? WORDS[g->as] : NULL;
+  sqlite3_snprintf(WHY_TEXT, why, "%s", word ? word : "accord");
+  if (g->as == READER_CONSENT || g->as == READER_REPRESENTATIVE) {
+    say_day(why, g->as == READER_CONSENT ? "du" : "depuis le", g->since);
+    say_day(why, "jusqu’au", g->until);
+  }
+}
+
+/* By a key that one of the list holds. */
+static int by_key(struct sight *v, size_t i, const struct item *it, int64_t only, int (*each)(void *ctx, const struct reason *r), void *ctx) {
+  const struct grantee *g = &v->list.g[i];
+  struct reason r = { .principal = id_from_field(g->principal), .by_key = 1 };
+  unsigned keys;
+  if (only && r.principal != only) return DMP_OK;
+  if (r.principal == v->p->id && object_unannounced(it)) return DMP_OK;
+  int e = keys_of(v, i, it->cls, &keys);
+  if (e != DMP_OK || !opens(keys, it->leaf)) return e;
+  r.held = opens(keys, deposit_meant_leaf(it));
+  say_capacity(g, r.why);
+  return each(ctx, &r);
+}
+
+/* The depositor keeps what he put in by a wrapped key of his own. */
+static int by_deposit(struct sight *v, const struct item *it, int64_t only, int (*each)(void *ctx, const struct reason *r), void *ctx) {
+  struct reason r = { .principal = id_from_field(it->c.depositor) };
+  int e = DMP_OK;
+  if (it->c.wrap_row == 0 || (only && r.principal != only)) return DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < v->list.n; i++) {
+    unsigned keys = 0;
+    if (memcmp(v->list.g[i].principal, it->c.depositor, 16) == 0) e = keys_of(v, i, it->cls, &keys);
+    r.held |= opens(keys, deposit_meant_leaf(it));
+  }
+  if (e != DMP_OK || (r.principal == v->p->id && object_unannounced(it))) return e;
+  sqlite3_snprintf(sizeof r.why, r.why, "déposant");
+  return each(ctx, &r);
+}
+
+int sight_each(struct sight *v, const struct item *it, int64_t only, int (*each)(void *ctx, const struct reason *r), void *ctx) {
+  int e = DMP_OK;
+  if (!v->full || it->via == VIA_OWN) return e;       /* where a depositor's own key opens it, nobody tells where it lies */
+  for (size_t i = 0; e == DMP_OK && i < v->list.n; i++) e = by_key(v, i, it, only, each, ctx);
+  return e == DMP_OK ? by_deposit(v, it, only, each, ctx) : e;
+}

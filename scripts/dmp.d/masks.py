@@ -1,0 +1,101 @@
+"""masks.py: what the patient hides and shows again, of documents, lines and episodes; what is hidden from the patient or representatives."""
+from asking import choose, Refused, visible, yes
+from french import several
+from record import items, login, one, the_item, the_patient
+
+
+def episodes_of(db, patient):
+    """{episode: how many of its items this login sees}, and the masked ones among them."""
+    count, masked = {}, {e for e, in db.execute('SELECT episode FROM mask WHERE patient = ? AND document IS NULL', (patient,))}
+    for item in items(db, patient):
+        if item.episode:
+            count[item.episode] = count.get(item.episode, 0) + 1
+    for item, episode in db.execute("SELECT item, episode FROM episode_suggestion WHERE patient = ? AND state = 'accepted'", (patient,)):
+        count[episode] = count.get(episode, 0) + 1
+    return count, masked
+
+
+def the_episode(db, patient, wanted, masked):
+    count, hidden = episodes_of(db, patient)
+    rows = [(e, e, several(n, 'élément')) for e, n in sorted(count.items()) if (e in hidden) == masked]
+    return choose('Épisode', rows, wanted, nothing='rien à choisir, aucun épisode de ce patient n’est ' + ('masqué' if masked else 'à masquer'))
+
+
+def mask(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    if args.episode is not None:
+        db.execute('INSERT INTO mask(patient, episode) VALUES(?, ?)', (patient, the_episode(db, patient, args.episode, False)))
+        print('Épisode masqué : ses documents, prescriptions et remboursements, et ce qui en viendra encore.')
+        return
+    document = the_item(db, args, patient, lambda i: not i.masked, 'aucun document de ce patient n’est à masquer')
+    db.execute('INSERT INTO mask(patient, document) VALUES(?, ?)', (patient, document))
+    print('Masqué. Seuls le patient, son médecin traitant et qui l’a déposé le voient encore.')
+
+
+def unmask(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    if args.episode is not None:
+        db.execute('DELETE FROM mask WHERE patient = ? AND episode = ? AND document IS NULL', (patient, the_episode(db, patient, args.episode, True)))
+        print('Épisode démasqué. Ce qui était masqué à part le reste.')
+        return
+    document = the_item(db, args, patient, lambda i: i.masked, 'aucun document de ce patient n’est masqué')
+    if db.execute('DELETE FROM mask WHERE patient = ? AND document = ?', (patient, document)).rowcount == 0:
+        raise Refused('Ce document est masqué avec son épisode : démasquez l’épisode (dmp unmask --episode).')
+    print('Démasqué : les professionnels qui ont l’accord du patient le voient de nouveau.')
+
+
+def announce(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    document = the_item(db, args, patient, lambda i: i.invisible, 'aucun document de ce patient n’attend d’être annoncé')
+    db.execute('UPDATE document SET invisible_patient = 0 WHERE id = ?', (document,))
+    print('Annoncé : le patient le voit.')
+
+
+def reveal(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    found = {i.id: i.section or 'document' for i in items(db, patient) if i.hidden}
+    document = the_item(db, args, patient, lambda i: i.id in found, 'aucun document de ce patient n’est caché à ses représentants')
+    if not yes('Les représentants du patient le verront, et cela ne se reprend pas. Le leur montrer ?'):
+        raise Refused('Rien n’est montré.')
+    db.execute('UPDATE "%s" SET hidden_from_representatives = 0 WHERE id = ?' % found[document], (document,))
+    print('Montré aux représentants du patient.')
+
+
+# ---- episodes ----
+
+def proposals(db, patient):
+    """[(item, episode, text, why)] of what waits for an answer."""
+    texts = {i.id: i.text() for i in items(db, patient)}
+    return [(item, episode, '%s → %s' % (texts.get(item, 'n° %d' % item), episode), why) for item, episode, why in db.execute(
+        "SELECT item, episode, why FROM episode_suggestion WHERE patient = ? AND state = 'proposed' ORDER BY item", (patient,))]
+
+
+def episodes(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    for wanted, state, said in ((args.accept, 'accepted', 'Rattaché : %s'), (args.refuse, 'refused', 'Refusé : %s')):
+        if wanted is not None:
+            rows = [((item, episode), text, why) for item, episode, text, why in proposals(db, patient)]
+            item, episode = choose('Proposition', rows, wanted, nothing='rien à choisir, aucun document n’est proposé pour un épisode')
+            db.execute('UPDATE episode_suggestion SET state = ? WHERE patient = ? AND item = ? AND episode = ?', (state, patient, item, episode))
+            print(said % next(visible(text) for key, text, _ in rows if key == (item, episode)))
+            return
+    count, masked = episodes_of(db, patient)
+    for episode, n in sorted(count.items()):
+        print(visible('%s%s : %s' % ('(masqué) ' * (episode in masked), episode, several(n, 'élément'))))
+    print(several(len(count), 'épisode'))
+    for n, (_, _, text, why) in enumerate(proposals(db, patient), 1):
+        print(visible('%3d  proposé : %s (%s)' % (n, text, why)))
+
+
+def assign(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    document = the_item(db, args, patient, lambda i: not i.episode, 'chaque document de ce patient a son épisode')
+    db.execute('INSERT INTO episode_suggestion(patient, item, episode) VALUES(?, ?, ?)', (patient, document, args.episode))
+    print('Rattaché à %s%s.' % (args.episode, ', qui est masqué : il l’est aussi' if one(
+        db, 'SELECT count(*) FROM mask WHERE patient = ? AND episode = ? AND document IS NULL', patient, args.episode) else ''))

@@ -1,0 +1,324 @@
+#!/usr/bin/python3
+"""The command line about the people around a patient: episodes, feeds, sheets on paper, the screens of dmp menu, each verb's help.
+Usage: test_dmp_people.py [BUILD_FOLDER [TEST_NAME...]]"""
+import csv, glob, os, re, subprocess, sys, time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import BUILD, PIN, Case, Practice, deposit, main, one
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CLI = os.path.join(ROOT, 'scripts', 'dmp')
+sys.path.insert(0, os.path.join(ROOT, 'scripts', 'dmp.d'))
+sys.dont_write_bytecode = True
+
+
+class People(Case):
+    """A practice made through SQL; everything else is a verb of scripts/dmp. Tests do not need each other's traces."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.p = p = Practice({'martin': ('10', 1), 'kaci': ('21', 0)})
+        cls.home = os.path.join(p.folder, 'home')
+        os.mkdir(cls.home)
+        cls.env = {k: v for k, v in os.environ.items() if not k.startswith('DMP_')}
+        cls.env.update(HOME=cls.home, DMP_LIB=BUILD, LC_ALL='C.UTF-8', TERM='dumb', PYTHONDONTWRITEBYTECODE='1', DMP_RECORD=p.path)
+        cls.env.pop('XDG_CONFIG_HOME', None)
+        cls.t = p.login('martin')
+        cls.marie = p.patient('marie', cls.t, 'martin')
+        cls.m = p.login('marie')
+        cls.m.execute('INSERT INTO consent(patient, grantee) VALUES(?, ?)', (cls.marie, p.id['kaci']))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.p.drop()
+
+    def run_as(self, who, *argv, code=0, pin=PIN, says=()):
+        """Without a terminal: the PIN comes from $DMP_ASKPASS."""
+        env = dict(self.env, DMP_ASKPASS='echo ' + pin)
+        done = subprocess.run([CLI, *(['--key', self.p.key(who)] if who else []), *argv], env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, start_new_session=True)
+        said = done.stdout + done.stderr
+        self.assertEqual(done.returncode, code, said)
+        self.assertNotIn('Traceback', said)
+        self.assertNotRegex(said, r'\b(the|is|was|error)\b')
+        for part in [says] if isinstance(says, str) else says:
+            self.assertIn(part, said)
+        return said
+
+
+class Verbs(People):
+    def test_every_verb_has_its_help_in_french_and_stands_in_the_readme(self):
+        import verbs
+        with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as f:
+            readme = f.read()
+        names = [v.name for v in verbs.VERBS]
+        self.assertEqual(len(names), len(set(names)))
+        for verb in verbs.VERBS:
+            with self.subTest(verb.name):
+                said = self.run_as(None, verb.name, '--help')
+                self.assertIn(verb.does.split()[0], said)
+                for option, _ in verb.arguments:
+                    if option.startswith('-'):
+                        self.assertIn(option.split()[-1], said)
+                self.assertTrue(re.search(r'\b%s\b' % re.escape(verb.name), readme), 'not in README')
+
+
+class Episodes(People):
+    def setUp(self):
+        for i, in self.t.execute('SELECT id FROM document').fetchall():
+            self.t.execute('DELETE FROM document WHERE id = ?', (i,))
+
+    def test_an_episode_is_masked_whole_and_shown_again(self):
+        deposit(self.t, self.marie, title='Compte rendu rare', episode='e7')
+        self.t.execute("INSERT INTO prescription(patient, prescribed_at, label, episode) VALUES(?, '2026-05-10', 'mifépristone', 'e7')", (self.marie,))
+        deposit(self.t, self.marie, title='Ordinaire')
+        self.run_as('kaci', 'list', says=['Compte rendu rare', 'Prescription : mifépristone', '2 documents, 1 ligne'])
+        self.run_as('marie', 'episodes', says=['e7 : 2 éléments', '1 épisode'])
+        self.run_as('marie', 'mask', '--episode', 'e7', says='Épisode masqué')
+        said = self.run_as('kaci', 'list', says='1 document\n')
+        self.assertNotIn('rare', said)
+        self.assertNotIn('mifépristone', said)
+        self.run_as('marie', 'episodes', says='(masqué) e7')
+        self.run_as('marie', 'unmask', 'rare', code=1, says='masqué avec son épisode : démasquez l’épisode')
+        self.run_as('kaci', 'unmask', '--episode', code=1, says='aucun épisode de ce patient n’est masqué')
+        self.run_as('marie', 'unmask', '--episode', says=['Épisode : e7', 'Épisode démasqué'])
+        self.run_as('kaci', 'list', says='2 documents, 1 ligne')
+        self.t.execute('DELETE FROM prescription')
+
+    def test_what_is_proposed_for_an_episode_is_accepted_or_refused(self):
+        deposit(self.t, self.marie, title='Acte', episode='e8', author='Dr Leroy', creation_time='2026-05-10')
+        first, other = (deposit(self.t, self.marie, title=t, author='Dr Leroy', creation_time='2026-05-10') for t in ('Suite A', 'Suite B'))
+        self.run_as('marie', 'episodes', says=['1  proposé', 'Suite A → e8', 'Suite B → e8', 'même jour, même professionnel'])
+        self.run_as('marie', 'episodes', '--accept', 'Suite A', says='Rattaché')
+        self.run_as('marie', 'episodes', '--refuse', says='Refusé : 2026-05-10  Suite B → e8')
+        self.assertEqual(dict(self.m.execute('SELECT item, state FROM episode_suggestion')), {first: 'accepted', other: 'refused'})
+        self.run_as('marie', 'episodes', '--accept', code=1, says='aucun document n’est proposé')
+        self.run_as('kaci', 'assign', 'e9', 'Suite B', code=1, says='dmp-E046')
+        self.run_as('marie', 'assign', 'e9', 'Suite B', says='Rattaché à e9.')
+        self.run_as('marie', 'mask', '-e', 'e8')
+        self.assertEqual(re.findall('Suite .', self.run_as('kaci', 'list')), ['Suite B'])
+        self.run_as('marie', 'unmask', '-e', 'e8')
+
+
+class Feeds(People):
+    def test_a_source_is_enrolled_let_in_and_shut_out_by_the_patient(self):
+        env = dict(self.env, DMP_ASKPASS='echo ' + PIN)
+        request = os.path.join(self.p.folder, 'demande.json')
+        asked = '%s\nHôpital du Nord\n' % self.p.fingerprint
+        done = subprocess.run([CLI, '-P', 'source', 'join', '--source', '-o', request], env=env, input=asked, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        done = subprocess.run([CLI, '--key', self.p.key('authority'), 'enrol', request], env=env, input='o\n', capture_output=True, text=True)
+        self.assertIn('alimentation automatique', done.stdout)
+        self.assertEqual(one(self.p.authority, "SELECT kind FROM principal WHERE name = 'Hôpital du Nord'"), 'source')
+        self.run_as('marie', 'feeds', says=['Hôpital du Nord : fermée', '1 alimentation'])
+        self.run_as('kaci', 'feeds', '--on', code=1, says='dmp-E047')
+        self.run_as('marie', 'feeds', 'Nord', '--off', code=1, says='l’est déjà')
+        self.run_as('marie', 'feeds', 'Nord', '--on', says='Ouverte')
+        self.run_as('marie', 'feeds', says='Hôpital du Nord : ouverte')
+        self.run_as('marie', 'feeds', 'Nord', '--off', says='Fermée')
+        self.assertEqual(self.m.execute('SELECT state FROM feed').fetchall(), [('off',)])
+        self.run_as('marie', 'feeds', 'Sud', '--on', code=1, says='ne désigne rien')
+
+
+class Accesses(People):
+    def test_the_log_becomes_a_table_for_a_spreadsheet_in_which_no_title_is_a_formula(self):
+        path = os.path.join(self.p.folder, 'acces.csv')
+        deposit(self.t, self.marie, title='=1+1;"')
+        before = one(self.m, 'SELECT count(*) FROM access_log WHERE patient = ?', self.marie)
+        self.run_as('marie', 'accesses', '--csv', path, says='accès dans ' + path)
+        with open(path, encoding='utf-8-sig', newline='') as f:
+            rows = list(csv.reader(f, delimiter=';'))
+        self.assertEqual(rows[0][:5], ['date', 'personne', 'nom', 'profession', 'action'])
+        self.assertTrue(before <= len(rows) - 1 <= one(self.m, 'SELECT count(*) FROM access_log WHERE patient = ?', self.marie), (before, len(rows)))
+        self.assertIn(['a déposé', "'=1+1;\""], [[r[4], r[6]] for r in rows])
+        self.run_as('marie', 'accesses', '--csv', path, code=1, says='existe déjà')
+
+    def test_a_title_that_would_steer_a_terminal_does_nothing(self):
+        deposit(self.t, self.marie, title='a\x1b[2Jb\u009b31m')
+        for argv in (['list'], ['accesses'], ['mask', 'nothing']):
+            said = self.run_as('marie', *argv, code=int(argv[0] == 'mask'))
+            self.assertNotIn('\x1b', said)
+            self.assertNotIn('\u009b', said)
+
+
+class Sheet(People):
+    def there(self, name):
+        return os.path.join(self.p.folder, name)
+
+    def test_a_key_comes_back_whole_from_its_sheet_as_picture_as_pdf_and_as_typed_text(self):
+        with open(self.p.key('marie'), 'rb') as f:
+            key = f.read()
+        texts = set()
+        for n, name in enumerate(('fiche.png', 'fiche.pdf')):
+            self.run_as('marie', 'sheet', '-o', self.there(name), says='Fiche écrite')
+            self.assertEqual(os.stat(self.there(name)).st_mode & 0o777, 0o600)
+            back = self.there('retour%d.dmpkey' % n)
+            self.run_as(None, '-P', 'retour%d' % n, 'read-sheet', self.there(name), '-o', back, says='Le profil « retour%d »' % n)
+            with open(back, 'rb') as f:
+                self.assertEqual(f.read(), key)
+            self.assertEqual(os.stat(back).st_mode & 0o777, 0o600)
+            self.assertIn('document', self.run_as(None, '-P', 'retour%d' % n, 'list'))
+        texts.update(subprocess.run(['zbarimg', '-q', '--raw', self.there('fiche.png')], capture_output=True, text=True).stdout.split())
+        self.assertEqual(len(texts), 1)
+        typed = self.there('tape.dmpkey')
+        env = dict(self.env, DMP_ASKPASS='echo ' + PIN)
+        for text, code in ((texts.pop().lower(), 0), ('DMP1:AAAA', 1), ('', 1)):
+            done = subprocess.run([CLI, '-P', 'tape', 'read-sheet', '-o', typed], env=env, input=text + '\n', capture_output=True, text=True)
+            self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        with open(typed, 'rb') as f:
+            self.assertEqual(f.read(), key)
+        self.run_as('marie', 'sheet', '-o', self.there('fiche.pdf'), code=1, says='existe déjà')
+        self.run_as('marie', 'sheet', '-o', self.there('fiche.txt'), code=1, says='.pdf ou .png')
+
+    def test_the_sheet_alone_opens_nothing(self):
+        self.run_as('marie', 'sheet', '-o', self.there('volee.png'))
+        self.run_as(None, '-P', 'voleur', 'read-sheet', self.there('volee.png'), '-o', self.there('voleur.dmpkey'), pin='un-autre-code', code=1, says='dmp-E011')
+        self.assertFalse(os.path.exists(self.there('voleur.dmpkey')))
+        self.run_as(None, '-P', 'voleur', 'read-sheet', os.path.join(ROOT, 'README.md'), code=1, says='aucun code de fiche lisible')
+
+    def test_the_terminal_shows_the_code_within_80_columns(self):
+        said = self.run_as('marie', 'sheet')
+        lines = said.splitlines()[1:]
+        self.assertLessEqual(max(map(len, lines)), 80)
+        self.assertGreater(len(lines), 30)
+
+    def test_a_patient_leaves_the_desk_with_a_printed_sheet_and_the_code_below_the_cut(self):
+        env = dict(self.env, DMP_ASKPASS='echo ' + PIN)
+        pdf = self.there('bureau.pdf')
+        answers = 'ŁUKASZ (dit) Loup\n\nÈve\n1990\nF\n\no\n'
+        done = subprocess.run([CLI, '--key', self.p.key('martin'), 'new-patient', '--draw-pin', '--sheet', pdf], env=env, input=answers, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        pin = re.search(r'Code    : (\d{12})', done.stdout)[1]
+        text = subprocess.run(['pdftotext', '-layout', pdf, '-'], capture_output=True, text=True).stdout
+        for part in ('UKASZ (dit) Loup Ève 1990', 'À découper', 'Code secret : ' + pin, self.p.path):
+            self.assertIn(part, text)
+        self.assertGreater(text.index('Code secret'), text.index('À découper'))
+        self.run_as(None, '-P', 'eve', 'read-sheet', pdf, pin=pin, says='Le profil « eve »')
+        self.assertIn('0 document', self.run_as(None, '-P', 'eve', 'list', pin=pin))
+
+
+class Screens(People):
+    """dmp menu in a terminal of 80 columns and 24 lines (tmux)."""
+
+    def tmux(self, *argv, check=True):
+        return subprocess.run(['tmux', '-S', self.socket, *argv], capture_output=True, text=True, check=check, env=dict(self.env, TERM='xterm')).stdout
+
+    def open(self, who, columns=80, rows=24):
+        self.socket = os.path.join(self.p.folder, 'tmux-%d' % time.monotonic_ns())
+        self.addCleanup(subprocess.run, ['tmux', '-S', self.socket, 'kill-server'], capture_output=True)
+        command = 'env TERM=screen %s --key %s menu; echo FINI $?; sleep 60' % (CLI, self.p.key(who))
+        self.tmux('-f', '/dev/null', 'new-session', '-d', '-x', str(columns), '-y', str(rows), command)
+        self.seen = ''
+
+    def screen(self):
+        got = self.tmux('capture-pane', '-p')
+        self.seen += got
+        return got
+
+    def wait(self, text, seconds=30):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            got = self.screen()
+            if text in got:
+                return got
+            time.sleep(0.05)
+        raise AssertionError('waited for %r in:\n%s' % (text, got))
+
+    def keys(self, *keys):
+        self.tmux('send-keys', *keys)
+
+    def choose(self, text):
+        """Moves the highlight to the line that begins with text, and takes it."""
+        for _ in range(40):
+            got = self.tmux('capture-pane', '-p', '-e')
+            marked = [re.sub(r'\x1b\[[\d;]*m', '', line) for line in got.splitlines() if re.search(r'\x1b\[[\d;]*41m[^\x1b]*%s' % re.escape(text), line)]
+            if marked:
+                self.keys('Enter')
+                return
+            self.keys('Down')
+            time.sleep(0.05)
+        raise AssertionError('no line %r in:\n%s' % (text, self.screen()))
+
+    def leave(self):
+        """Escape, screen after screen; whiptail waits a moment for what may follow it."""
+        for _ in range(12):
+            self.keys('Escape')
+            time.sleep(1.2)
+            if 'FINI 0' in self.screen():
+                return
+        raise AssertionError('still there:\n' + self.screen())
+
+    def log_in(self):
+        self.wait('Code de la clé')
+        self.keys('-l', PIN)
+        self.keys('Enter')
+
+    def test_a_document_is_masked_by_choosing_patient_document_and_action(self):
+        deposit(self.t, self.marie, title='Bilan du menu')
+        self.open('marie')
+        self.log_in()
+        self.wait('Mon dossier')
+        self.choose('Mon dossier')
+        self.wait('Documents')
+        self.choose('Documents')
+        self.wait('Bilan du menu')
+        self.keys('End')
+        self.choose(one(self.m, "SELECT substr(creation_time, 1, 10) FROM document WHERE title = 'Bilan du menu'") + '  ' + 'Bilan du menu')
+        self.wait('Masquer un document')
+        self.choose('Masquer')
+        self.wait('Masqué. Seuls le patient')
+        self.assertEqual(one(self.m, "SELECT masked FROM document WHERE title = 'Bilan du menu'"), 1)
+        self.keys('Enter')
+        self.wait('Masquer un document')
+        self.leave()
+        self.assertNotIn(PIN, self.seen)
+
+    def test_the_screens_show_only_what_the_login_sees(self):
+        deposit(self.t, self.marie, title='Secret du menu', masked=1)
+        deposit(self.t, self.marie, title='Ouvert du menu')
+        self.open('kaci')
+        self.log_in()
+        self.wait('Patients')
+        self.choose('Patients')
+        self.wait('MARIE')
+        self.choose('MARIE')
+        got = self.wait('Documents')
+        self.assertNotIn('Donner l’accord', got)        # not hers to give
+        self.choose('Documents')
+        self.wait('Ouvert du menu')
+        self.assertNotIn('Secret du menu', self.seen)
+
+    def test_a_wrong_code_is_asked_again_and_a_small_window_is_refused(self):
+        self.open('marie')
+        self.wait('Code de la clé')
+        self.keys('-l', 'pas-le-bon-code')
+        self.keys('Enter')
+        self.wait('Code faux ; encore 2 essais')
+        self.keys('-l', PIN)
+        self.keys('Enter')
+        self.wait('Mon dossier')
+        self.open('marie', columns=60)
+        self.wait('trop petite')
+        self.wait('FINI 1')
+
+    def test_every_screen_fits_80_columns_and_24_lines(self):
+        deposit(self.t, self.marie, title='Titre très long ' * 12)
+        self.open('marie')
+        self.log_in()
+        self.wait('Mon dossier')
+        self.choose('Mon dossier')
+        self.wait('Documents')
+        self.choose('Lire le journal')
+        got = self.wait('Continuer')
+        self.assertEqual(len(got.splitlines()), 24)
+        self.keys('Enter')
+        self.wait('Documents')
+        self.choose('Documents')
+        got = self.wait('…')
+        for line in got.splitlines():
+            self.assertLessEqual(len(line), 80)
+        self.assertEqual(sum('┐' in line for line in got.splitlines()), sum('┘' in line for line in got.splitlines()), got)   # no box is cut
+
+
+if __name__ == '__main__':
+    main()
