@@ -282,7 +282,7 @@ TRAITS = {'birth name': 'nom de naissance', 'given names': 'prénoms', 'birth da
 # What stands in the way, at the end of a refusal to protect: SQL's own words stay.
 OBSTACLES = [(r'^a CHECK of a sealed column names (.*), which a foreign key changes$', r'un CHECK d’une colonne scellée nomme \1, qu’une clé étrangère change'),
              (r'^a CHECK of a sealed column: ', 'un CHECK d’une colonne scellée : '),
-             (r'^column (\w+): generated$', r'colonne \1, calculée'), (r'^column (\w+): ', r'colonne \1 : '), (r'^a trigger: ', 'un déclencheur : '),
+             (r'^column (\w+): generated$', r'colonne \1, calculée'), (r'^column (\w+): ', r'colonne \1 : '), (r'^a trigger: ', 'un déclencheur : '), (r'^trigger (\S+): ', r'déclencheur \1 : '),
              (r': UPDATE OF of trigger (.*)', r': UPDATE OF du déclencheur \1'), (r': REFERENCES in table (.*)', r': REFERENCES dans la table \1'),
              (r'^column (\w+) names the patient$', r'la colonne \1 désigne le patient'),
              (r'^a foreign key that changes column (\w+), which names the patient$', r'une clé étrangère qui change la colonne \1, qui désigne le patient'),
@@ -332,9 +332,13 @@ def in_french(text):
 
 
 def obstacle_text(text):
-    for english, french in OBSTACLES:
-        text = re.sub(english, french, text)
-    return text
+    """Obstacles stand one behind the other, with semicolons between."""
+    out = []
+    for part in re.split(r'; (?=column |trigger \S+: |a trigger: )', text):
+        for english, french in OBSTACLES:
+            part = re.sub(english, french, part)
+        out.append(part)
+    return ' ; '.join(out)
 
 
 def finding_text(place, row, patient, what):
