@@ -141,6 +141,7 @@ FRENCH = {
     126: 'cette page n’est pas signée, ou elle a été modifiée après sa signature',
     130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',
     131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
+    200: 'le programme de DMP_ASKPASS n’a donné aucun code : il l’écrit sur sa première ligne',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',
