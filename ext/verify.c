@@ -208,7 +208,7 @@ static int check_teams(struct check *c) {
     int bad = team_get(s, s->teams.t[i]->id, &t);
     if (bad == DMP_E_TEAM_BAD) fault(c, bad, "dmp_certificate");
     else if (bad != DMP_OK && bad != DMP_E_NO_PRINCIPAL) e = bad;
-    else if (bad != DMP_OK || t->foreign) finding(c, "dmp_certificate", 0, "fault", "lines about a team's members that nobody may write, or twice: they are ignored");
+    else if (t->foreign || (bad != DMP_OK && t->lines)) finding(c, "dmp_certificate", 0, "fault", "lines about a team's members that nobody may write, or twice: they are ignored");
   }
   if (e == DMP_OK) e = team_each_line(s, team_line, &w);
   if (w.n > 1) qsort(w.ids, w.n, sizeof *w.ids, by_id);
