@@ -48,7 +48,7 @@ static int is_member(struct session *s, int64_t team, const uint8_t principal[16
 }
 
 static int leaves_out(struct session *s, struct patient *p, const struct excluded *x, const struct grantee *g) {
-  const struct certificate *who = patient_who_hash(s, p, g->cert);
+  const struct certificate *who = patient_who(s, p, g->principal);
   int64_t id = id_from_field(g->principal);
   for (size_t i = 0; i < x->n; i++) {
     const struct exclusion *e = &x->e[i];
@@ -90,7 +90,7 @@ static struct circle *circles_add(struct circles *all) {
 
 static int circle_parse(const struct value v[CIRCLE_VALUES], struct circle *k) {
   struct rd out = { v[CIRCLE_OUT].u.p, v[CIRCLE_OUT].n, 0 }, holders = { v[CIRCLE_HOLDERS].u.p, v[CIRCLE_HOLDERS].n, 0 };
-  if (out.n % EXCLUSION_BYTES || out.n / EXCLUSION_BYTES > EXCLUDED_MAX || holders.n % 8) return DMP_E_ROW_FORMAT;
+  if (out.n % EXCLUSION_BYTES || out.n / EXCLUSION_BYTES > EXCLUDED_MAX || holders.n % 16) return DMP_E_ROW_FORMAT;
   k->id = v[CIRCLE_ID].u.i;
   k->cls = (uint16_t)v[CIRCLE_CLASS].u.i;
   k->masked = v[CIRCLE_MASKED].u.i != 0;
@@ -98,9 +98,13 @@ static int circle_parse(const struct value v[CIRCLE_VALUES], struct circle *k) {
     k->out.e[k->out.n].kind = rd_u8(&out);
     k->out.e[k->out.n++].who = (int64_t)rd_u64(&out);
   }
-  k->holder = malloc(holders.n + 8);
+  k->holder = malloc(holders.n + sizeof *k->holder);
   if (k->holder == NULL) return DMP_E_NOMEM;
-  while (holders.n > 0) k->holder[k->holders++] = (int64_t)rd_u64(&holders);
+  while (holders.n > 0) {
+    struct circle_holder *h = &k->holder[k->holders++];
+    h->id = (int64_t)rd_u64(&holders);
+    h->cert = rd_u64(&holders);
+  }
   return DMP_OK;
 }
 
@@ -123,7 +127,10 @@ static void circle_row(const struct circle *k, struct buf *row) {
     buf_u8(&out, k->out.e[i].kind);
     buf_u64(&out, (uint64_t)k->out.e[i].who);
   }
-  for (size_t i = 0; i < k->holders; i++) buf_u64(&holders, (uint64_t)k->holder[i]);
+  for (size_t i = 0; i < k->holders; i++) {
+    buf_u64(&holders, (uint64_t)k->holder[i].id);
+    buf_u64(&holders, k->holder[i].cert);
+  }
   const struct value v[CIRCLE_VALUES] = { value_int(k->id), value_int(k->cls), value_int(k->masked), value_bytes(VALUE_BLOB, out.p, out.n),
                                           value_bytes(VALUE_BLOB, holders.p, holders.n) };
   row_put(row, v, CIRCLE_VALUES);
@@ -170,28 +177,32 @@ static uint8_t entitled(struct change *c, const struct circle *k, const struct g
   return may & (k->masked ? KEY_M : KEY_P) ? WHICH_C : may & (k->masked ? KEY_M0 : KEY_P0) ? WHICH_C0 : 0;
 }
 
-static int by_int64(const void *a, const void *b) {
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x > y) - (x < y);
+static int by_id(const void *a, const void *b) {
+  const struct circle_holder *x = a, *y = b;
+  return (x->id > y->id) - (x->id < y->id);
 }
 
-static int holders_now(struct change *c, const struct circle *k, int64_t **out, size_t *n) {
-  int64_t *h = malloc((c->list.n + 1) * sizeof *h);
+static int holders_now(struct change *c, const struct circle *k, struct circle_holder **out, size_t *n) {
+  struct circle_holder *h = malloc((c->list.n + 1) * sizeof *h);
   *n = 0;
   *out = h;
   if (h == NULL) return DMP_E_NOMEM;
-  for (size_t i = 0; i < c->list.n; i++)
-    if (entitled(c, k, &c->list.g[i])) h[(*n)++] = id_from_field(c->list.g[i].principal);
-  qsort(h, *n, sizeof *h, by_int64);
+  for (size_t i = 0; i < c->list.n; i++) {
+    if (!entitled(c, k, &c->list.g[i])) continue;
+    const struct certificate *who = patient_who(c->s, c->p, c->list.g[i].principal);
+    h[(*n)++] = (struct circle_holder){ id_from_field(c->list.g[i].principal), who ? le_get64(who->hash) : 0 };
+  }
+  qsort(h, *n, sizeof *h, by_id);
   return DMP_OK;
 }
 
 int circle_is_due(struct change *c, const struct circle *k) {
-  int64_t *now;
+  struct circle_holder *now;
   size_t n;
   if (k->news == CIRCLE_GONE) return 0;
   if (holders_now(c, k, &now, &n) != DMP_OK) return 1;
-  int due = n != k->holders || (n && memcmp(now, k->holder, n * sizeof *now) != 0);
+  int due = n != k->holders;
+  for (size_t i = 0; !due && i < n; i++) due = now[i].id != k->holder[i].id || now[i].cert != k->holder[i].cert;
   free(now);
   return due;
 }
@@ -237,8 +248,8 @@ int circle_turn(struct change *c) {
 }
 
 static int held_before(const struct circle *k, const struct grantee *g) {
-  int64_t id = id_from_field(g->principal);
-  return k->holders && bsearch(&id, k->holder, k->holders, sizeof id, by_int64) != NULL;
+  const struct circle_holder h = { id_from_field(g->principal), 0 };
+  return k->holders && bsearch(&h, k->holder, k->holders, sizeof h, by_id) != NULL;
 }
 
 int circle_entries(struct change *c, const struct grantee *to, struct grant *g) {

@@ -17,9 +17,10 @@ struct excluded { struct exclusion e[EXCLUDED_MAX]; size_t n; };   /* ascending,
 int excluded_add(struct excluded *x, struct exclusion e);          /* DMP_E_CIRCLES: too many */
 int excluded_equal(const struct excluded *a, const struct excluded *b);
 
-/* Row of an ITEM_CIRCLE. Holders: ids of those who were given the key as it is; whoever is entitled and not among them, or the reverse,
+/* Row of an ITEM_CIRCLE. Holders: those who were given the key as it is; whoever is entitled and not among them, or the reverse,
  * makes it due. */
 enum { CIRCLE_ID, CIRCLE_CLASS, CIRCLE_MASKED, CIRCLE_OUT, CIRCLE_HOLDERS, CIRCLE_VALUES };
+struct circle_holder { int64_t id; uint64_t cert; };  /* cert: the beginning of his certificate's hash: with a new one he has new keys */
 enum circle_news { CIRCLE_SAME, CIRCLE_TURNED, CIRCLE_FRESH, CIRCLE_GONE };
 struct circle {
   int64_t id, item;                                   /* item: of its row; 0: none */
@@ -27,7 +28,7 @@ struct circle {
   uint8_t masked;                                     /* masked from all professionals too: who holds M is meant */
   enum circle_news news;                              /* of the running change */
   struct excluded out;
-  int64_t *holder; size_t holders;                    /* owned, ascending */
+  struct circle_holder *holder; size_t holders;       /* owned, ascending */
 };
 struct circles { struct circle *c; size_t n; };
 int  circle_take(struct circles *all, const struct item *it);      /* adds the one that the item describes; others are passed over */
