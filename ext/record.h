@@ -30,6 +30,7 @@
   X(GRANT_CLEAR,     "DELETE FROM %s.dmp_grant WHERE loc=?1") \
   X(OBJECT_BY_LOC,   "SELECT id,wrap,version,header,amend FROM %s.dmp_object WHERE loc=?1 ORDER BY id") \
   X(OBJECT_BY_ID,    "SELECT loc,wrap,version,header,amend FROM %s.dmp_object WHERE id=?1") \
+  X(OBJECT_LOC,      "SELECT id,loc FROM %s.dmp_object WHERE id<?1 ORDER BY id DESC LIMIT 1") \
   X(OBJECT_VERSION,  "SELECT version FROM %s.dmp_object WHERE id=?1") \
   X(OBJECT_PUT,      "INSERT INTO %s.dmp_object(id,loc,wrap,version,header) VALUES(?1,?2,?3,?4,?5)") \
   X(OBJECT_MOVE,     "UPDATE %s.dmp_object SET loc=?2,wrap=?3 WHERE id=?1") \
@@ -86,7 +87,7 @@ struct record {
   struct session *session;                /* owned through session.h; NULL: nobody is logged in */
   struct fault fault;
   char faulty[128];                       /* what fault.table points to */
-  char detail[192];                       /* what of the schema stands in the way; told with the next error, once */
+  char detail[1024];                      /* what of the schema stands in the way; told with the next error, once */
   unsigned data_version;                  /* of the file when caches were last known good */
   int64_t schema_version;                 /* of the schema that was last checked */
   uint64_t texts_seen;                    /* digest of all databases' schema versions when their texts were last checked */

@@ -40,12 +40,13 @@ static void seat_keys(struct seat *x) {
   bytes_wipe(k, sizeof k);
 }
 
-static void seat_self(struct session *s, struct seat *x) {
+/* c: this login's credential, or what it was before its key was renewed. */
+static void seat_self(const struct session *s, const struct credential *c, struct seat *x) {
   memset(x, 0, sizeof *x);
-  memcpy(x->box_sk, s->cred->box_sk, 32);
-  memcpy(x->box_pk, s->cred->box_pk, 32);
-  memcpy(x->wrap, s->cred->wrap, 32);
-  suite_prf(s->cred->loc, "grant", 5, x->own);
+  memcpy(x->box_sk, c->box_sk, 32);
+  memcpy(x->box_pk, c->box_pk, 32);
+  memcpy(x->wrap, c->wrap, 32);
+  suite_prf(c->loc, "grant", 5, x->own);
   seat_inbox(s->cred->directory, s->cred->principal, x->inbox);
 }
 
@@ -78,8 +79,7 @@ static int secret_open(struct session *s, const struct team *t, uint32_t serial,
   const uint8_t *p;
   size_t len;
   struct box_ad ad = secret_ad(s, row, loc);
-  s->boxes_opened++;
-  if (box_open_from(s->cred->box_sk, s->cred->box_pk, NULL, &ad, box, n, &s->scratch, &p, &len) != DMP_OK) return DMP_E_NOT_FOUND;
+  if (session_open_sealed(s, NULL, &ad, box, n, &p, &len) != DMP_OK) return DMP_E_NOT_FOUND;
   if (len != SECRET_BYTES || memcmp(p, t->id, 16) != 0 || le_get32(p + 16) != serial) return DMP_E_NOT_FOUND;
   memcpy(x->secret, p + 20, 32);
   if (key == NULL) return secret_given(s, t, p) ? DMP_E_TEAM_OLD : DMP_E_NOT_FOUND;
@@ -115,7 +115,7 @@ static int seats_of_team(struct session *s, const struct team *t, const struct t
     e = secret_find(s, t, serial, x);
     if (e == DMP_E_NOT_FOUND && serial > t->serial) e = DMP_OK;
     else if (e == DMP_E_NOT_FOUND && serial == t->serial)   /* one that was sealed to a former certificate waits for a manager */
-      return memcmp(m->cert, s->me.hash, 32) == 0 ? DMP_E_TEAM_SECRET : DMP_OK;
+      return session_mine(s, m->cert) ? DMP_E_TEAM_SECRET : DMP_OK;
     else if (e == DMP_E_NOT_FOUND) return DMP_OK;
     else if (e == DMP_OK) {
       memcpy(x->team, t->id, 16);
@@ -126,6 +126,34 @@ static int seats_of_team(struct session *s, const struct team *t, const struct t
       x->until = m->until;
       ++*n;
     }
+  }
+  return e;
+}
+
+/* A secret that lies there for this login, of a team whose lines do not name it: the line that did is gone. */
+static int seat_without_line(struct session *s, const struct team *raw) {
+  const struct team *t;
+  uint32_t serial = 0;
+  uint8_t loc[16];
+  int e = DMP_OK, some = 0;
+  for (size_t i = 0; i < raw->lines; i++)
+    if (raw->line[i].kind == TEAM_KEY && raw->line[i].serial > serial) serial = raw->line[i].serial;
+  for (int i = 0; e == DMP_OK && i < 2; i++) {        /* the newest that is named, and one that was cut off */
+    secret_loc(s, raw->id, serial + (uint32_t)i, s->cred->principal, loc);
+    sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_IDS);
+    if (st == NULL) return record_sql_fault(s->r);
+    sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 2, 1);
+    int rc = sqlite3_step(st);
+    some = rc == SQLITE_ROW;
+    sqlite3_reset(st);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) return record_sql_fault(s->r);
+    if (!some) continue;
+    struct seat *x = &s->seat[2 * SEATS - 1];         /* room that nobody needs now */
+    e = team_get(s, raw->id, &t);
+    if (e == DMP_OK) e = secret_find(s, t, serial + (uint32_t)i, x);
+    if (e == DMP_OK) e = DMP_E_TEAM_OLD;
+    if (e == DMP_E_NOT_FOUND || e == DMP_E_NO_PRINCIPAL) e = DMP_OK;   /* somebody threw it there */
   }
   return e;
 }
@@ -143,13 +171,16 @@ static int seats_same(const struct session *s, const struct seat *now, size_t n)
 
 static int seats_load(struct session *s, struct seat *now, size_t *n) {
   int e = DMP_OK;
-  seat_self(s, &now[0]);
-  *n = 1;
+  seat_self(s, s->cred, &now[0]);
+  for (*n = 1; *n <= s->cred->formers; ++*n) seat_self(s, &s->former[*n - 1], &now[*n]);
   s->seats_until = 0;
   if (session_who(s, s->cred->principal) == NULL) return e;   /* patients are members of nothing */
   for (size_t i = 0; e == DMP_OK && i < s->teams.n; i++) {
     const struct team *t;
-    if (!team_names(s->teams.t[i], s->cred->principal)) continue;
+    if (!team_names(s->teams.t[i], s->cred->principal)) {
+      e = seat_without_line(s, s->teams.t[i]);
+      continue;
+    }
     e = team_get(s, s->teams.t[i]->id, &t);
     if (e == DMP_E_NO_PRINCIPAL) e = DMP_OK;          /* lines of a team that the authority never made: dmp_verify names them */
     const struct team_member *m = e == DMP_OK && t->e == DMP_OK ? team_member_of(t, s->cred->principal) : NULL;
