@@ -95,6 +95,7 @@ static const char *action_french(unsigned action) {
     [LOG_CONSENT] = "a donné un accord à", [LOG_WITHDRAW] = "a retiré l’accord de", [LOG_TREATING] = "a nommé médecin traitant",
     [LOG_CREATE] = "a ouvert le dossier", [LOG_REGISTER] = "a enregistré une personne", [LOG_ADOPT] = "a repris des clés",
     [LOG_ROTATE] = "a changé des clés", [LOG_IDENTITY] = "a complété l’identité", [LOG_ANNOUNCE] = "a annoncé", [LOG_REVEAL] = "a montré aux représentants",
+    [LOG_VIEW] = "a préparé une vue à montrer", [LOG_VIEW_END] = "a mis fin à une vue",
     [LOG_HOSTING] = "a dit où le dossier est conservé", [LOG_EXPORT] = "a exporté",
   };
   return action < sizeof TEXT / sizeof *TEXT && TEXT[action] ? TEXT[action] : log_action_text(action);

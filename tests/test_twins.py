@@ -19,7 +19,7 @@ SO = os.path.join(BUILD, 'random', 'dmp.so')
 FS = os.path.join(BUILD, 'dmpfs')
 TOOL = (glob.glob('/usr/lib/*/faketime/libfaketime.so.1') + [None])[0]
 TABLES = ('session', 'principal', 'patient', 'identity', 'representative', 'consent', 'document', 'prescription', 'reimbursement', 'feed', 'episode_suggestion', 'mask',
-          'minimal_view', 'access_log', 'dmp_verify')
+          'minimal_view', 'access_log', 'access_right', 'notification', 'hosting', 'dmp_verify')
 PATH = os.path.join(tempfile.gettempdir(), 'dmp-twins-%d' % os.getpid())        # both twins lie in the same place, one after the other
 
 # Each step: who, and what. "hidden" steps happen in one twin only.

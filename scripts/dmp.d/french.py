@@ -21,6 +21,16 @@ GIVEN = {'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions w
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
 SECTIONS = {'prescription': 'Prescription', 'reimbursement': 'Remboursement'}   # the record's tables of lines
+# For whom an export is made or refused: the codes of schema/recipients.tsv.
+RECIPIENTS = {'patient': 'le patient',
+              'representant': 'un représentant du patient',
+              'professionnel': 'un professionnel de santé qui prend en charge le patient',
+              'avocat': 'un avocat, choisi par le patient',
+              'justice': 'une juridiction',
+              'hebergeur': 'un autre hébergeur, où le patient va',
+              'assureur': 'un assureur, une complémentaire santé, une banque',
+              'employeur': 'un employeur',
+              'medecine_travail': 'un service de santé au travail'}
 # What the extension says, by the number of its code. One that is not here is shown in the extension's own words.
 FRENCH = {
     1: 'il n’y a plus de mémoire',

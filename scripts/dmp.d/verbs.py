@@ -1,9 +1,9 @@
 """verbs.py: the verbs as rows of one table, from which the command line and its help are made; how a failure is told."""
 import argparse, configparser, os, sqlite3, sys
 
-import documents, house, insight, masks, menu, patients, people, practice, protected, sheet, showing
+import documents, house, insight, leaving, masks, menu, patients, people, practice, protected, sheet, showing
 from asking import program, Refused, shell_word, typed
-from french import GROUNDS, in_french, SYSTEM
+from french import GROUNDS, in_french, RECIPIENTS, SYSTEM
 from record import CONFIG, Settings
 
 VERSION = '0.1.0'
@@ -87,6 +87,10 @@ VERBS = [
          'numéro dans la liste, identifiant, ou une partie du nom'}), PATIENT, flag('--on', 'l’ouvrir'), flag('--off', 'la fermer'), place='patient', kinds=HOLDERS),
     Verb('who', insight.who, 'dire qui peut lire', PATIENT, place='patient', kinds=READERS),
     Verb('accesses', insight.accesses, 'lire le journal des accès', PATIENT, option('--csv', 'FICHIER', 'l’écrire en CSV'), place='patient', kinds=READERS),
+    Verb('export', leaving.export, 'emporter tout : documents, tables, journal en CSV et en page signée',
+         ('folder', {'metavar': 'DOSSIER', 'help': 'dossier, nouveau'}), PATIENT, option('--for', 'DESTINATAIRE', ', '.join(RECIPIENTS), dest='recipient', choices=list(RECIPIENTS)),
+         place='patient', kinds='patient treating representative'),
+    Verb('check-page', leaving.check_page, 'vérifier qu’une page d’accès exportée est intacte', ('page', {'metavar': 'FICHIER', 'help': 'acces.html'})),
     Verb('mount', house.mount, 'voir le dossier comme des fichiers', MOUNTPOINT, place='', kinds=READERS),
     Verb('umount', house.umount, 'démonter', MOUNTPOINT, place='', kinds=READERS),
     Verb('verify', house.verify, 'vérifier le fichier', place='', kinds=READERS),
