@@ -23,8 +23,8 @@ static struct log_writer access_writer(const struct session *s) {
   return w;
 }
 
-/* key NULL: the line goes to the asker's own chain. */
-static void line_fill(const struct session *s, struct log_line *l, const uint8_t *key, enum log_action what, int64_t patient,
+/* key NULL: the line goes to the asker's own chain. team: through which the person reads; NULL. */
+static void line_fill(const struct session *s, struct log_line *l, const uint8_t *key, const uint8_t *team, enum log_action what, int64_t patient,
                       int64_t object, unsigned count) {
   memset(l, 0, sizeof *l);
   if (key) memcpy(l->key, key, 32);
@@ -36,7 +36,8 @@ static void line_fill(const struct session *s, struct log_line *l, const uint8_t
   id_field(l->person, s->principal);
   if (patient) id_field(l->patient, patient);
   if (object) id_field(l->object, object);
-  memcpy(l->login, s->login_id, 16);
+  memcpy(l->login, s->login_id, 8);
+  if (team) memcpy(l->login + 8, team, 8);
 }
 
 static struct log_line *line_room(struct log_line **line, size_t n, size_t *cap) {
@@ -100,7 +101,7 @@ static int repeated_out(struct session *s, struct access *a, struct repeated *x)
   if (x->more == 0) return DMP_OK;
   struct log_line *l = access_line(a);
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, x->key, x->action, x->patient, x->object, x->more);
+  line_fill(s, l, x->key, x->team, x->action, x->patient, x->object, x->more);
   a->n++;
   x->more = 0;
   return DMP_OK;
@@ -120,29 +121,34 @@ int access_object(struct session *s, struct access *a, struct patient *p, enum l
   if (e != DMP_OK) return e;
   struct log_line *l = access_line(a);
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, key, what, p->id, object, 1);
+  line_fill(s, l, key, p->team, what, p->id, object, 1);
   a->n++;
   *x = (struct repeated){ .patient = p->id, .object = object, .at = now, .action = (uint8_t)what };
   memcpy(x->key, key, 32);
+  memcpy(x->team, p->team, 8);
   return DMP_OK;
 }
 
-int access_refused(struct session *s, struct access *a, const struct patient *p, int64_t patient, int64_t object) {
-  struct log_line *l = access_line(a);
-  if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p ? p->g.pair : NULL, LOG_REFUSED, patient, object, 1);
+int access_refused(struct session *s, struct access *a, struct patient *p, int64_t patient, int64_t object) {
+  const uint8_t *key = NULL;
+  int e = p ? patient_pair(s, p, 0, &key) : DMP_OK;
+  struct log_line *l = e == DMP_OK ? access_line(a) : NULL;
+  if (l == NULL) return e == DMP_OK ? DMP_E_NOMEM : e;
+  line_fill(s, l, key, p ? p->team : NULL, LOG_REFUSED, patient, object, 1);
   a->n++;
   return DMP_OK;
 }
 
 int access_list(struct session *s, struct access *a, struct patient *p, int hidden, int64_t about) {
   if (access_listed(s, p->id)) return DMP_OK;
+  const uint8_t *key;
   if (hidden) return access_object(s, a, p, LOG_LIST, about, 1);
+  int e = patient_pair(s, p, 0, &key);
   for (size_t i = 0; i < a->n; i++)
-    if (a->line[i].action == LOG_LIST && memcmp(a->line[i].key, p->g.pair, 32) == 0 && id_from_field(a->line[i].patient) == p->id) return DMP_OK;
-  struct log_line *l = access_line(a);
-  if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p->g.pair, LOG_LIST, p->id, 0, 1);
+    if (a->line[i].action == LOG_LIST && memcmp(a->line[i].key, key, 32) == 0 && id_from_field(a->line[i].patient) == p->id) return DMP_OK;
+  struct log_line *l = e == DMP_OK ? access_line(a) : NULL;
+  if (l == NULL) return e == DMP_OK ? DMP_E_NOMEM : e;
+  line_fill(s, l, key, p->team, LOG_LIST, p->id, 0, 1);
   a->n++;
   return DMP_OK;
 }
@@ -151,14 +157,16 @@ static void line_reason(struct log_line *l, const char *reason) {
   if (reason) memcpy(l->reason, reason, strlen(reason) < sizeof l->reason ? strlen(reason) : sizeof l->reason);
 }
 
-int access_export(struct session *s, const struct patient *p, enum log_action what, const char *recipient) {
+int access_export(struct session *s, struct patient *p, enum log_action what, const char *recipient) {
   struct access a = { 0 };
-  struct log_line *l = access_line(&a);
-  if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, p->g.pair, what, p->id, 0, 1);
+  const uint8_t *key;
+  int e = patient_pair(s, p, 0, &key);
+  struct log_line *l = e == DMP_OK ? access_line(&a) : NULL;
+  if (l == NULL) return e == DMP_OK ? DMP_E_NOMEM : e;
+  line_fill(s, l, key, p->team, what, p->id, 0, 1);
   line_reason(l, recipient);
   a.n++;
-  int e = access_flush(s, &a);
+  e = access_flush(s, &a);
   access_free(&a);
   return e;
 }
@@ -199,24 +207,30 @@ int access_counts(struct session *s) {
 
 /* ---- writes ---- */
 
-static int pend(struct session *s, const uint8_t *key, enum log_action what, int64_t patient, int64_t object, const char *reason) {
+static int pend(struct session *s, const uint8_t *key, const uint8_t *team, enum log_action what, int64_t patient, int64_t object, const char *reason) {
   struct pending *q = &s->pending;
   struct log_line *l = line_room(&q->line, q->lines, &q->line_cap);
   if (l == NULL) return DMP_E_NOMEM;
-  line_fill(s, l, key, what, patient, object, 1);
+  line_fill(s, l, key, team, what, patient, object, 1);
   line_reason(l, reason);
   q->lines++;
   return DMP_OK;
 }
 
-int access_pend(struct session *s, const struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason) {
-  return pend(s, p ? p->g.pair : NULL, what, patient, object, reason);
+int access_pend(struct session *s, struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason) {
+  const uint8_t *key = NULL;
+  int e = p ? patient_pair(s, p, 0, &key) : DMP_OK;
+  return e == DMP_OK ? pend(s, key, p ? p->team : NULL, what, patient, object, reason) : e;
 }
 
 int access_pend_item(struct session *s, struct patient *p, enum log_action what, int64_t object, int hidden, const char *reason) {
   const uint8_t *key;
   int e = patient_pair(s, p, hidden, &key);
-  return e == DMP_OK ? pend(s, key, what, p->id, object, reason) : e;
+  return e == DMP_OK ? pend(s, key, p->team, what, p->id, object, reason) : e;
+}
+
+void access_through(struct session *s, const uint8_t team[16]) {
+  if (s->pending.lines) memcpy(s->pending.line[s->pending.lines - 1].login + 8, team, 8);
 }
 
 int access_note_row(struct session *s, uint16_t table, int64_t row, const uint8_t *box, size_t n) {

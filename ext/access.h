@@ -14,17 +14,18 @@ int  access_listed(struct session *s, int64_t patient);                 /* 1: th
 /* Adds a line about one object, hidden from representatives or not; a repetition within five minutes only counts. */
 int  access_object(struct session *s, struct access *a, struct patient *p, enum log_action what, int64_t object, int hidden);
 /* An attempt refused: in the pairwise log of the patient when the asker has a grant (p), else in the asker's own chain. */
-int  access_refused(struct session *s, struct access *a, const struct patient *p, int64_t patient, int64_t object);
+int  access_refused(struct session *s, struct access *a, struct patient *p, int64_t patient, int64_t object);
 /* An export, or one that was refused, for a recipient: in the log when it returns 0. */
-int  access_export(struct session *s, const struct patient *p, enum log_action what, const char *recipient);
+int  access_export(struct session *s, struct patient *p, enum log_action what, const char *recipient);
 /* Writes what was added (nothing: no block). After an error nothing may be released. */
 int  access_flush(struct session *s, struct access *a);
 void access_free(struct access *a);
 
 /* ---- writes: kept until the transaction commits ---- */
-int  access_pend(struct session *s, const struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason);
+int  access_pend(struct session *s, struct patient *p, enum log_action what, int64_t patient, int64_t object, const char *reason);
 /* About an item, or a choice of the patient. hidden: what it is about is hidden from representatives, and so is the line. */
 int  access_pend_item(struct session *s, struct patient *p, enum log_action what, int64_t object, int hidden, const char *reason);
+void access_through(struct session *s, const uint8_t team[16]);   /* the line pended last is about that team */
 int  access_note_row(struct session *s, uint16_t table, int64_t row, const uint8_t *box, size_t n);
 int  access_note_gone(struct session *s, uint16_t table, int64_t row);   /* a row that is taken away, for good */
 int  access_waiting(const struct session *s);         /* 1: the open transaction has lines that its commit will write */

@@ -6,9 +6,10 @@
 #include "suite.h"
 
 enum box_kind { BOX_HEADER = 1, BOX_CHUNK, BOX_AMEND, BOX_WRAP, BOX_GRANT, BOX_STATE, BOX_KEYSET, BOX_LOG, BOX_CREDENTIAL,
-                BOX_CERTIFICATE, BOX_WELCOME, BOX_READER, BOX_PROTECTED };
+                BOX_CERTIFICATE, BOX_WELCOME, BOX_READER, BOX_PROTECTED, BOX_TEAM };
 /* Which shadow table a box lies in. */
-enum box_table { IN_FILE = 0, IN_CERTIFICATE = 1, IN_KEYSET, IN_GRANT, IN_OBJECT, IN_WRAP, IN_CHUNK, IN_STATE, IN_LOG, IN_READER, IN_PRACTICE /* a practice's own table */ };
+enum box_table { IN_FILE = 0, IN_CERTIFICATE = 1, IN_KEYSET, IN_GRANT, IN_OBJECT, IN_WRAP, IN_CHUNK, IN_STATE, IN_LOG, IN_READER, IN_PRACTICE /* a practice's own table */,
+                 IN_TEAM /* lines of teams, among the certificates: in the log only */ };
 enum { BOX_LAST_CHUNK = 1 };
 
 /* What a box is bound to. Never stored: 72 bytes built from these fields at each seal and open. */

@@ -2,6 +2,7 @@
 #include "change.h"
 #include "compartment.h"
 #include "memory.h"
+#include "team.h"
 #include "random.h"
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,46 @@ struct grantee *grantees_find(struct grantees *gs, const uint8_t principal[16]) 
   return NULL;
 }
 
+const struct certificate *grantee_who(struct session *s, struct patient *p, const struct grantee *g, const struct team **team) {
+  const struct certificate *c = session_who(s, g->principal);
+  const struct team *t;
+  if (team) *team = NULL;
+  if (c == NULL || c->kind != KIND_TEAM) return patient_who_hash(s, p, g->cert);
+  if (team_get(s, g->principal, &t) != DMP_OK) return NULL;
+  if (team) *team = t;
+  return &t->now;
+}
+
+static int people_add(const struct certificate ***who, size_t *n, const struct certificate *c) {
+  if (c == NULL) return DMP_OK;
+  for (size_t i = 0; i < *n; i++)
+    if (memcmp((*who)[i]->hash, c->hash, 32) == 0) return DMP_OK;
+  const struct certificate **more = realloc(*who, (*n + 1) * sizeof *more);
+  if (more == NULL) return DMP_E_NOMEM;
+  more[(*n)++] = c;
+  *who = more;
+  return DMP_OK;
+}
+
+int grantees_people(struct session *s, struct patient *p, const struct grantees *gs, const struct certificate ***who, size_t *n) {
+  const struct certificate *pc;
+  *who = NULL;
+  *n = 0;
+  int e = patient_certificate(s, p, &pc);
+  if (e == DMP_OK) e = people_add(who, n, directory_by_hash(&s->dir, pc->issuer));
+  for (size_t i = 0; e == DMP_OK && i < gs->n; i++) {
+    const struct team *t;
+    const struct certificate *c = grantee_who(s, p, &gs->g[i], &t);
+    if (t == NULL) e = people_add(who, n, c);
+    for (size_t j = 0; e == DMP_OK && t && j < t->members; j++) e = people_add(who, n, directory_by_hash(&s->dir, t->member[j].cert));
+  }
+  if (e != DMP_OK) {
+    free(*who);
+    *who = NULL;
+  }
+  return e;
+}
+
 /* ---- a change of keys ---- */
 
 int change_begin(struct session *s, struct patient *p, struct change *c) {
@@ -115,7 +156,7 @@ void change_end(struct change *c) {
 }
 
 static unsigned grantee_keys(struct session *s, struct patient *p, const struct grantee *g, uint16_t cls) {
-  const struct certificate *who = patient_who_hash(s, p, g->cert);
+  const struct certificate *who = grantee_who(s, p, g, NULL);
   return rights_keys((enum reader)g->as, who ? who->profession : 0, cls);
 }
 
@@ -189,6 +230,7 @@ static int turn_key(struct change *c, struct keyset_class *kc, uint8_t which) {
     for (size_t i = 0; i < p->helds; i++)
       if (p->held[i].cls == kc->cls) p->held[i].derived = 0;
     kc->due &= (uint8_t)~(which == WHICH_P ? KEY_P : KEY_M);
+    if (which == WHICH_P) kc->left = 0;
   }
   bytes_wipe(key, sizeof key);
   bytes_wipe(from, sizeof from);
@@ -208,7 +250,7 @@ int change_turn(struct change *c, const uint8_t want[CLASSES_MAX]) {
   int e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < c->next.n; i++) {
     struct keyset_class *kc = &c->next.c[i];
-    int was_due = kc->due;
+    int was_due = kc->due | kc->left;
     for (uint8_t which = WHICH_P; e == DMP_OK && which <= WHICH_M; which++) {
       uint8_t bit = which == WHICH_P ? KEY_P : KEY_M;
       if (!(want[i] & bit)) continue;
@@ -219,7 +261,7 @@ int change_turn(struct change *c, const uint8_t want[CLASSES_MAX]) {
         kc->due |= bit;
       }
     }
-    c->settled[i] = was_due && !kc->due;
+    c->settled[i] = was_due && !kc->due && !kc->left;
   }
   return e == DMP_OK && c->log_left && by_patient(c) ? change_log_pairs(c->s, c->p, &c->by, &c->next) : e;
 }
@@ -248,6 +290,40 @@ void change_expired(struct change *c, uint8_t want[CLASSES_MAX]) {
   }
 }
 
+static void team_pin(struct keyset_team *kt, const struct team *t) {
+  memcpy(kt->team, t->id, 16);
+  memcpy(kt->cert, t->now.hash, 32);
+  kt->seq = (uint32_t)t->n;
+  team_head(t, kt->head);
+}
+
+int change_departed(struct change *c, uint8_t want[CLASSES_MAX]) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < c->next.teams; i++) {
+    struct keyset_team *kt = &c->next.team[i];
+    const struct team *t;
+    e = team_get(c->s, kt->team, &t);
+    if (e != DMP_OK || !team_ready(t) || !team_departed(t, kt->seq)) continue;
+    for (size_t j = 0; j < c->next.n; j++) want[j] |= rights_keys(READER_TEAM, t->now.profession, c->next.c[j].cls) & KEY_P;
+    team_pin(kt, t);
+    c->departed++;
+  }
+  return e;
+}
+
+int change_team(struct change *c, const uint8_t team[16], int granted) {
+  struct keyset_team *kt = keyset_team(&c->next, team);
+  const struct team *t;
+  if (!granted) {
+    if (kt) *kt = c->next.team[--c->next.teams];
+    return DMP_OK;
+  }
+  int e = team_get(c->s, team, &t);
+  if (e == DMP_OK && kt == NULL && c->next.teams == TEAMS_MAX) e = DMP_E_TOO_BIG;
+  if (e == DMP_OK) team_pin(kt ? kt : &c->next.team[c->next.teams++], t);
+  return e;
+}
+
 /* What a grantee is sent of one class: whole keys, or halves. A due key waits for who holds it: whoever is given it now would read
  * what came before the turn. */
 static void send_class(const struct patient *p, const struct keyset_class *kc, unsigned may, struct grant *g) {
@@ -268,7 +344,8 @@ static void send_class(const struct patient *p, const struct keyset_class *kc, u
 /* One grantee's packet: the keys that turned and that he may have; a first grant: all that he may have. */
 int change_send(struct change *c, const struct grantee *to, struct grant *g) {
   struct patient *p = c->p;
-  const struct certificate *who = patient_who_hash(c->s, p, to->cert);
+  const struct team *team;
+  const struct certificate *who = grantee_who(c->s, p, to, &team);
   if (who == NULL) return DMP_E_CERT_BAD;
   memset(g, 0, sizeof *g);
   g->patient = p->id;
@@ -284,7 +361,8 @@ int change_send(struct change *c, const struct grantee *to, struct grant *g) {
   g->kind = to->as == READER_NONE ? GRANT_WITHDRAWN : GRANT_ACTIVE;
   g->basis = to->as == READER_PATIENT ? BASIS_SELF : to->as == READER_TREATING ? BASIS_TREATING
            : to->as == READER_REPRESENTATIVE ? BASIS_REPRESENTATIVE : BASIS_CONSENT;
-  for (size_t i = 0; i < c->next.n; i++) {
+  /* a team whose secret somebody who left still knows gets none: its classes stay due, and turn once the secret has moved */
+  for (size_t i = 0; i < c->next.n && (team == NULL || team_ready(team)); i++) {
     unsigned may = grantee_keys(c->s, p, to, c->next.c[i].cls), turned = c->turned[i];
     if (to != c->first) may &= turned | (turned & KEY_P ? KEY_P0 : 0) | (turned & KEY_M ? KEY_M0 : 0);
     send_class(p, &c->next.c[i], may, g);

@@ -13,6 +13,12 @@ struct grantee {
   uint8_t as;                                         /* enum reader; READER_NONE: withdrawn */
 };
 struct grantees { struct grantee *g; size_t n; };
+/* Whose keys a grantee's grant is sealed to today: a person's, or a team's. NULL: unknown. *team: NULL for a person; may be NULL. */
+struct team;
+const struct certificate *grantee_who(struct session *s, struct patient *p, const struct grantee *g, const struct team **team);
+/* Everybody who has read, or could have: who is on the list, and who ever was a member of a team that is; the patient's registrar. Each
+ * certificate once; freed by the caller. Good until the directory or the file changes. */
+int  grantees_people(struct session *s, struct patient *p, const struct grantees *gs, const struct certificate ***who, size_t *n);
 int  grantees_read(struct session *s, struct patient *p, struct grantees *out);
 struct grantee *grantees_find(struct grantees *gs, const uint8_t principal[16]);
 void grantees_row(const struct grantees *gs, struct buf *row);
@@ -32,6 +38,7 @@ struct change {
   uint8_t settled[CLASSES_MAX];                       /* by the same index: was due, and nothing of it is any more */
   int log_left;                                       /* somebody left who read the log: its pairs turn with the keys of its class */
   unsigned expired;                                   /* representatives whose time was over when it began */
+  unsigned departed;                                  /* teams that somebody had left */
   const struct grantee *first;                        /* gets a first grant at the inbox instead of a packet; NULL */
 };
 int  change_begin(struct session *s, struct patient *p, struct change *c);
@@ -44,6 +51,10 @@ void change_leave(struct change *c, struct grantee *g, uint8_t want[CLASSES_MAX]
 int  change_turn(struct change *c, const uint8_t want[CLASSES_MAX]);
 /* A representative whose time is over holds nothing any more in the list; what he held is added to want. */
 void change_expired(struct change *c, uint8_t want[CLASSES_MAX]);
+/* Keys that somebody who left a team may hold are added to want, once the team's own secret has moved. */
+int  change_departed(struct change *c, uint8_t want[CLASSES_MAX]);
+/* The team holds keys from this keyset on, or no more. */
+int  change_team(struct change *c, const uint8_t team[16], int granted);
 int  grantee_over(const struct grantee *g);          /* 1: a representative whose time is over and whose keys have not turned */
 /* Makes somebody an active grantee of the list (and the one who gets a first grant, when new). */
 int  change_add(struct change *c, const struct certificate *who, struct grantee **out);

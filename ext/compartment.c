@@ -103,8 +103,8 @@ static int keys_of(struct session *s, const struct protect *p, struct rowkeys *k
   x = slot_of(k, patient);
   if (known) {
     const struct keyset_class *kc = keyset_class(ks, p->class_id);
-    x->due = kc ? kc->due : 0;
-    x->until = pt->g.until;
+    x->due = kc ? kc->due | kc->left : 0;
+    x->until = pt->expires;
     for (int l = 0; l < LEAVES; l++) {
       const struct leaf *leaf = patient_leaf(pt, p->class_id, l);
       if (!leaf->held) continue;

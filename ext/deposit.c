@@ -48,7 +48,8 @@ int deposit_place(struct session *s, struct patient *p, const struct deposit *d,
   const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
   if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
   /* P due: somebody left who held it; M due: a representative left, who held its half */
-  int to = e != DMP_OK ? 0 : c->due & KEY_M ? 3 : c->due & KEY_P ? where->leaf | 2 : where->leaf;
+  int due = e == DMP_OK ? c->due | c->left : 0;
+  int to = e != DMP_OK ? 0 : due & KEY_M ? 3 : due & KEY_P ? where->leaf | 2 : where->leaf;
   if (e == DMP_OK && to != where->leaf) {
     where->leaf = to;
     where->sealed = 1;

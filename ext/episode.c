@@ -180,8 +180,8 @@ static int take_move(void *ctx, struct item *it) {
   struct value episode = episode_of(&q->c, it);
   int covered = episode.type == VALUE_TEXT && choices_episode(&q->c, &episode) != NULL, masked = it->leaf >= 2, hidden = it->leaf & 1;
   if (covered && !masked) masked = !object_unannounced(it);   /* it would be nobody's to announce */
-  else if (masked && !covered && !kc->due && !episode_item_masked(&q->c, it) && release(q, it, &episode)) masked = 0;
-  if (hidden && !kc->due && (it->c.flags & (ITEM_DIVERTED | ITEM_LATE))) hidden = item_hidden_meant(it);   /* what was shown meanwhile stays so */
+  else if (masked && !covered && !kc->due && !kc->left && !episode_item_masked(&q->c, it) && release(q, it, &episode)) masked = 0;
+  if (hidden && !kc->due && !kc->left && (it->c.flags & (ITEM_DIVERTED | ITEM_LATE))) hidden = item_hidden_meant(it);   /* what was shown meanwhile stays so */
   int to = (masked ? 2 : 0) | hidden;
   if (to == it->leaf) return DMP_OK;
   q->late += it->leaf & 1 && !hidden && it->c.flags & ITEM_LATE;

@@ -1,6 +1,8 @@
 /* grant.c: grants, packets, adoption and the keys of a patient (see grant.h). */
 #include "grant.h"
 #include "anchor.h"
+#include "memory.h"
+#include "seat.h"
 #include "random.h"
 #include <stdlib.h>
 #include <string.h>
@@ -63,32 +65,32 @@ int patient_pair(struct session *s, struct patient *p, int hidden, const uint8_t
   struct keyset *k;
   hidden &= !s->view;                                 /* a minimal view has one pair, which the patient alone reads */
   *key = hidden ? p->hidden_pair : p->g.pair;
-  if (!hidden || p->hidden_pair_made) return DMP_OK;
+  if (hidden ? p->hidden_pair_made : p->seat == 0 || p->pair_made) return DMP_OK;   /* a team's row has none: it is each member's own */
   int e = patient_keyset(s, p, &k);
-  if (e == DMP_OK) e = patient_pairwise(s, p->anchor, k->log_pk[1], p->hidden_pair);
-  p->hidden_pair_made = e == DMP_OK;
+  if (e == DMP_OK) e = patient_pairwise(s, p->anchor, k->log_pk[hidden], hidden ? p->hidden_pair : p->g.pair);
+  if (e == DMP_OK) *(hidden ? &p->hidden_pair_made : &p->pair_made) = 1;
   return e;
 }
 
-static void own_grant_loc(const struct credential *c, uint8_t loc[16]) { suite_prf(c->loc, "grant", 5, loc); }
-
-static void inbox_loc(const uint8_t d[32], const uint8_t principal[16], uint8_t loc[16]) {
-  uint8_t k[32];
-  suite_kdf_text(d, "inbox", k);
-  suite_prf(k, principal, 16, loc);
-  bytes_wipe(k, sizeof k);
+const struct entry *patient_entry(const struct patient *p, size_t i) {
+  if (patient_expired(p)) return NULL;
+  if (!p->lapsed && i < p->g.count) return &p->g.entry[i];
+  i -= p->lapsed ? 0 : p->g.count;
+  return i < p->extras ? &p->extra[i] : NULL;
 }
 
 const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which) {
-  if (patient_expired(p)) return NULL;
-  for (size_t i = 0; i < p->g.count; i++)
-    if (p->g.entry[i].cls == cls && p->g.entry[i].which == which) return p->g.entry[i].key;
+  const struct entry *en;
+  for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++)
+    if (en->cls == cls && en->which == which) return en->key;
   return NULL;
 }
 
 int entry_leaf(const struct entry *en) { return en->which == WHICH_P || en->which == WHICH_P0 ? 0 : 2; }
 
-int patient_expired(const struct patient *p) { return p->g.until != 0 && record_now() > p->g.until; }
+static int patient_over(const struct patient *p) { return p->expires != 0 && record_now() > p->expires; }
+
+int patient_expired(const struct patient *p) { return patient_over(p) || (p->lapsed && p->extras == 0); }
 
 struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l) {
   size_t i = 0;
@@ -169,8 +171,8 @@ static int grant_parse(const uint8_t *p, size_t n, struct grant *g, const uint8_
   rd_copy(&r, g->granter_cert, 32);
   uint32_t map = rd_u32(&r);
   *sig = rd_bytes(&r, SUITE_SIG);
-  if (!rd_done(&r) || (g->kind != GRANT_ACTIVE && g->kind != GRANT_WITHDRAWN)) return DMP_E_GRANT_BAD;
-  if (g->kind == GRANT_WITHDRAWN && g->count) return DMP_E_GRANT_BAD;
+  if (!rd_done(&r) || g->kind < GRANT_ACTIVE || g->kind > GRANT_NOTE) return DMP_E_GRANT_BAD;
+  if (g->kind != GRANT_ACTIVE && g->count) return DMP_E_GRANT_BAD;
   return map == RIGHTS_MAP_VERSION ? DMP_OK : DMP_E_LATER;
 }
 
@@ -190,7 +192,16 @@ static struct box_ad grant_ad(const struct session *s, int64_t row, const uint8_
 
 /* ---- the list of own grants ---- */
 
-static int own_add(struct session *s, int64_t patient, int64_t row, int inbox) {
+/* Oneself comes before teams; of one holder the adopted row before what lies in the inbox, a note last. */
+static int by_patient(const void *a, const void *b) {
+  const struct own_grant *x = a, *y = b;
+  if (x->patient != y->patient) return (x->patient > y->patient) - (x->patient < y->patient);
+  if (x->group != y->group) return x->group - y->group;
+  if (x->note != y->note) return x->note - y->note;
+  return x->inbox != y->inbox ? x->inbox - y->inbox : x->seat - y->seat;
+}
+
+static int own_add(struct session *s, const struct grant *g, int64_t row, int seat, int inbox) {
   if (s->owns == s->own_cap) {
     size_t cap = s->own_cap ? 2 * s->own_cap : 64;
     struct own_grant *p = realloc(s->own, cap * sizeof *p);
@@ -198,18 +209,13 @@ static int own_add(struct session *s, int64_t patient, int64_t row, int inbox) {
     s->own = p;
     s->own_cap = cap;
   }
-  s->own[s->owns++] = (struct own_grant){ patient, row, inbox };
+  s->own[s->owns++] = (struct own_grant){ g->patient, row, inbox, seat, s->seat[seat].newest, g->kind == GRANT_NOTE };
   return DMP_OK;
 }
 
 static int by_int64(const void *a, const void *b) {
   int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
   return (x > y) - (x < y);
-}
-
-static int by_patient(const void *a, const void *b) {
-  const struct own_grant *x = a, *y = b;
-  return x->patient != y->patient ? (x->patient > y->patient) - (x->patient < y->patient) : x->inbox - y->inbox;
 }
 
 /* Row ids at a locator, ascending, in memory: the statement is free again while their boxes are opened. */
@@ -237,24 +243,26 @@ static int grant_ids(struct session *s, const uint8_t loc[16], int64_t limit, in
 }
 
 /* Opens a grant's box, own (under the wrap key) or as sent (to the X25519 key). *sig: see grant_parse; NULL allowed. */
-static int grant_unseal(struct session *s, int64_t row, const uint8_t *loc, const void *box, size_t len, int sent, struct grant *g,
+static int grant_unseal(struct session *s, int seat, int64_t row, const uint8_t *loc, const void *box, size_t len, int sent, struct grant *g,
                         const uint8_t **sig) {
   const uint8_t *p, *ignored;
   size_t n;
+  const struct seat *x = &s->seat[seat];
   struct box_ad ad = grant_ad(s, row, loc);
   s->boxes_opened++;
-  int e = sent ? box_open_from(s->cred->box_sk, s->cred->box_pk, NULL, &ad, box, len, &s->scratch, &p, &n)
-               : box_open(s->cred->wrap, &ad, box, len, &s->scratch, &p, &n);
+  int e = sent ? DMP_E_TAMPERED : box_open(x->wrap, &ad, box, len, &s->scratch, &p, &n);
+  for (size_t i = (size_t)x->newest; sent && e != DMP_OK && i < s->seats && s->seat[i].newest == x->newest; i++)   /* any secret of the team */
+    e = box_open_from(s->seat[i].box_sk, s->seat[i].box_pk, NULL, &ad, box, len, &s->scratch, &p, &n);
   return e == DMP_OK ? grant_parse(p, n, g, sig ? sig : &ignored) : e;
 }
 
-static int grant_open(struct session *s, int64_t row, int sent, struct grant *g, const uint8_t **sig) {
+static int grant_open(struct session *s, int seat, int64_t row, int sent, struct grant *g, const uint8_t **sig) {
   sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_BY_ID);
   if (st == NULL) return record_sql_fault(s->r);
   sqlite3_bind_int64(st, 1, row);
   int rc = sqlite3_step(st), e = DMP_E_NOT_FOUND;
   if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == 16)
-    e = grant_unseal(s, row, sqlite3_column_blob(st, 0), sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), sent, g, sig);
+    e = grant_unseal(s, seat, row, sqlite3_column_blob(st, 0), sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), sent, g, sig);
   else if (rc != SQLITE_DONE)
     e = record_sql_fault(s->r);
   sqlite3_reset(st);
@@ -262,10 +270,10 @@ static int grant_open(struct session *s, int64_t row, int sent, struct grant *g,
 }
 
 /* Drops from the list what is no longer among the file's rows; marks in `known` the rows that are listed. */
-static void own_keep(struct session *s, int inbox, const int64_t *ids, size_t n, uint8_t *known) {
+static void own_keep(struct session *s, int seat, int inbox, const int64_t *ids, size_t n, uint8_t *known) {
   size_t kept = 0;
   for (size_t i = 0; i < s->owns; i++) {
-    if (s->own[i].inbox == inbox) {
+    if (s->own[i].inbox == inbox && s->own[i].seat == seat) {
       const int64_t *at = n ? bsearch(&s->own[i].row, ids, n, sizeof *ids, by_int64) : NULL;
       if (at == NULL) continue;
       known[at - ids] = 1;
@@ -275,44 +283,55 @@ static void own_keep(struct session *s, int inbox, const int64_t *ids, size_t n,
   s->owns = kept;
 }
 
-/* The first reading: all own grants in one pass. */
-static int own_load(struct session *s, const uint8_t loc[16], struct grant *g) {
+/* The first reading: all grants of a seat in one pass. */
+static int own_load(struct session *s, int seat, struct grant *g) {
+  const uint8_t *loc = s->seat[seat].own;
+  size_t before = s->owns;
   sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_BY_LOC);
   if (st == NULL) return record_sql_fault(s->r);
   sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
   int rc, e = DMP_OK;
   while (e == DMP_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
     int64_t row = sqlite3_column_int64(st, 0);
-    e = grant_unseal(s, row, loc, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), 0, g, NULL);
-    e = e == DMP_OK ? own_add(s, g->patient, row, 0) : record_fault(s->r, e, "dmp_grant", row);
+    e = grant_unseal(s, seat, row, loc, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), 0, g, NULL);
+    e = e == DMP_OK ? own_add(s, g, row, seat, 0) : record_fault(s->r, e, "dmp_grant", row);
   }
   if (e == DMP_OK && rc != SQLITE_DONE) e = record_sql_fault(s->r);
   sqlite3_reset(st);
-  if (e != DMP_OK) s->owns = 0;
+  if (e != DMP_OK) s->owns = before;
   return e;
 }
 
 /* The file's rows at a locator against the list: new ones are opened, vanished ones dropped. */
-static int own_sync(struct session *s, const uint8_t loc[16], int inbox, struct grant *g) {
+static int own_sync(struct session *s, int seat, int inbox, struct grant *g) {
   int64_t *ids;
   size_t n;
+  const uint8_t *loc = inbox ? s->seat[seat].inbox : s->seat[seat].own;
   int e = grant_ids(s, loc, inbox ? INBOX_TRIES : INT64_MAX, &ids, &n);
   uint8_t *known = e == DMP_OK ? calloc(n + 1, 1) : NULL;
   if (e == DMP_OK && known == NULL) e = DMP_E_NOMEM;
-  if (e == DMP_OK) own_keep(s, inbox, ids, n, known);
+  if (e == DMP_OK) own_keep(s, seat, inbox, ids, n, known);
   for (size_t i = 0; e == DMP_OK && i < n; i++) {
     if (known[i]) continue;
-    e = grant_open(s, ids[i], inbox, g, NULL);
+    e = grant_open(s, seat, ids[i], inbox, g, NULL);
     if (e != DMP_OK && inbox) {                       /* anyone may throw paper into an inbox */
       s->inbox_refused++;
       e = DMP_OK;
       continue;
     }
-    if (e == DMP_OK) e = own_add(s, g->patient, ids[i], inbox);
+    if (e == DMP_OK) e = own_add(s, g, ids[i], seat, inbox);
   }
   free(known);
   free(ids);
   return e;
+}
+
+/* A team has one inbox, whatever secret something in it was sealed to. */
+static int own_of_seat(struct session *s, int seat, struct grant *g) {
+  struct seat *x = &s->seat[seat];
+  int e = x->listed ? own_sync(s, seat, 0, g) : own_load(s, seat, g);
+  x->listed = e == DMP_OK;
+  return e == DMP_OK && x->newest == seat ? own_sync(s, seat, 1, g) : e;
 }
 
 static void own_order(struct session *s) {
@@ -323,13 +342,11 @@ static void own_order(struct session *s) {
 
 int patient_own(struct session *s) {
   if (s->owns_generation == s->generation) return DMP_OK;
-  uint8_t own[16], inbox[16];
+  int e = seats_refresh(s);
+  if (e != DMP_OK) return e;
   struct grant *g = &s->cache[0].g;                   /* locked room that nobody uses while the generation changes */
   s->cache[0].generation = 0;
-  own_grant_loc(s->cred, own);
-  inbox_loc(s->cred->directory, s->cred->principal, inbox);
-  int e = s->owns == 0 ? own_load(s, own, g) : own_sync(s, own, 0, g);
-  if (e == DMP_OK) e = own_sync(s, inbox, 1, g);
+  for (int i = 0; e == DMP_OK && i < (int)s->seats; i++) e = own_of_seat(s, i, g);
   bytes_wipe(g, sizeof *g);
   if (e != DMP_OK) return e;
   own_order(s);
@@ -383,6 +400,21 @@ const struct certificate *patient_who_hash(struct session *s, struct patient *p,
   return directory_by_hash(&s->dir, hash);
 }
 
+/* Who left a team since the keys last turned for it may hold them: what the team reads is due, whether or not a keyset says so. A list of
+ * members that is shorter than the one that the keyset names was put back. */
+static int departures(struct session *s, struct keyset *k) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < k->teams; i++) {
+    const struct team *t;
+    e = team_get(s, k->team[i].team, &t);
+    if (e == DMP_E_NO_PRINCIPAL) e = DMP_E_TEAM_OLD;
+    if (e == DMP_OK) e = team_pinned(t, k->team[i].seq, k->team[i].head);
+    for (size_t j = 0; e == DMP_OK && j < k->n && team_departed(t, k->team[i].seq); j++)
+      k->c[j].left |= rights_keys(READER_TEAM, t->now.profession, k->c[j].cls) & KEY_P;
+  }
+  return e;
+}
+
 int patient_keyset(struct session *s, struct patient *p, struct keyset **out) {
   int e = DMP_OK;
   if (!p->keyset_read) {
@@ -392,7 +424,7 @@ int patient_keyset(struct session *s, struct patient *p, struct keyset **out) {
     p->keyset_read = e == DMP_OK;
   }
   *out = &p->keyset;
-  return e;
+  return e == DMP_OK ? departures(s, &p->keyset) : e;
 }
 
 /* The chain's hashes lead back from the newest keyset, which is pinned: no signature needs checking again. */
@@ -444,14 +476,22 @@ static int keyset_walk(struct session *s, struct patient *p, struct keyset *k, i
 
 struct packets { struct session *s; struct patient *p; int64_t *ids; size_t n; struct grant *g; };
 
+/* By which certificate it may be addressed: the own one, or any key of the team that holds the seat. */
+static int grant_mine(const struct session *s, const struct patient *p, const uint8_t cert[32]) {
+  const struct seat *x = &s->seat[p->seat];
+  if (p->seat == 0) return memcmp(cert, p->id == s->principal ? p->g.patient_cert : s->me.hash, 32) == 0;
+  for (size_t i = (size_t)x->newest; i < s->seats && s->seat[i].newest == x->newest; i++)
+    if (memcmp(s->seat[i].cert, cert, 32) == 0) return 1;
+  return 0;
+}
+
 /* The proof of a grant or packet: addressed to this login, signed by the signer of the keyset that it pins. */
 static int grant_proven(struct session *s, struct patient *p, const struct grant *g, const struct keyset *k, const uint8_t sig[SUITE_SIG]) {
   struct buf over = { 0 };
   int e = DMP_E_GRANT_BAD;
   const struct certificate *granter = patient_who_hash(s, p, g->granter_cert);
-  const uint8_t *mine = p->id == s->principal ? p->g.patient_cert : s->me.hash;
   if (granter != NULL && memcmp(g->granter_cert, k->signer, 32) == 0 && g->seq == k->seq && memcmp(g->keyset_hash, k->hash, 32) == 0 &&
-      memcmp(g->grantee_cert, mine, 32) == 0) {
+      grant_mine(s, p, g->grantee_cert)) {
     e = grant_signed_bytes(s, g, &over);
     if (e == DMP_OK && suite_verify(granter->sign_pk, over.p, over.n, sig) != DMP_OK) e = DMP_E_GRANT_BAD;
   }
@@ -475,7 +515,7 @@ static int packet_for(void *ctx, const struct keyset *k) {
   struct patient *p = q->p;
   for (size_t i = 0; i < q->n; i++) {
     const uint8_t *sig;
-    int e = grant_open(q->s, q->ids[i], 1, q->g, &sig);
+    int e = grant_open(q->s, p->seat, q->ids[i], 1, q->g, &sig);
     if (e != DMP_OK || q->g->seq != k->seq || q->g->patient != p->id) continue;
     uint8_t proof[SUITE_SIG];
     memcpy(proof, sig, SUITE_SIG);                    /* the scratch is reused while the proof is checked */
@@ -491,6 +531,15 @@ static int packet_for(void *ctx, const struct keyset *k) {
     return DMP_OK;
   }
   return DMP_E_GRANT_STALE;
+}
+
+/* A note has no packets: only the keyset goes on. */
+static int note_follows(void *ctx, const struct keyset *k) {
+  struct packets *q = ctx;
+  q->p->g.seq = k->seq;
+  memcpy(q->p->g.keyset_hash, k->hash, 32);
+  q->p->merged = 1;
+  return DMP_OK;
 }
 
 /* P and M are told by their key id, halves by the public deposit key of the leaf that they derive. */
@@ -527,7 +576,7 @@ static int patient_merge(struct session *s, struct patient *p) {
   if ((e = patient_keyset(s, p, &k)) != DMP_OK) return e;
   if ((e = grant_ids(s, p->g.mail, INBOX_TRIES, &q.ids, &q.n)) != DMP_OK) return e;
   q.g = calloc(1, sizeof *q.g);
-  e = q.g ? keyset_walk(s, p, k, 0, UINT64_MAX, packet_for, &q) : DMP_E_NOMEM;
+  e = q.g ? keyset_walk(s, p, k, 0, UINT64_MAX, p->g.kind == GRANT_NOTE ? note_follows : packet_for, &q) : DMP_E_NOMEM;
   if (e == DMP_OK) {
     entries_match(p, k);
     e = patient_pairwise(s, p->anchor, k->log_pk[0], p->g.pair);
@@ -566,6 +615,14 @@ static struct patient *cache_slot(struct session *s) {
   return p;
 }
 
+static void patient_ends(struct session *s, struct patient *p) {
+  int64_t until = p->g.until, leaves = s->seat[p->seat].until;
+  if (leaves && (until == 0 || leaves < until)) until = leaves;
+  p->lapsed = until != 0 && record_now() > until;
+  p->expires = p->lapsed ? 0 : until;
+  if (p->seat && !p->lapsed && p->g.count) memcpy(p->team, s->seat[p->seat].team, 16);
+}
+
 static int patient_open(struct session *s, const struct own_grant *own, struct patient *p) {
   const uint8_t *sig;
   uint8_t proof[SUITE_SIG], prf[16];
@@ -573,7 +630,8 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
   p->id = own->patient;
   p->row = own->row;
   p->inbox = own->inbox;
-  int e = grant_open(s, own->row, own->inbox, &p->g, &sig);
+  p->seat = own->seat;
+  int e = grant_open(s, p->seat, own->row, own->inbox, &p->g, &sig);
   if (e == DMP_OK && p->g.patient != p->id) e = DMP_E_GRANT_BAD;
   if (e != DMP_OK) return e;
   memcpy(proof, sig, SUITE_SIG);
@@ -583,43 +641,85 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
   suite_prf_key(p->yk, prf);
   suite_prf_with(prf, "deposit", 7, p->deposit_loc);
   if (p->inbox) e = patient_prove(s, p, proof);
-  return e == DMP_OK ? patient_merge(s, p) : e;
+  if (e == DMP_OK) e = patient_merge(s, p);
+  if (e == DMP_OK) patient_ends(s, p);
+  return e;
+}
+
+/* What a team's grant adds. All end at the same keyset, so that one class has one live key. */
+static int patient_add(struct session *s, struct patient *p, const struct patient *from) {
+  const struct entry *en;
+  int held = patient_entry(p, 0) != NULL, added = 0;
+  if (p->g.seq != from->g.seq || memcmp(p->g.keyset_hash, from->g.keyset_hash, 32) != 0) return DMP_E_KEYSET_BAD;
+  p->others |= from->inbox || from->merged || from->seat != s->seat[from->seat].newest;
+  for (size_t i = 0; (en = patient_entry(from, i)) != NULL; i++) {
+    if (patient_key(p, en->cls, en->which) || p->extras == ENTRIES_MAX) continue;
+    p->extra[p->extras++] = *en;
+    added = 1;
+  }
+  if (!added) return DMP_OK;
+  if (!held) memcpy(p->team, from->team, 16);
+  if (from->expires && (p->expires == 0 || from->expires < p->expires)) p->expires = from->expires;
+  return DMP_OK;
+}
+
+/* Opens the first grant of one holder, oneself or a team, that proves; *i goes past all of his. An adopted row comes first and must open; after
+ * it whatever lies in the inbox: a forged one must not hide the true one. */
+static int patient_of_holder(struct session *s, size_t *i, struct patient *p) {
+  const struct own_grant *first = &s->own[*i];
+  int e = DMP_E_NO_PATIENT;
+  for (; *i < s->owns && s->own[*i].patient == first->patient && s->own[*i].group == first->group; ++*i) {
+    if (e != DMP_E_NO_PATIENT) continue;
+    e = patient_open(s, &s->own[*i], p);
+    if (e != DMP_OK && s->own[*i].inbox) e = DMP_E_NO_PATIENT;
+  }
+  return e;
+}
+
+static size_t own_first(const struct session *s, int64_t id) {
+  size_t lo = 0, hi = s->owns;
+  while (lo < hi) {
+    size_t mid = lo + (hi - lo) / 2;
+    if (s->own[mid].patient < id) lo = mid + 1;
+    else hi = mid;
+  }
+  return lo;
 }
 
 int patient_get(struct session *s, int64_t id, struct patient **out) {
+  struct patient *p = NULL, *slot;
   *out = NULL;
-  int e = patient_own(s);
+  int e = patient_own(s), got;
   if (e != DMP_OK) return e;
   for (int i = 0; i < PATIENT_CACHE; i++)
     if (s->cache[i].id == id && s->cache[i].generation == s->generation) {
       *out = &s->cache[i];
       s->cache[i].tick = ++s->cache_tick;
-      return DMP_OK;
+      if (!patient_over(*out)) return DMP_OK;         /* else opened again, for what has not ended */
+      s->cache[i].generation = 0;
+      *out = NULL;
     }
-  struct own_grant key = { .patient = id };
-  size_t lo = 0, hi = s->owns;
-  while (lo < hi) {
-    size_t mid = lo + (hi - lo) / 2;
-    if (s->own[mid].patient < key.patient) lo = mid + 1;
-    else hi = mid;
+  slot = cache_slot(s);
+  slot->generation = 0;
+  for (size_t i = own_first(s, id); e == DMP_OK && i < s->owns && s->own[i].patient == id;) {
+    struct patient *to = p ? &s->cache[PATIENT_CACHE] : slot;
+    got = patient_of_holder(s, &i, to);
+    if (got == DMP_OK && p) e = patient_add(s, p, to);
+    else if (got == DMP_OK) p = to;
+    else if (got != DMP_E_NO_PATIENT) e = got;
   }
-  e = DMP_E_NO_PATIENT;
-  /* An adopted row comes first; after it whatever lies in the inbox: a forged one must not hide the true one. */
-  for (size_t i = lo; i < s->owns && s->own[i].patient == id && e != DMP_OK; i++) {
-    struct patient *p = cache_slot(s);
-    e = patient_open(s, &s->own[i], p);
-    p->generation = e == DMP_OK ? s->generation : 0;
-    p->tick = ++s->cache_tick;
-    if (e == DMP_OK) *out = p;
-    else if (!s->own[i].inbox) break;                 /* one's own row must open */
-    else e = DMP_E_NO_PATIENT;
-  }
-  return e;
+  bytes_wipe(&s->cache[PATIENT_CACHE], sizeof *s->cache);
+  if (e == DMP_OK && p == NULL) e = DMP_E_NO_PATIENT;
+  if (e != DMP_OK) return e;
+  p->generation = s->generation;
+  p->tick = ++s->cache_tick;
+  *out = p;
+  return DMP_OK;
 }
 
 /* ---- writing ---- */
 
-static int grant_seal(struct session *s, const struct grant *g, const uint8_t sig[SUITE_SIG], const struct credential *own,
+static int grant_seal(struct session *s, const struct grant *g, const uint8_t sig[SUITE_SIG], const uint8_t *wrap,
                       const uint8_t *to_pk, const uint8_t loc[16], int64_t row, struct buf *box) {
   struct buf plain = { 0 };
   struct box_ad ad = grant_ad(s, row, loc);
@@ -627,25 +727,31 @@ static int grant_seal(struct session *s, const struct grant *g, const uint8_t si
   buf_put(&plain, sig, SUITE_SIG);
   int e = plain.bad ? DMP_E_NOMEM : DMP_OK;
   if (e == DMP_OK)
-    e = own ? box_seal(SUITE_XCHACHA, own->wrap, &ad, plain.p, plain.n, GRANT_BYTES, NULL, box)
+    e = wrap ? box_seal(SUITE_XCHACHA, wrap, &ad, plain.p, plain.n, GRANT_BYTES, NULL, box)
             : box_seal_to(to_pk, NULL, &ad, plain.p, plain.n, GRANT_BYTES, box);
   buf_free(&plain);
   return e;
 }
 
-int grant_put_own(struct session *s, const struct credential *who, const struct grant *g, int64_t row, int64_t *out_row) {
+static int grant_put(struct session *s, const uint8_t wrap[32], const uint8_t loc[16], const struct grant *g, int64_t row, int64_t *out_row) {
   static const uint8_t none[SUITE_SIG];               /* the wrap key proves it from now on */
-  uint8_t loc[16];
   struct buf box = { 0 };
   int e = DMP_OK, fresh = row == 0;
-  s->grants_written = 1;
-  own_grant_loc(who, loc);
-  if (fresh) e = record_random_id(&row);
-  if (e == DMP_OK) e = grant_seal(s, g, none, who, NULL, loc, row, &box);
+  if (fresh) {
+    s->grants_written = 1;
+    e = record_random_id(&row);
+  }
+  if (e == DMP_OK) e = grant_seal(s, g, none, wrap, NULL, loc, row, &box);
   if (e == DMP_OK) e = record_put(s->r, fresh ? STMT_GRANT_PUT : STMT_GRANT_SET, loc, &box, row);
   if (out_row) *out_row = row;
   buf_free(&box);
   return e;
+}
+
+int grant_put_own(struct session *s, const struct credential *who, const struct grant *g, int64_t row, int64_t *out_row) {
+  uint8_t loc[16];
+  suite_prf(who->loc, "grant", 5, loc);
+  return grant_put(s, who->wrap, loc, g, row, out_row);
 }
 
 int grant_send(struct session *s, struct grant *g, int first, const struct certificate *grantee, const uint8_t granter_sk[64],
@@ -657,7 +763,7 @@ int grant_send(struct session *s, struct grant *g, int first, const struct certi
   memset(g->pair, 0, 32);
   memcpy(g->grantee_cert, grantee->hash, 32);
   memcpy(g->granter_cert, granter_hash, 32);
-  if (first) inbox_loc(s->cred->directory, grantee->principal, loc);
+  if (first) seat_inbox(s->cred->directory, grantee->principal, loc);
   else memcpy(loc, g->mail, 16);
   int e = grant_signed_bytes(s, g, &over);
   if (e == DMP_OK) suite_sign(granter_sk, over.p, over.n, sig);
@@ -671,60 +777,134 @@ int grant_send(struct session *s, struct grant *g, int first, const struct certi
 
 int grant_drop_own(struct session *s, const struct credential *who) {
   uint8_t loc[16];
-  own_grant_loc(who, loc);
+  suite_prf(who->loc, "grant", 5, loc);
   return record_clear(s->r, STMT_GRANT_CLEAR, loc);
 }
 
 static int grant_drop(struct session *s, int64_t row) {
   sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_DROP);
-  s->grants_written = 1;
   if (st) sqlite3_bind_int64(st, 1, row);
   return record_run(s->r, st);
 }
 
-int grant_adopt_packets(struct session *s, struct patient *p) {
+/* Makes one row true: merged packets written and deleted, a team's under its newest secret. */
+static int adopt_row(struct session *s, struct patient *p) {
+  const struct seat *x = &s->seat[s->seat[p->seat].newest];
   int64_t *ids = NULL;
   size_t n = 0;
-  if (!p->inbox && !p->merged) return DMP_OK;
-  int e = grant_put_own(s, s->cred, &p->g, p->row, NULL);
-  if (e == DMP_OK) e = grant_ids(s, p->g.mail, INT64_MAX, &ids, &n);
+  if (!p->inbox && !p->merged && p->seat == x->newest) return DMP_OK;
+  if (p->seat) {                                      /* a key with the log is everybody's own */
+    memset(p->g.pair, 0, 32);
+    p->pair_made = 0;
+  }
+  int e = grant_put(s, x->wrap, x->own, &p->g, p->row, NULL);
+  if (e == DMP_OK && p->g.kind != GRANT_NOTE) e = grant_ids(s, p->g.mail, INT64_MAX, &ids, &n);
   for (size_t i = 0; e == DMP_OK && i < n; i++) e = grant_drop(s, ids[i]);   /* merged, older, or never proven */
   if (e == DMP_OK) {
     p->inbox = p->merged = 0;
+    p->seat = x->newest;
     for (size_t i = 0; i < s->owns; i++)
-      if (s->own[i].row == p->row) s->own[i].inbox = 0;
+      if (s->own[i].row == p->row) {
+        s->own[i].inbox = 0;
+        s->own[i].seat = x->newest;
+      }
   }
   free(ids);
   return e;
 }
 
-int grant_adopt_inbox(struct session *s) {
-  uint8_t loc[16];
-  int64_t *ids;
-  size_t n;
+int grant_adopt_packets(struct session *s, struct patient *p) {
+  struct patient *spare = &s->cache[PATIENT_CACHE];
+  int e = adopt_row(s, p), group = s->seat[p->seat].newest;
+  for (size_t i = own_first(s, p->id); e == DMP_OK && p->others && i < s->owns && s->own[i].patient == p->id;) {
+    if (s->own[i].group == group) {
+      i++;
+      continue;
+    }
+    e = patient_of_holder(s, &i, spare);
+    if (e == DMP_OK) e = adopt_row(s, spare);
+    else if (e == DMP_E_NO_PATIENT) e = DMP_OK;
+  }
+  bytes_wipe(spare, sizeof *spare);
+  if (e == DMP_OK) p->others = 0;
+  return e;
+}
+
+int grant_move_teams(struct session *s, size_t limit, size_t *left) {
+  struct patient *spare = &s->cache[PATIENT_CACHE];
   int e = patient_own(s);
-  if (e != DMP_OK) return e;
-  inbox_loc(s->cred->directory, s->cred->principal, loc);
-  e = grant_ids(s, loc, INBOX_TRIES, &ids, &n);
-  for (size_t i = 0; e == DMP_OK && i < n; i++) {
-    struct own_grant *own = NULL;
-    for (size_t j = 0; j < s->owns; j++)
-      if (s->own[j].row == ids[i]) own = &s->own[j];
-    struct patient *p = NULL;
-    struct patient *slot = cache_slot(s);
-    int good = own != NULL && patient_open(s, own, slot) == DMP_OK;
-    slot->generation = 0;
-    /* A second first grant for a patient already held would take the place of the pinned one. */
-    for (size_t j = 0; good && j < s->owns; j++)
-      if (s->own[j].patient == own->patient && !s->own[j].inbox) good = 0;
-    if (good) p = slot;
-    if (p) e = grant_adopt_packets(s, p);
+  *left = 0;
+  for (size_t i = 0; e == DMP_OK && i < s->owns; i++) {
+    const struct own_grant *own = &s->own[i];
+    if (own->inbox || own->seat == own->group) continue;
+    if (limit == 0 || patient_open(s, own, spare) != DMP_OK) ++*left;   /* a damaged one stays: dmp_verify names it */
     else {
-      s->inbox_refused++;
-      e = grant_drop(s, ids[i]);
+      e = adopt_row(s, spare);
+      limit--;
     }
   }
-  free(ids);
+  bytes_wipe(spare, sizeof *spare);
+  return e;
+}
+
+int grant_note(struct session *s, struct patient *p) {
+  for (size_t i = own_first(s, p->id); i < s->owns && s->own[i].patient == p->id; i++)
+    if (s->own[i].group == 0) return DMP_OK;
+  struct grant *note = memory_new(sizeof *note);
+  if (note == NULL) return DMP_E_LOCK;
+  const uint8_t *key;
+  int e = patient_pair(s, p, 0, &key);
+  *note = p->g;
+  note->kind = GRANT_NOTE;
+  note->basis = BASIS_NONE;
+  note->count = 0;
+  note->until = 0;
+  memset(note->mail, 0, 16);
+  if (e == DMP_OK) e = grant_put_own(s, s->cred, note, 0, NULL);
+  memory_free(note);
+  return e;
+}
+
+/* A grant of one's own takes the place of a note. */
+static int notes_drop(struct session *s, int64_t patient) {
+  int e = DMP_OK;
+  for (size_t i = own_first(s, patient); e == DMP_OK && i < s->owns && s->own[i].patient == patient; i++)
+    if (s->own[i].note && s->own[i].group == 0) {
+      s->grants_written = 1;
+      e = grant_drop(s, s->own[i].row);
+    }
+  return e;
+}
+
+static int adopt_inbox_row(struct session *s, int seat, int64_t row) {
+  struct own_grant *own = NULL;
+  struct patient *slot = cache_slot(s);
+  for (size_t j = 0; j < s->owns; j++)
+    if (s->own[j].row == row) own = &s->own[j];
+  int good = own != NULL && patient_open(s, own, slot) == DMP_OK;
+  slot->generation = 0;
+  /* A second first grant for a patient already held would take the place of the pinned one. */
+  for (size_t j = 0; good && j < s->owns; j++)
+    if (s->own[j].patient == own->patient && s->own[j].group == s->seat[seat].newest && !s->own[j].inbox && !s->own[j].note) good = 0;
+  if (good) {
+    int e = adopt_row(s, slot);
+    return e == DMP_OK && seat == 0 ? notes_drop(s, slot->id) : e;
+  }
+  s->inbox_refused++;
+  return grant_drop(s, row);
+}
+
+int grant_adopt_inbox(struct session *s) {
+  int64_t *ids = NULL;
+  size_t n = 0;
+  int e = patient_own(s);
+  for (int seat = 0; e == DMP_OK && seat < (int)s->seats; seat++) {
+    if (s->seat[seat].newest != seat) continue;
+    e = grant_ids(s, s->seat[seat].inbox, INBOX_TRIES, &ids, &n);
+    for (size_t i = 0; e == DMP_OK && i < n; i++) e = adopt_inbox_row(s, seat, ids[i]);
+    free(ids);
+    ids = NULL;
+  }
   session_stale(s);
   return e;
 }

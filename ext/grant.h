@@ -9,7 +9,8 @@
 #include "keyset.h"
 
 enum { WHICH_P = 1, WHICH_M, WHICH_P0, WHICH_M0 };    /* P0 and M0: halves, they derive L0 and L2 only; others are refused */
-enum { GRANT_ACTIVE = 1, GRANT_WITHDRAWN = 2 };       /* kind: a withdrawn grant keeps Y and the mail, no key */
+enum { GRANT_ACTIVE = 1, GRANT_WITHDRAWN = 2,          /* kind: a withdrawn grant keeps Y and the mail, no key */
+       GRANT_NOTE = 3 };                              /* written by a member of a team for himself, to find what he deposits: Y, no mail, no key */
 enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT, BASIS_REPRESENTATIVE = 8, BASIS_VIEW = 12 /* a minimal view: view.h */ };
 enum { GRANT_BYTES = 3072, DOCTORS = 16, ENTRIES_MAX = 2 * CLASSES_MAX, INBOX_TRIES = 1000 };
 
@@ -43,8 +44,15 @@ struct patient {
   int64_t id, row;                                    /* row of the own grant */
   int inbox;                                          /* the own row is still as sent */
   int merged;                                         /* packets were merged that the file still has */
+  int seat;                                           /* from which the row is read (seat.h) */
+  int others;                                         /* further grants, of teams, that the file has as sent or that packets wait for */
+  int lapsed;                                         /* the end of the row's grant has come: its entries open nothing */
+  int64_t expires;                                    /* the first end of what is held; 0 */
+  uint8_t team[16];                                   /* through which team the keys come; zeros: given to this login itself */
+  int pair_made;
   unsigned generation, tick;
   struct grant g;
+  struct entry extra[ENTRIES_MAX]; size_t extras;     /* what teams add to it */
   uint8_t anchor[32], yk[32], own_leaf[32], own_loc[16], deposit_loc[16];
   struct held held[CLASSES_MAX];
   size_t helds;
@@ -68,6 +76,8 @@ const struct certificate *patient_who_hash(struct session *s, struct patient *p,
 /* The leaf, derived at its first use; ->held is 0 when this login has no key for it. */
 struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l);
 const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which);   /* WHICH_…; NULL: not held */
+/* All entries held, of the own grant and of teams': the i-th, or NULL. */
+const struct entry *patient_entry(const struct patient *p, size_t i);
 /* The first of the two leaves that an entry leads to: 0 or 2. The second is held only by a whole key: ask ->held. */
 int entry_leaf(const struct entry *en);
 void leaf_deposit_pair(struct leaf *l);               /* fills deposit_sk, deposit_pk */
@@ -90,6 +100,10 @@ void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]);
 int grant_adopt_inbox(struct session *s);
 /* Makes the own row of p true: merged packets written and deleted. */
 int grant_adopt_packets(struct session *s, struct patient *p);
+/* A member of a team deposits: what he needs to find it again once he has left. Nothing where he has a grant of his own. */
+int grant_note(struct session *s, struct patient *p);
+/* Moves up to `limit` grants of this login's teams under their newest secret; *left: how many still lie under an older one. */
+int grant_move_teams(struct session *s, size_t limit, size_t *left);
 /* Writes a grant as own row under a credential's wrap key (the session's, or a patient's being made). */
 int grant_put_own(struct session *s, const struct credential *who, const struct grant *g, int64_t row, int64_t *out_row);
 int grant_drop_own(struct session *s, const struct credential *who);   /* all own rows of a credential that ends */

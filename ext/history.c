@@ -177,16 +177,13 @@ static int read_views(struct session *s, struct patient *p, struct history *out)
 static int read_as_holder(struct session *s, struct patient *p, struct history *out) {
   struct secrets q = { .s = s, .p = p };
   struct grantees gs = { 0 };
-  const struct certificate *pc, *issuer;
-  int e = object_scan(s, p, &SECRETS, take_secret, &q), listed = 0;
+  const struct certificate **who = NULL;
+  size_t n = 0;
+  int e = object_scan(s, p, &SECRETS, take_secret, &q);
   if (e == DMP_OK) e = grantees_read(s, p, &gs);
-  if (e == DMP_OK) e = patient_certificate(s, p, &pc);
-  issuer = e == DMP_OK ? directory_by_hash(&s->dir, pc->issuer) : NULL;
-  for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
-    e = read_person(s, p, patient_who_hash(s, p, gs.g[i].cert), NULL, &q, out);
-    if (issuer && memcmp(gs.g[i].cert, issuer->hash, 32) == 0) listed = 1;
-  }
-  if (e == DMP_OK && !listed) e = read_person(s, p, issuer, NULL, &q, out);
+  if (e == DMP_OK) e = grantees_people(s, p, &gs, &who, &n);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) e = read_person(s, p, who[i], NULL, &q, out);
+  free(who);
   if (e == DMP_OK && s->view) e = read_person(s, p, &s->me, s->writer_tag, &q, out);
   secrets_free(&q);
   grantees_free(&gs);

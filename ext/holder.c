@@ -5,6 +5,7 @@
 #include "episode.h"
 #include "random.h"
 #include "syntax.h"
+#include "team.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -88,7 +89,7 @@ static int representatives_drop(struct session *s, struct patient *p, int64_t pr
 static int begin(struct session *s, struct patient *p, struct change *c, uint8_t want[CLASSES_MAX]) {
   int e = change_begin(s, p, c);
   if (e == DMP_OK) change_expired(c, want);
-  return e;
+  return e == DMP_OK ? change_departed(c, want) : e;
 }
 
 /* The change is written; what waited for keys that turned in it moves back. */
@@ -161,7 +162,8 @@ static int give(struct session *s, struct patient *p, const struct certificate *
     g->as = (uint8_t)as;
     g->until = until;
     change_want(&c, g, want);
-    e = change_turn(&c, want);
+    if (as == READER_TEAM) e = change_team(&c, g->principal, 1);
+    if (e == DMP_OK) e = change_turn(&c, want);
   }
   if (e == DMP_OK) e = finish(&c);
   change_end(&c);
@@ -181,7 +183,8 @@ static int take_back(struct session *s, struct patient *p, int64_t grantee, enum
   if (e == DMP_OK && !over && (g == NULL || g->as != as)) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK) {
     change_leave(&c, g, want);
-    e = change_turn(&c, want);
+    if (as == READER_TEAM) e = change_team(&c, g->principal, 0);
+    if (e == DMP_OK) e = change_turn(&c, want);
   }
   if (e == DMP_OK) e = finish(&c);
   change_end(&c);
@@ -191,14 +194,18 @@ static int take_back(struct session *s, struct patient *p, int64_t grantee, enum
 int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_t until) {
   const struct signer me = { s->cred, s->me.hash };
   const struct certificate *who = holder_professional(s, grantee);
-  if (who == NULL) return DMP_E_NO_PRINCIPAL;
-  int e = give(s, p, who, READER_CONSENT, until);
+  const struct team *team = NULL;
+  uint8_t field[16];
+  id_field(field, grantee);
+  int e = who ? DMP_OK : team_get(s, field, &team);
+  if (e == DMP_OK && team && !team_ready(team)) e = DMP_E_TEAM_KEY;
+  if (e == DMP_OK) e = give(s, p, who ? who : &team->now, who ? READER_CONSENT : READER_TEAM, until);
   if (e == DMP_OK) e = holder_consent_row(s, p, &me, grantee, "consent", until, s->principal);
   return e == DMP_OK ? access_pend_item(s, p, LOG_CONSENT, grantee, 1, NULL) : e;
 }
 
 int holder_withdraw(struct session *s, struct patient *p, int64_t grantee) {
-  int e = take_back(s, p, grantee, READER_CONSENT);
+  int e = take_back(s, p, grantee, holder_professional(s, grantee) ? READER_CONSENT : READER_TEAM);
   if (e == DMP_OK) e = consent_drop(s, p, grantee);
   return e == DMP_OK ? access_pend_item(s, p, LOG_WITHDRAW, grantee, 1, NULL) : e;
 }
@@ -321,7 +328,7 @@ int holder_owed(struct session *s, struct patient *p, unsigned *things) {
   struct grantees gs = { 0 };
   struct keyset *k;
   int e = patient_keyset(s, p, &k);
-  for (size_t i = 0; e == DMP_OK && i < k->n; i++) *things += k->c[i].due != 0;
+  for (size_t i = 0; e == DMP_OK && i < k->n; i++) *things += (k->c[i].due | k->c[i].left) != 0;
   if (e == DMP_OK) e = announced_move(s, p, 0, things);
   if (e == DMP_OK) e = grantees_read(s, p, &gs);
   for (size_t i = 0; i < gs.n; i++) *things += (unsigned)grantee_over(&gs.g[i]);
@@ -344,7 +351,7 @@ int holder_due(struct session *s, struct patient *p) {
   if (e == DMP_OK && some) {
     e = change_turn(&c, want);
     if (e == DMP_OK) e = finish(&c);
-    if (e == DMP_OK) e = access_pend(s, p, LOG_ROTATE, p->id, 0, c.expired ? "representative ended" : NULL);
+    if (e == DMP_OK) e = access_pend(s, p, LOG_ROTATE, p->id, 0, c.expired ? "representative ended" : c.departed ? "somebody left a team" : NULL);
   }
   change_end(&c);
   return e;

@@ -19,6 +19,12 @@ void keyset_kid(const uint8_t key[32], uint8_t kid[16]) {
   bytes_wipe(k, sizeof k);
 }
 
+struct keyset_team *keyset_team(struct keyset *k, const uint8_t team[16]) {
+  for (size_t i = 0; i < k->teams; i++)
+    if (memcmp(k->team[i].team, team, 16) == 0) return &k->team[i];
+  return NULL;
+}
+
 static void keyset_loc(const uint8_t yk[32], uint64_t seq, uint8_t loc[16]) {
   uint8_t x[6 + 8];
   memcpy(x, "keyset", 6);
@@ -44,7 +50,13 @@ static void keyset_write(const struct keyset *k, struct buf *b) {
   }
   buf_put(b, k->log_pk[0], 32);
   buf_put(b, k->log_pk[1], 32);
-  buf_u16(b, 0);                                      /* teams granted: none in this version */
+  buf_u16(b, (uint16_t)k->teams);
+  for (size_t i = 0; i < k->teams; i++) {
+    buf_put(b, k->team[i].team, 16);
+    buf_put(b, k->team[i].cert, 32);
+    buf_u32(b, k->team[i].seq);
+    buf_put(b, k->team[i].head, 32);
+  }
   buf_put(b, k->signer, 32);
 }
 
@@ -73,7 +85,14 @@ static int keyset_parse(const uint8_t *p, size_t n, struct keyset *k) {
   }
   rd_copy(&r, k->log_pk[0], 32);
   rd_copy(&r, k->log_pk[1], 32);
-  if (rd_u16(&r) != 0) return DMP_E_LATER;
+  k->teams = rd_u16(&r);
+  if (k->teams > TEAMS_MAX) return DMP_E_KEYSET_BAD;
+  for (size_t i = 0; i < k->teams; i++) {
+    rd_copy(&r, k->team[i].team, 16);
+    rd_copy(&r, k->team[i].cert, 32);
+    k->team[i].seq = rd_u32(&r);
+    rd_copy(&r, k->team[i].head, 32);
+  }
   rd_copy(&r, k->signer, 32);
   rd_bytes(&r, SUITE_SIG);
   if (!rd_done(&r)) return DMP_E_KEYSET_BAD;
@@ -171,8 +190,19 @@ int keyset_get(struct session *s, int64_t patient, const uint8_t yk[32], uint64_
   return e;
 }
 
+/* A team that is granted no more, or whose list was read anew: its classes turned, or are due for who holds them. */
+static int doctor_owes(struct session *s, const struct keyset *k, const struct keyset *next, uint16_t cls) {
+  for (size_t i = 0; i < k->teams; i++) {
+    const struct keyset_team *a = &k->team[i], *b = keyset_team((struct keyset *)next, a->team);
+    const struct certificate *team = directory_by_principal(&s->dir, a->team);
+    if (b && a->seq == b->seq && memcmp(a->cert, b->cert, 32) == 0) continue;
+    if (team && rights_keys(READER_TEAM, team->profession, cls)) return 1;
+  }
+  return 0;
+}
+
 /* The treating doctor may change system classes and the classes of his profession, and mark others due; the rest is copied. */
-static int doctor_stays_within(const struct keyset *k, const struct keyset *next, const struct certificate *doctor) {
+static int doctor_stays_within(struct session *s, const struct keyset *k, const struct keyset *next, const struct certificate *doctor) {
   if (memcmp(k->treating, next->treating, 16) != 0 || memcmp(k->treating_cert, next->treating_cert, 32) != 0 ||
       k->treating_since != next->treating_since || memcmp(k->log_pk, next->log_pk, sizeof k->log_pk) != 0 || k->n != next->n)
     return 0;
@@ -180,7 +210,7 @@ static int doctor_stays_within(const struct keyset *k, const struct keyset *next
     struct keyset_class a = k->c[i], b = next->c[i];
     if (a.cls != b.cls) return 0;
     if (a.cls < CLASS_FIRST_DOCUMENT || rights_keys(READER_TREATING, doctor->profession, a.cls)) continue;
-    if (a.due & ~b.due) return 0;
+    if (a.due & ~b.due || (doctor_owes(s, k, next, a.cls) && !(b.due & KEY_P))) return 0;
     a.due = b.due = 0;
     if (memcmp(a.kid_p, b.kid_p, 16) != 0 || memcmp(a.kid_m, b.kid_m, 16) != 0 || memcmp(a.deposit, b.deposit, sizeof a.deposit) != 0)
       return 0;
@@ -198,7 +228,7 @@ int keyset_follows(struct session *s, int64_t patient, const struct certificate 
     signer_pk = patient_cert->sign_pk;
   } else if (k != NULL && !suite_is_zero(k->treating, 16) && memcmp(next->signer, k->treating_cert, 32) == 0) {
     const struct certificate *doctor = directory_by_hash(&s->dir, next->signer);
-    if (doctor != NULL && memcmp(doctor->principal, k->treating, 16) == 0 && doctor_stays_within(k, next, doctor))
+    if (doctor != NULL && memcmp(doctor->principal, k->treating, 16) == 0 && doctor_stays_within(s, k, next, doctor))
       signer_pk = doctor->sign_pk;
   }
   if (signer_pk == NULL) return DMP_E_KEYSET_BAD;

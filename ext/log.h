@@ -12,7 +12,7 @@
  * one value) · n u32 · n lines of 192 · Ed25519 over "dmp-log-1" ‖ everything before, 64. Block hashes: BLAKE2b-256 of the whole.
  * Line: loc 16 = PRF(KDF(key, "loc"), ISO year × 100 + ISO week as u32) · XChaCha box under KDF(key, "line"), unpadded (kind BOX_LOG,
  * table IN_LOG, id = patient id, loc) of 98 bytes: at u64 (unix ms), action u8, mode u8, count u16, person 16, patient 16, object 16,
- * login 16, reason 22 (zero padded). */
+ * login 8, through which team 8, reason 22 (zero padded). */
 #ifndef LOG_H
 #define LOG_H
 #include <stdint.h>
@@ -23,7 +23,7 @@ enum log_kind { LOG_ACCESS = 'A', LOG_INTENT = 'I', LOG_DONE = 'C', LOG_UNDONE =
 /* Append only; texts in log_action_text(). */
 enum log_action { LOG_LOGIN = 1, LOG_LIST, LOG_READ, LOG_REFUSED, LOG_DEPOSIT, LOG_DELETE, LOG_MASK, LOG_UNMASK, LOG_CONSENT,
                   LOG_WITHDRAW, LOG_TREATING, LOG_CREATE, LOG_REGISTER, LOG_ADOPT, LOG_ROTATE, LOG_IDENTITY,
-                  LOG_ANNOUNCE = 24, LOG_REVEAL, LOG_HOSTING = 42, LOG_EXPORT, LOG_VIEW = 46, LOG_VIEW_END };
+                  LOG_ANNOUNCE = 24, LOG_REVEAL, LOG_JOIN = 34, LOG_LEAVE, LOG_TEAM_KEY, LOG_HOSTING = 42, LOG_EXPORT, LOG_VIEW = 46, LOG_VIEW_END };
 enum log_mode { LOG_NORMAL = 1, LOG_SHOWN /* never written: how the patient reads the lines of a minimal view */ };
 
 struct log_line {
@@ -31,7 +31,7 @@ struct log_line {
   int64_t at;                                         /* unix milliseconds */
   uint8_t action, mode;
   uint16_t count;
-  uint8_t person[16], patient[16], object[16], login[16];   /* id fields; zeros = none */
+  uint8_t person[16], patient[16], object[16], login[16];   /* id fields; zeros = none; behind the login's id that of a team */
   char reason[22];                                    /* not NUL-terminated when full */
 };
 struct log_row { uint16_t table; int64_t id; uint8_t hash[16]; };   /* a state or keyset row as written (BLAKE2b-128 of its box); zeros: taken away */
@@ -68,5 +68,6 @@ int  log_verify(struct log *l, const struct log_check *c);
 /* What became of a block's transaction: LOG_DONE (also for accesses), LOG_UNDONE, or LOG_INTENT when nobody told. */
 int  log_outcome(struct log *l, int64_t block, enum log_kind *outcome);
 const char *log_action_text(unsigned action);         /* "read", "list", …; "unknown" */
+const char *log_action_french(unsigned action);       /* "a lu", …: what stands behind a name */
 const char *log_mode_text(unsigned mode);             /* "normal", "view" */
 #endif

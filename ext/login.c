@@ -3,6 +3,7 @@
 #include "access.h"
 #include "anchor.h"
 #include "episode.h"
+#include "membership.h"
 #include "memory.h"
 #include "random.h"
 #include "show.h"
@@ -196,7 +197,7 @@ static int session_alloc(struct record *r, struct session **out) {
   s->pid = getpid();
   s->generation = 1;
   s->cred = memory_new(sizeof *s->cred);
-  s->cache = memory_new(PATIENT_CACHE * sizeof *s->cache);
+  s->cache = memory_new((PATIENT_CACHE + 1) * sizeof *s->cache);
   return s->cred && s->cache ? DMP_OK : DMP_E_LOCK;
 }
 
@@ -237,6 +238,28 @@ static int session_tags(struct session *s) {
   return e;
 }
 
+static int duty_begin(struct session *s) {
+  int e = sqlite3_exec(s->r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(s->r);
+  if (e == DMP_OK && record_changed(s->r)) session_stale(s);
+  return e;
+}
+
+static int duty_end(struct session *s, int e) {
+  if (e == DMP_OK) e = access_intent(s);
+  if (e == DMP_OK && sqlite3_exec(s->r->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) e = record_sql_fault(s->r);
+  if (e != DMP_OK) {
+    struct fault f = s->r->fault;
+    sqlite3_exec(s->r->db, "ROLLBACK", NULL, NULL, NULL);
+    s->r->fault = f;
+  }
+  access_outcome(s, e == DMP_OK);
+  if (e == DMP_OK && record_committed(s->r)) session_wrote(s);
+  else session_stale(s);
+  return e;
+}
+
+static int is_busy(const struct session *s, int e) { return e == DMP_E_SQL && (s->r->fault.sql_rc & 0xff) == SQLITE_BUSY; }
+
 /* The duties of a login, in a transaction of their own: first grants adopted; a patient's classes that are due rotated, what waits
  * for the patient to say whether its episode is masked moved, minimal views that are over ended. Inside
  * an application's transaction nothing is written: reading merges in memory, the next login or write does the rest. */
@@ -254,24 +277,58 @@ static int login_duties(struct session *s) {
   }
   if (e != DMP_OK || s->view || (!inbox && !due && !moves && !over) || !sqlite3_get_autocommit(s->r->db)) return e;
   if (sqlite3_db_readonly(s->r->db, s->r->schema) == 1) return e;
-  e = sqlite3_exec(s->r->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK ? DMP_OK : record_sql_fault(s->r);
-  if (e != DMP_OK) return (s->r->fault.sql_rc & 0xff) == SQLITE_BUSY ? DMP_OK : e;   /* another login does it */
+  if ((e = duty_begin(s)) != DMP_OK) return is_busy(s, e) ? DMP_OK : e;   /* another login does it */
   if (inbox) e = grant_adopt_inbox(s);
   if (e == DMP_OK && inbox) e = access_pend(s, NULL, LOG_ADOPT, 0, 0, NULL);
   if (e == DMP_OK && (due || moves || over)) e = holder_begin(s, s->principal, &p);
   if (e == DMP_OK && due) e = holder_due(s, p);
   if (e == DMP_OK && moves) e = episode_settle(s, p, NULL);
   if (e == DMP_OK && over) e = view_settle(s, p);
-  if (e == DMP_OK) e = access_intent(s);
-  if (e == DMP_OK && sqlite3_exec(s->r->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) e = record_sql_fault(s->r);
-  if (e != DMP_OK) {
-    struct fault f = s->r->fault;
-    sqlite3_exec(s->r->db, "ROLLBACK", NULL, NULL, NULL);
-    s->r->fault = f;
-  }
-  access_outcome(s, e == DMP_OK);
-  session_stale(s);
+  return duty_end(s, e);
+}
+
+/* A manager's: new secrets first, then the grants under older ones, some in each transaction; killed anywhere, the next login goes on. */
+static int manager_duties(struct session *s) {
+  size_t left = 0, before;
+  int owed, e = membership_owed(s, &owed);
+  if (e != DMP_OK || !owed) return e;
+  if ((e = duty_begin(s)) != DMP_OK) return e;
+  e = duty_end(s, membership_secrets(s));
+  do {
+    before = left;
+    if (e == DMP_OK && (e = duty_begin(s)) == DMP_OK) e = duty_end(s, membership_move(s, &left));
+  } while (e == DMP_OK && left && left != before);
   return e;
+}
+
+/* A treating doctor's: the keys of each patient turn in a transaction of their own. What is damaged in one does not keep the others waiting. */
+static int doctor_duties(struct session *s) {
+  int64_t *id = NULL;
+  size_t n = 0;
+  int failed = 0, e = membership_patients(s, &id, &n);
+  int look = id != NULL;
+  for (size_t i = 0; e == DMP_OK && i < n; i++) {
+    struct patient *p;
+    if ((e = duty_begin(s)) != DMP_OK) break;
+    e = holder_begin(s, id[i], &p);
+    if (e == DMP_OK) e = holder_due(s, p);
+    e = duty_end(s, e);
+    if (e != DMP_OK && e != DMP_E_NOMEM && e != DMP_E_SQL) {
+      failed = 1;
+      e = DMP_OK;
+    }
+  }
+  free(id);
+  if (e == DMP_OK && look && !failed && (e = duty_begin(s)) == DMP_OK) e = duty_end(s, membership_settled(s));
+  return e;
+}
+
+/* Inside an application's transaction nothing of it is done. */
+static int team_duties(struct session *s) {
+  if (!sqlite3_get_autocommit(s->r->db) || sqlite3_db_readonly(s->r->db, s->r->schema) == 1) return DMP_OK;
+  int e = manager_duties(s);
+  if (e == DMP_OK) e = doctor_duties(s);
+  return is_busy(s, e) ? DMP_OK : e;
 }
 
 static int login_line(struct session *s) {
@@ -335,6 +392,7 @@ int login_open(struct record *r, const char *key_path, struct pin pin, const cha
     record_release(r);
   }
   if (e == DMP_OK) e = login_duties(s);
+  if (e == DMP_OK) e = team_duties(s);
   if (e == DMP_OK) r->session = s;
   else session_free(s);
   return e;

@@ -211,8 +211,8 @@ static int is_source(struct session *s, const struct item *it) {
 static int item_open_deposit(struct session *s, struct patient *p, const struct raws *a, const struct raw *r, uint16_t first,
                              uint16_t last, struct item *it) {
   struct box_ad ad = wrap_ad(s, IN_OBJECT, r->id, p->deposit_loc);
-  for (size_t i = 0; i < p->g.count; i++) {
-    const struct entry *en = &p->g.entry[i];
+  const struct entry *en;
+  for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
     if (en->cls < first || en->cls > last || en->cls < CLASS_FIRST_DOCUMENT) continue;   /* system classes take no deposits */
     for (int l = entry_leaf(en), end = l + 2; l < end; l++) {
       struct leaf *leaf = patient_leaf(p, en->cls, l);
@@ -328,8 +328,8 @@ static int tick_open(struct session *s, struct patient *p, uint16_t cls, int l, 
 /* By id, in whichever leaf. */
 static int tick_find(struct session *s, struct patient *p, int64_t id, struct item *it) {
   int e = DMP_E_NOT_FOUND;
-  for (size_t i = 0; e == DMP_E_NOT_FOUND && i < p->g.count; i++) {
-    const struct entry *en = &p->g.entry[i];
+  const struct entry *en;
+  for (size_t i = 0; e == DMP_E_NOT_FOUND && (en = patient_entry(p, i)) != NULL; i++) {
     for (int l = entry_leaf(en), end = l + 2; e == DMP_E_NOT_FOUND && l < end; l++) {
       const struct leaf *leaf = patient_leaf(p, en->cls, l);
       if (leaf->held) e = tick_open(s, p, en->cls, l, tick_row(leaf, id), it);
@@ -378,8 +378,8 @@ static int scan_fault(const struct scan *w, void *ctx, int e) {
 static int scan_leaves(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct raws *a) {
   struct state stored;
   int e = DMP_OK;
-  for (size_t i = 0; e == DMP_OK && i < p->g.count; i++) {
-    const struct entry *en = &p->g.entry[i];
+  const struct entry *en;
+  for (size_t i = 0; e == DMP_OK && (en = patient_entry(p, i)) != NULL; i++) {
     if (en->cls < w->first || en->cls > w->last) continue;
     for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++) {
       struct leaf *leaf = patient_leaf(p, en->cls, l);
@@ -516,8 +516,8 @@ static int scan_ticked(struct session *s, struct patient *p, const struct scan *
 
 static int scan_ticks(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
   int e = DMP_OK;
-  for (size_t i = 0; e == DMP_OK && i < p->g.count; i++) {
-    const struct entry *en = &p->g.entry[i];
+  const struct entry *en;
+  for (size_t i = 0; e == DMP_OK && (en = patient_entry(p, i)) != NULL; i++) {
     if (en->cls < w->first || en->cls > w->last) continue;
     for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++)
       if (patient_leaf(p, en->cls, l)->held && !(w->hidden && !(l & 1))) e = scan_ticked(s, p, w, ctx, en->cls, l, f);
@@ -561,8 +561,8 @@ int object_scan(struct session *s, struct patient *p, const struct scan *w, int 
 /* ---- one item ---- */
 
 static int object_open_raw(struct session *s, struct patient *p, const struct raws *a, struct raw *r, const uint8_t loc[16], struct item *it) {
-  for (size_t i = 0; i < p->g.count; i++) {
-    const struct entry *en = &p->g.entry[i];
+  const struct entry *en;
+  for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
     for (int l = entry_leaf(en), end = l + 2; l < end; l++) {
       struct leaf *leaf = patient_leaf(p, en->cls, l);
       if (!leaf->held || memcmp(leaf->object_loc, loc, 16) != 0) continue;
@@ -631,8 +631,8 @@ static int find_met(struct session *s, uint64_t key, int64_t id, struct patient 
 
 static int find_leaves(struct session *s, struct patient *p) {
   int e = finder_add(&s->finder, le_get64(p->deposit_loc), p->id);
-  for (size_t i = 0; i < p->g.count; i++) {
-    const struct entry *en = &p->g.entry[i];
+  const struct entry *en;
+  for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
     for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++) {
       const struct leaf *leaf = patient_leaf(p, en->cls, l);
       if (leaf->held) e = finder_add(&s->finder, le_get64(leaf->object_loc), p->id);
@@ -853,6 +853,7 @@ int object_insert(struct session *s, struct patient *p, const struct signer *who
   if (e == DMP_OK) e = item_write(s->r->id, it.id, c, who->cred->sign_sk, &plain);
   if (e == DMP_OK) e = header_seal(s, &it, &plain, &header);
   if (e == DMP_OK) e = object_place(s, p, &it, where, &header);
+  if (e == DMP_OK && c->wrap_row) e = grant_note(s, p);
   if (e == DMP_OK && c->wrap_row) e = own_insert(s, p, &it, c->wrap_row, plain.p + plain.n - SUITE_SIG - 2);
   if (e == DMP_OK) object_seen(s, it.id, p->id);
   buf_free(&plain);

@@ -52,7 +52,7 @@ static int reader_open(struct session *s, int64_t id, struct opened_one **out) {
       d->id = id;
       d->patient = p->id;
       d->hidden = deposit_hidden(&it);
-      d->until = p->g.until;
+      d->until = p->expires;
       d->generation = s->generation;
     }
     item_close(&it);

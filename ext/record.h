@@ -15,6 +15,7 @@
   X(SNAPSHOT,        "SELECT id FROM %s.dmp_record") \
   X(CERT_BY_LOC,     "SELECT id,box FROM %s.dmp_certificate WHERE loc=?1") \
   X(CERT_COUNT,      "SELECT count(*) FROM %s.dmp_certificate WHERE loc=?1") \
+  X(CERT_IDS,        "SELECT id FROM %s.dmp_certificate WHERE loc=?1 ORDER BY id") \
   X(CERT_PUT,        "INSERT INTO %s.dmp_certificate(id,loc,box) VALUES(?1,?2,?3)") \
   X(CERT_CLEAR,     "DELETE FROM %s.dmp_certificate WHERE loc=?1") \
   X(KEYSET_BY_LOC,   "SELECT id,box FROM %s.dmp_keyset WHERE loc=?1") \
@@ -26,7 +27,7 @@
   X(GRANT_PUT,       "INSERT INTO %s.dmp_grant(id,loc,box) VALUES(?1,?2,?3)") \
   X(GRANT_SET,       "UPDATE %s.dmp_grant SET loc=?2,box=?3 WHERE id=?1") \
   X(GRANT_DROP,      "DELETE FROM %s.dmp_grant WHERE id=?1") \
-  X(GRANT_CLEAR,    "DELETE FROM %s.dmp_grant WHERE loc=?1") \
+  X(GRANT_CLEAR,     "DELETE FROM %s.dmp_grant WHERE loc=?1") \
   X(OBJECT_BY_LOC,   "SELECT id,wrap,version,header,amend FROM %s.dmp_object WHERE loc=?1 ORDER BY id") \
   X(OBJECT_BY_ID,    "SELECT loc,wrap,version,header,amend FROM %s.dmp_object WHERE id=?1") \
   X(OBJECT_VERSION,  "SELECT version FROM %s.dmp_object WHERE id=?1") \

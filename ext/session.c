@@ -1,6 +1,7 @@
 /* session.c: the life of one login (see session.h). */
 #include "session.h"
 #include "grant.h"
+#include "seat.h"
 #include "memory.h"
 #include "watch.h"
 #include <stdlib.h>
@@ -13,6 +14,8 @@ void session_free(struct session *s) {
   memory_free(s->cache);
   memory_free(s->opened);
   memory_free(s->cred);
+  memory_free(s->seat);
+  teams_free(&s->teams);
   directory_free(&s->dir);
   buf_free(&s->scratch);
   bytes_wipe(s->repeated, sizeof s->repeated);
@@ -51,6 +54,7 @@ int session_use(struct record *r, struct session **out) {
     session_stale(s);
     e = directory_refresh(r, s->cred->directory, &s->dir);
   }
+  if (seats_lapsed(s)) session_stale(s);
   return e == DMP_OK ? watch_entries(s) : e;
 }
 

@@ -11,8 +11,13 @@
 
 struct patient;
 struct opened;
+struct seat;
+struct team;
+/* What the file says of teams (team.h): rows of their lines, and the teams that these are about. */
+struct teams { struct team **t; size_t n; int64_t *row; size_t rows, certificates; unsigned generation; };
 /* A grant of one's own that login found: the patient it is for and the row it lies in. */
-struct own_grant { int64_t patient, row; int inbox; /* 1: as sent, not adopted yet */ };
+struct own_grant { int64_t patient, row; int inbox; /* 1: as sent, not adopted yet */
+                   int seat, group; /* whose it is, and his newest seat: seat.h */ int note; };
 
 /* Lines and rows that the running transaction will write to the log when it commits. */
 struct pending {
@@ -23,7 +28,7 @@ struct pending {
 };
 struct access_mark { size_t lines, rows, files; int halfway; };   /* what was pending when a savepoint opened */
 /* A line already written, whose repetition within five minutes only counts. */
-struct repeated { int64_t patient, object, at; uint8_t action; uint32_t more; uint8_t key[32]; };
+struct repeated { int64_t patient, object, at; uint8_t action; uint32_t more; uint8_t key[32], team[8]; };
 enum { REPEATED = 64, PATIENT_CACHE = 64, SEEN = 65536, SAVEPOINTS = 256 };
 
 struct session {
@@ -43,7 +48,7 @@ struct session {
   unsigned owns_generation;               /* generation at which the list was true */
   int grants_written;                     /* this login wrote a grant since the list was read */
   unsigned inbox_refused;                 /* grants found that did not prove and were dropped */
-  struct patient *cache;                  /* owned, locked: PATIENT_CACHE opened grants */
+  struct patient *cache;                  /* owned, locked: PATIENT_CACHE opened grants, and one more to look at and forget */
   unsigned cache_tick;
   struct opened *opened;                  /* owned, locked: the documents being read */
   struct buf scratch;                     /* for boxes that are looked at and forgotten */
@@ -54,6 +59,12 @@ struct session {
   struct repeated repeated[REPEATED];
   unsigned repeated_next;
   struct { int64_t object, patient; } *seen;   /* owned: hints where an object was met, SEEN entries by hash */
+  struct seat *seat;                      /* owned, locked: oneself, and a place in each team */
+  size_t seats;
+  unsigned seats_version;                 /* of the teams, when they were taken */
+  int64_t seats_until;                    /* when the first of them ends by its date; 0 */
+  struct teams teams;                     /* owned: the lines of all teams, proven when asked */
+  unsigned teams_version;
   struct finder finder;                   /* locators of the leaves held, and own deposits, as far as they were needed */
   int64_t listed_day;                     /* day of the lines in listed */
   int64_t *listed; size_t listeds, listed_cap;  /* owned, sorted: patients whose listing this login has logged today */

@@ -5,12 +5,13 @@
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
-enum { L_AT, L_PRINCIPAL, L_NAME, L_PROFESSION, L_PATIENT, L_ACTION, L_OBJECT, L_MODE, L_REASON, L_COUNT, L_COLUMNS };
+enum { L_AT, L_PRINCIPAL, L_NAME, L_PROFESSION, L_PATIENT, L_ACTION, L_OBJECT, L_MODE, L_REASON, L_COUNT, L_TEAM, L_COLUMNS };
 static const struct column LOG[] = {
   [L_AT] = { "at", "TEXT", COL_PUSH }, [L_PRINCIPAL] = { "principal", "INTEGER", COL_PUSH }, [L_NAME] = { "name", "TEXT", 0 },
   [L_PROFESSION] = { "profession", "TEXT", 0 }, [L_PATIENT] = { "patient", "INTEGER", COL_PUSH }, [L_ACTION] = { "action", "TEXT", COL_PUSH },
   [L_OBJECT] = { "object", "INTEGER", COL_PUSH }, [L_MODE] = { "mode", "TEXT", 0 }, [L_REASON] = { "reason", "TEXT", 0 },
   [L_COUNT] = { "count", "INTEGER", 0 },
+  [L_TEAM] = { "team", "INTEGER", 0 },                /* through which the person read */
 };
 static int put_line(struct session *s, struct patient *p, const struct log_line *l, struct rows *out) {
   const struct certificate *who = p ? patient_who(s, p, l->person) : session_who(s, l->person);
@@ -29,6 +30,7 @@ static int put_line(struct session *s, struct patient *p, const struct log_line 
   row[L_MODE] = value_text(log_mode_text(l->mode));
   row[L_REASON] = rows_text(out, reason);
   row[L_COUNT] = value_int(l->count);
+  if (le_get64(l->login + 8)) row[L_TEAM] = value_int((int64_t)le_get64(l->login + 8));
   return DMP_OK;
 }
 

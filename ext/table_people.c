@@ -3,6 +3,7 @@
 #include "table.h"
 #include "enrol.h"
 #include "login.h"
+#include "membership.h"
 #include "syntax.h"
 #include "view.h"
 #include <stdlib.h>
@@ -43,6 +44,17 @@ static struct value profession_value(struct rows *out, uint16_t profession) {
   return profession ? rows_text(out, t) : (struct value){ 0 };
 }
 
+/* Secrets and grants that a manager has to move, and patients of a treating doctor whose keys somebody who left may hold. */
+static int team_owed(struct session *s, unsigned *owed) {
+  int64_t *patients = NULL;
+  size_t n = 0;
+  int some, e = membership_owed(s, &some);
+  if (e == DMP_OK) e = membership_patients(s, &patients, &n);
+  *owed += (unsigned)some + (unsigned)n;
+  free(patients);
+  return e;
+}
+
 static int session_make(struct session *s, struct patient *p, struct rows *out) {
   struct value *row = rows_add(out, 1);
   unsigned owed = 0;
@@ -58,6 +70,7 @@ static int session_make(struct session *s, struct patient *p, struct rows *out) 
     if (e == DMP_E_NO_PATIENT) e = DMP_OK;            /* a minimal view that is over */
     owed += (unsigned)views;
   }
+  if (e == DMP_OK) e = team_owed(s, &owed);
   if (e != DMP_OK) return e;
   certificate_fingerprint(s->cred->authority, fingerprint);
   row[S_PRINCIPAL] = value_int(s->principal);
@@ -111,6 +124,24 @@ static int principal_make(struct session *s, struct patient *p, struct rows *out
   return DMP_OK;
 }
 
+/* A team has no credential and no request: its managers make its key. Its profession is the role that its members read in; without one, names only. */
+static int team_insert(struct session *s, const char *const t[P_COLUMNS], int registrar, int64_t *rowid) {
+  struct certificate c = { 0 };
+  struct { const char *from; char *to; } texts[] = { { t[P_IDENTIFIER], c.identifier }, { t[P_NAME], c.name }, { t[P_FACILITY], c.facility } };
+  char *end = NULL;
+  long profession = t[P_PROFESSION] ? strtol(t[P_PROFESSION], &end, 10) : 0;
+  if (t[P_CERTIFICATE] || t[P_SPECIALTY] || registrar) return DMP_E_READ_ONLY;
+  if (t[P_PROFESSION] && (*end || profession <= 0 || profession > 99 || profession_display((uint16_t)profession) == NULL)) return DMP_E_CODE;
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    if (texts[i].from && strlen(texts[i].from) >= CERT_TEXT) return DMP_E_TOO_BIG;
+    if (texts[i].from) memcpy(texts[i].to, texts[i].from, strlen(texts[i].from) + 1);
+  }
+  c.profession = (uint16_t)profession;
+  int e = team_register(s, &c);
+  *rowid = id_from_field(c.principal);
+  return e;
+}
+
 static int principal_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
   const char *t[P_COLUMNS] = { 0 };
   struct registration r = { 0 };
@@ -118,7 +149,9 @@ static int principal_insert(struct session *s, sqlite3_value **v, int64_t *rowid
   int e = sqlite3_value_type(v[P_ID]) != SQLITE_NULL || sqlite3_value_type(v[P_STATUS]) != SQLITE_NULL ? DMP_E_READ_ONLY : DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < sizeof TEXTS; i++) e = take_text(v[TEXTS[i]], &t[TEXTS[i]]);
   if (e == DMP_OK) e = take_flag(v[P_REGISTRAR], &r.registrar);
-  if (e == DMP_OK && (!t[P_KIND] || !t[P_NAME] || !t[P_CERTIFICATE])) e = DMP_E_MISSING;
+  if (e == DMP_OK && (!t[P_KIND] || !t[P_NAME])) e = DMP_E_MISSING;
+  if (e == DMP_OK && certificate_kind_of(t[P_KIND]) == KIND_TEAM) return team_insert(s, t, r.registrar, rowid);
+  if (e == DMP_OK && !t[P_CERTIFICATE]) e = DMP_E_MISSING;
   if (e != DMP_OK) return e;
   r.kind = certificate_kind_of(t[P_KIND]);
   /* a representative or a source has no profession and registers nobody */

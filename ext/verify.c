@@ -7,6 +7,7 @@
 #include "history.h"
 #include "holder.h"
 #include "hosting.h"
+#include "team.h"
 #include "table.h"
 #include "verify_protect.h"
 #include <stdlib.h>
@@ -174,6 +175,8 @@ static int rows_against_log(struct check *c, enum record_stmt which, uint16_t ta
   return e;
 }
 
+static int check_teams(struct check *c);
+
 static int check_log(struct check *c) {
   const struct log_check lc = { writer_key, log_fault, log_row, c };
   int e = access_counts(c->s);
@@ -185,10 +188,40 @@ static int check_log(struct check *c) {
   audit_sort(&c->audit);
   if (c->mines > 1) qsort(c->mine, c->mines, sizeof *c->mine, by_mine);
   e = rows_against_log(c, STMT_STATE_ALL, IN_STATE, "dmp_state");
-  return e == DMP_OK ? rows_against_log(c, STMT_KEYSET_ALL, IN_KEYSET, "dmp_keyset") : e;
+  if (e == DMP_OK) e = rows_against_log(c, STMT_KEYSET_ALL, IN_KEYSET, "dmp_keyset");
+  return e == DMP_OK ? check_teams(c) : e;
 }
 
 /* ---- people ---- */
+
+/* ---- teams ---- */
+
+static void team_line(void *ctx, int64_t row, const uint8_t *box, size_t n) {
+  struct rows_walk *w = ctx;
+  uint8_t h[16];
+  suite_hash(box, n, h, 16);
+  row_verdict(w->c, w->place, row, judge(w->c, IN_TEAM, row, h));
+  if (keep_id(w, row) != DMP_OK) w->c->oom = 1;
+}
+
+/* Each team's chain proves, and its lines are those that the log says were written: also the last ones, which no later line leads to. */
+static int check_teams(struct check *c) {
+  struct rows_walk w = { c, NULL, IN_TEAM, "dmp_certificate", NULL, 0, 0 };
+  struct session *s = c->s;
+  int e = teams_refresh(s, NULL);
+  for (size_t i = 0; e == DMP_OK && i < s->teams.n; i++) {
+    const struct team *t;
+    int bad = team_get(s, s->teams.t[i]->id, &t);
+    if (bad == DMP_E_TEAM_BAD) fault(c, bad, "dmp_certificate");
+    else if (bad != DMP_OK && bad != DMP_E_NO_PRINCIPAL) e = bad;
+    else if (bad != DMP_OK || t->foreign) finding(c, "dmp_certificate", 0, "fault", "lines about a team's members that nobody may write, or twice: they are ignored");
+  }
+  if (e == DMP_OK) e = team_each_line(s, team_line, &w);
+  if (w.n > 1) qsort(w.ids, w.n, sizeof *w.ids, by_id);
+  if (e == DMP_OK) audit_each(&c->audit, row_gone, &w);
+  free(w.ids);
+  return e;
+}
 
 static int check_hosting(struct check *c) {
   struct hostings all;
@@ -248,7 +281,8 @@ static int writer_add(struct check *c, const uint8_t principal[16]) {
 static int check_attribution(struct check *c, struct patient *p) {
   struct grantees gs = { 0 };
   struct state st;
-  const struct certificate *pc, *issuer;
+  const struct certificate **who = NULL;
+  size_t people = 0;
   int e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < p->keyset.n; i++)
     for (int l = 0; e == DMP_OK && l < LEAVES; l++) {
@@ -257,11 +291,10 @@ static int check_attribution(struct check *c, struct patient *p) {
     }
   if (e != DMP_OK || !c->full) return e;
   e = grantees_read(c->s, p, &gs);
-  if (e == DMP_OK) e = patient_certificate(c->s, p, &pc);
-  issuer = e == DMP_OK ? directory_by_hash(&c->s->dir, pc->issuer) : NULL;
-  if (issuer) e = writer_add(c, issuer->principal);
+  if (e == DMP_OK) e = grantees_people(c->s, p, &gs, &who, &people);
+  for (size_t i = 0; e == DMP_OK && i < people; i++) e = writer_add(c, who[i]->principal);
+  free(who);
   for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
-    e = writer_add(c, gs.g[i].principal);
     if (grantee_over(&gs.g[i])) finding(c, "dmp_grant", 0, "owed", "a representative's time is over: the keys he held are to be turned at the patient's next login");
   }
   grantees_free(&gs);
@@ -392,7 +425,7 @@ static int check_patient(struct check *c, int64_t id) {
   if (e == DMP_OK) e = check_keysets(c, p);
   if (e == DMP_OK) e = patient_keyset(c->s, p, &k);
   for (size_t i = 0; e == DMP_OK && i < k->n; i++)
-    if (k->c[i].due) finding(c, "dmp_keyset", 0, "owed", "the keys of a rights class are to be turned at the patient's next login");
+    if (k->c[i].due | k->c[i].left) finding(c, "dmp_keyset", 0, "owed", "the keys of a rights class are to be turned at the patient's next login");
   if (e == DMP_OK) check_deposit_keys(c, p, k);
   if (e == DMP_OK) e = holder_is_full(c->s, p, &c->full);
   /* a fault met on the way is told, and the scan, which names every row, goes on */

@@ -128,6 +128,13 @@ enum {
   X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \
   X(106, NOT_SOURCE,  CONSTRAINT,"a feed names a source that the authority registered (kind source), and its state is on or off") \
   X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused") \
+  X(113, TEAM_BAD,    CORRUPT,"the list of a team's members does not verify, or a line of it is missing: the file was altered or put back") \
+  X(114, TEAM_OLD,    CORRUPT,"a team's list of members is older than one already seen: the file was altered or put back") \
+  X(115, TEAM_SECRET, CORRUPT,"the secret of a team that you belong to is missing: the file was altered; a manager gives it again by INSERT INTO membership") \
+  X(116, MANAGER,     AUTH,   "only a manager of the team may do this; the authority appoints one where there is none") \
+  X(117, TEAM_ROLE,   CONSTRAINT,"this person may read less than the team's role: people join a team of a role that their own profession covers") \
+  X(118, LAST_MANAGER,CONSTRAINT,"nobody takes himself out of a team or gives up its management alone: another manager does") \
+  X(119, TEAM_KEY,    CONSTRAINT,"this team has no key yet, or has to change it: one of its managers logs in first") \
   X(125, RECIPIENT,   AUTH,   "no export is made for such a recipient (insurer, employer, occupational medicine): the law bars them, also with the patient's consent") \
   X(126, PAGE,        CORRUPT,"this page is not signed, or it was altered after it was signed") \
   X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \

@@ -225,7 +225,7 @@ class People(Bad):
     def test_an_unknown_profession_kind_or_missing_name_is_refused(self):
         request = self.p.request('better')
         for code, changes in ((52, {'profession': '11'}), (52, {'profession': 'docteur'}), (52, {'profession': '100000000000000000000'}), (52, {'profession': '-1'}),
-                              (59, {'kind': 'team'}), (59, {'kind': 'roi'}), (59, {'kind': 'patient'}), (59, {'kind': 'authority'}), (51, {'name': None}),
+                              (59, {'kind': 'roi'}), (59, {'kind': 'patient'}), (59, {'kind': 'authority'}), (51, {'name': None}),
                               (51, {'profession': None}), (51, {'kind': None}), (50, {'registrar': 2}), (50, {'registrar': 'oui'}), (50, {'name': b'x'}),
                               (55, {'name': 'x' * 256}), (55, {'identifier': 'x' * 70000}), (49, {'id': 5}), (49, {'status': 'active'})):
             with self.subTest(code=code, changes=str(changes)[:40]):

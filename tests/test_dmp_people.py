@@ -141,6 +141,40 @@ class Accesses(People):
             self.assertNotIn('\u009b', said)
 
 
+class Insight(People):
+    def test_the_patient_asks_who_reads_a_document_and_sees_what_a_colleague_sees(self):
+        deposit(self.t, self.marie, title='Ouvert à tous')
+        deposit(self.t, self.marie, title='Masqué à Kaci', masked=1)
+        said = self.run_as('marie', 'who', 'Ouvert', says=['MARIE : patient', 'MARTIN (Médecin) : médecin traitant, déposant', 'KACI (Pharmacien) : consentement du', '3 personnes'])
+        said = self.run_as('marie', 'who', 'Masqué à', says='2 personnes')
+        self.assertNotIn('KACI', said)
+        said = self.run_as('marie', 'see-as', 'Kaci', says='Ouvert à tous (consentement du')
+        self.assertNotIn('Masqué', said)
+        self.run_as('kaci', 'who', 'Ouvert', code=1, says='Seuls le patient et son médecin traitant')
+        self.run_as('kaci', 'who', 'Masqué', code=1, says='ne désigne rien')
+
+    def test_notices_are_read_once_and_the_place_of_the_file_is_told(self):
+        self.run_as('martin', 'hosting', says='n’a pas dit où')
+        self.run_as('martin', 'hosting', '--name', 'x', '--operator', 'y', '--place', 'z', code=1, says='dmp-E')
+        self.run_as('authority', 'hosting', '--name', 'Serveur du cabinet', '--operator', 'Dr Martin', '--place', 'Lyon', says='averti')
+        self.run_as('marie', 'hosting', says=': Serveur du cabinet (Dr Martin), à Lyon')
+        self.run_as('marie', 'notifications', '--seen', says=['(nouveau) MARIE Marie : Le dossier est conservé par Serveur du cabinet'])
+        self.assertNotIn('Serveur', self.run_as('marie', 'notifications', says='0 avis'))
+        self.run_as('marie', 'notifications', '--all', says='Serveur du cabinet')
+
+    def test_a_signed_page_of_the_log_is_checked_and_an_insurer_gets_none(self):
+        page, other = (os.path.join(self.p.folder, name) for name in ('page.html', 'autre.html'))
+        self.run_as('marie', 'accesses', '--page', page, '--for', 'avocat', says='Page signée : ' + page)
+        self.run_as('marie', 'check-page', page, says=['La signature est bonne', 'MARIE'])
+        with open(page, encoding='utf-8') as f:
+            text = f.read()
+        with open(other, 'w', encoding='utf-8') as f:
+            f.write(text.replace('MARTIN', 'MARTEN'))
+        self.run_as('marie', 'check-page', other, code=1, says='dmp-E126')
+        self.run_as('marie', 'accesses', '--page', os.path.join(self.p.folder, 'non.html'), '--for', 'assureur', code=1, says='dmp-E125')
+        self.assertFalse(os.path.exists(os.path.join(self.p.folder, 'non.html')))
+
+
 class Sheet(People):
     def there(self, name):
         return os.path.join(self.p.folder, name)

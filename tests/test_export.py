@@ -69,12 +69,16 @@ class Page(Fresh):
         count = one(self.me, "SELECT count(*) FROM access_log WHERE patient IS NOT NULL")
         self.assertEqual(len(Cells(self.page()).rows) - 1, count + 1)   # one for this page itself
 
-    def test_every_action_has_its_french(self):
+    def test_every_action_has_its_french_on_the_page_and_on_the_command_line(self):
         with open(os.path.join(os.path.dirname(HERE), 'ext', 'log.c'), encoding='utf-8') as f:
-            actions = set(re.findall(r'\[(LOG_\w+)\] = "', f.read()))
-        with open(os.path.join(os.path.dirname(HERE), 'ext', 'export.c'), encoding='utf-8') as f:
-            french = set(re.findall(r'\[(LOG_\w+)\] = "', f.read()))
-        self.assertEqual(actions - french, set())
+            words = re.findall(r'\[LOG_\w+\] = \{ "([^"]+)", "([^"]*)" \}', f.read())
+        with open(os.path.join(os.path.dirname(HERE), 'ext', 'log.h'), encoding='utf-8') as f:
+            actions = re.search(r'enum log_action \{(.*?)\};', f.read(), re.S)[1]
+        self.assertEqual(len(words), len(re.findall(r'LOG_\w+', actions)))
+        self.assertTrue(all(french.strip() for _, french in words))
+        sys.path.insert(0, os.path.join(os.path.dirname(CLI), 'dmp.d'))
+        import french
+        self.assertEqual({w for w, _ in words} - set(french.ACTIONS), set())
 
     def test_the_signature_is_the_patients_and_holds_for_these_bytes_alone(self):
         page = self.page()
@@ -175,7 +179,7 @@ class Everything(Fresh):
                 data = f.read()
             self.assertNotIn(b'Annonce', data, path)
             self.assertNotIn(str(hidden).encode(), data, path)
-        self.assertIn('Page intacte', self.run_dmp('patient', 'check-page', folder + '/acces.html'))
+        self.assertIn('La signature est bonne', self.run_dmp('patient', 'check-page', folder + '/acces.html'))
         with open(folder + '/acces.html', 'a', encoding='utf-8') as f:
             f.write('<!-- -->')
         self.assertIn('cette page n’est pas signée', self.run_dmp('patient', 'check-page', folder + '/acces.html', code=1))

@@ -55,6 +55,7 @@ static void check_type(const char *type) {
     int read = expected_read(p, type);
     if (rights_keys(READER_CONSENT, p, cls) != (read ? KEY_P : 0u))
       fail_msg("consent: profession %d, type %s", p, type);
+    if (rights_keys(READER_TEAM, p, cls) != (read ? KEY_P : 0u)) fail_msg("team: profession %d, type %s", p, type);
     if (rights_keys(READER_TREATING, p, cls) != (read ? KEY_P | KEY_M : 0u))
       fail_msg("treating: profession %d, type %s", p, type);
     if (rights_keys(READER_REPRESENTATIVE, p, cls) != (KEY_P0 | KEY_M0)) fail_msg("representative: type %s", type);
@@ -197,12 +198,12 @@ static void classes_are_listed_once_in_rising_order(void **state) {
 static void every_cell_of_the_holders_table_is_the_designed_one(void **state) {
   (void)state;
   /* The capacities across, the system classes down; 16 is nobody's but the patient's and who represents him. */
-  static const struct { uint16_t cls; unsigned none, patient, treating, consent, representative; } EXPECTED[] = {
-    { CLASS_IDENTITY, 0, KEY_P | KEY_M, KEY_P, KEY_P, KEY_P0 },
-    { CLASS_CHOICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, 0 },
-    { CLASS_LOG, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, KEY_M0 },
-    { CLASS_NOTICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, KEY_P0 },
-    { CLASS_UNLISTED, 0, KEY_P | KEY_M, 0, 0, KEY_P0 | KEY_M0 },
+  static const struct { uint16_t cls; unsigned none, patient, treating, consent, representative, team; } EXPECTED[] = {
+    { CLASS_IDENTITY, 0, KEY_P | KEY_M, KEY_P, KEY_P, KEY_P0, KEY_P },
+    { CLASS_CHOICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, 0, 0 },
+    { CLASS_LOG, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, KEY_M0, 0 },
+    { CLASS_NOTICES, 0, KEY_P | KEY_M, KEY_P | KEY_M, 0, KEY_P0, 0 },
+    { CLASS_UNLISTED, 0, KEY_P | KEY_M, 0, 0, KEY_P0 | KEY_M0, 0 },
   };
   for (size_t i = 0; i < sizeof EXPECTED / sizeof *EXPECTED; i++)
     for (uint16_t p = 0; p < 100; p++) {
@@ -211,6 +212,7 @@ static void every_cell_of_the_holders_table_is_the_designed_one(void **state) {
       assert_int_equal(rights_keys(READER_TREATING, p, EXPECTED[i].cls), EXPECTED[i].treating);
       assert_int_equal(rights_keys(READER_CONSENT, p, EXPECTED[i].cls), EXPECTED[i].consent);
       assert_int_equal(rights_keys(READER_REPRESENTATIVE, p, EXPECTED[i].cls), EXPECTED[i].representative);
+      assert_int_equal(rights_keys(READER_TEAM, p, EXPECTED[i].cls), EXPECTED[i].team);
     }
 }
 

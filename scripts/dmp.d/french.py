@@ -16,21 +16,14 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
            'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
            'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants',
            'view': 'a préparé une vue à montrer', 'view end': 'a mis fin à une vue',
+           'join': 'a fait entrer dans une équipe', 'leave': 'a fait sortir d’une équipe', 'team_key': 'a changé la clé d’une équipe',
            'hosting': 'a dit où le dossier est conservé', 'export': 'a exporté'}
 GIVEN = {'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
+RECIPIENTS = [('patient', 'Le patient'), ('representant', 'Un représentant du patient'), ('professionnel', 'Un professionnel qui prend en charge le patient'),
+              ('avocat', 'Un avocat'), ('justice', 'Une juridiction'), ('hebergeur', 'Un autre hébergeur')]
 SECTIONS = {'prescription': 'Prescription', 'reimbursement': 'Remboursement'}   # the record's tables of lines
-# For whom an export is made or refused: the codes of schema/recipients.tsv.
-RECIPIENTS = {'patient': 'le patient',
-              'representant': 'un représentant du patient',
-              'professionnel': 'un professionnel de santé qui prend en charge le patient',
-              'avocat': 'un avocat, choisi par le patient',
-              'justice': 'une juridiction',
-              'hebergeur': 'un autre hébergeur, où le patient va',
-              'assureur': 'un assureur, une complémentaire santé, une banque',
-              'employeur': 'un employeur',
-              'medecine_travail': 'un service de santé au travail'}
 # What the extension says, by the number of its code. One that is not here is shown in the extension's own words.
 FRENCH = {
     1: 'il n’y a plus de mémoire',
@@ -138,6 +131,13 @@ FRENCH = {
     105: 'ce document appartient déjà à un épisode : refusez d’abord celui-là',
     106: 'une alimentation nomme une source enregistrée par l’autorité (type source), et son état est on ou off',
     107: 'une proposition d’épisode est acceptée (accepted) ou refusée (refused)',
+    113: 'la liste des membres d’une équipe ne se vérifie pas, ou une ligne y manque : le fichier a été modifié ou remplacé',
+    114: 'la liste des membres d’une équipe est plus ancienne que celle qui a déjà été vue : le fichier a été modifié ou remplacé',
+    115: 'le secret d’une équipe dont vous êtes membre manque : le fichier a été modifié ; un responsable de l’équipe le redonne',
+    116: 'seul un responsable de l’équipe peut faire cela ; l’autorité en nomme un là où il n’y en a pas',
+    117: 'cette personne a le droit de lire moins que le rôle de l’équipe : on entre dans une équipe dont le rôle est couvert par sa profession',
+    118: 'personne ne quitte une équipe ni sa responsabilité tout seul : un autre responsable s’en charge',
+    119: 'cette équipe n’a pas encore de clé, ou doit en changer : un de ses responsables doit d’abord se connecter',
     125: 'aucun export n’est fait pour un tel destinataire (assureur, employeur, santé au travail) : la loi les écarte, même avec l’accord du patient',
     126: 'cette page n’est pas signée, ou elle a été modifiée après sa signature',
     130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',

@@ -1,14 +1,16 @@
-"""insight.py: what the patient is told: who can read, who has read."""
+"""insight.py: what the patient is told: who can read, who has read, what others see, notices, where the file is kept."""
 import csv, datetime
 
-from french import ACTIONS, GIVEN, GROUNDS, PROFESSIONS, several
-from asking import visible
-from record import items, login, one, patient_text, the_patient
+from french import ACTIONS, GIVEN, GROUNDS, PROFESSIONS, RECIPIENTS, several
+from asking import ask, choose_code, needed, program, Refused, visible
+from record import connect, Item, items, login, one, patient_text, the_item, the_patient, the_person
 
 
 def who(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
+    if args.document is not None:
+        return who_reads(db, patient, the_item(db, args, patient))
     names = dict(db.execute('SELECT id, name FROM principal'))
     treating = one(db, 'SELECT treating_doctor FROM patient WHERE id = ?', patient)
     print('Le patient : tout.')
@@ -22,7 +24,57 @@ def who(args, settings):
     for person, ground, until in db.execute('SELECT principal, ground, until FROM representative WHERE patient = ? ORDER BY since', (patient,)):
         print('%s, %s%s : tout, sauf ce qui est caché aux représentants.' % (
             names.get(person, person), dict(GROUNDS).get(ground, ground).lower(), ' jusqu’au ' + until[:10] if until else ''))
-    print('Qui a déposé un document le voit toujours.')
+    print('Qui a déposé un document le voit toujours. Pour un document : dmp who DOCUMENT.'.replace('dmp ', program() + ' '))
+    return 0
+
+
+def who_reads(db, patient, item):
+    """Who can open one document or line, and why, as the keys say."""
+    why = {}
+    for principal, name, profession, reason in db.execute('SELECT principal, name, profession, why FROM access_right WHERE document = ?', (item,)):
+        role = dict(PROFESSIONS).get(profession, profession)
+        why.setdefault('%s%s' % (name or 'n° %d' % principal, ' (%s)' % role if role else ''), []).append(reason)
+    if not why:
+        raise Refused('Seuls le patient et son médecin traitant peuvent demander qui lit un document.')
+    for person, reasons in why.items():
+        print(visible('%s : %s' % (person, ', '.join(reasons))))
+    print(several(len(why), 'personne'))
+
+
+def see_as(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    person = the_person(db, args.person)
+    found = [(Item((*row, None), None), why) for *row, why in db.execute(
+        'SELECT id, creation_time, title, masked, invisible_patient, hidden_from_representatives, episode, author, why FROM document_as(?) '
+        'WHERE patient = ? ORDER BY creation_time, id', (person, patient))]
+    for item, why in found:
+        print(visible('%s (%s)' % (item.text(), why)))
+    print(several(len(found), 'document'))
+
+
+def notifications(args, settings):
+    db = login(settings)
+    names = {i: patient_text(*traits) for i, *traits in db.execute('SELECT id, birth_name, given_names, NULL FROM patient')}
+    rows = db.execute('SELECT patient, at, text, seen FROM notification WHERE seen = 0 OR ? ORDER BY at', (args.all,)).fetchall()
+    for patient, at, text, seen in rows:
+        print(visible('%s  %s%s : %s' % (local_time(at), '' if seen else '(nouveau) ', names.get(patient, 'n° %d' % patient), text)))
+    print(several(len(rows), 'avis', 'avis'))
+    if args.seen:
+        db.execute('UPDATE notification SET seen = 1 WHERE seen = 0')
+
+
+def hosting(args, settings):
+    if args.name:
+        operator, place = args.operator or ask('Qui l’exploite', check=needed), args.place or ask('Où', check=needed)
+        login(settings, 'authority').execute('INSERT INTO hosting(name, operator, place) VALUES(?, ?, ?)', (args.name, operator, place))
+        print('Écrit ; chaque patient en est averti.')
+        return
+    rows = login(settings).execute('SELECT name, operator, place, since FROM hosting ORDER BY since').fetchall()
+    for name, operator, place, since in rows:
+        print(visible('depuis le %s : %s (%s), à %s' % (since[:10], name, operator, place)))
+    if not rows:
+        print('L’autorité n’a pas dit où le dossier est conservé.')
 
 
 def local_time(at):
@@ -52,6 +104,8 @@ def accesses(args, settings):
     patient = the_patient(db, args)
     if args.csv:
         return write_csv(db, patient, args.csv)
+    if args.page:
+        return write_page(db, patient, args)
     for line in access_lines(db, patient):
         print(visible(line))
     return 0
@@ -70,6 +124,21 @@ def write_csv(db, patient, path):
                                                 titles.get(item), mode, reason, count)])
             n += 1
     print('%s dans %s' % (several(n, 'accès', 'accès'), path))
+
+
+def write_page(db, patient, args):
+    """The log as a page to read, signed by the login's key."""
+    page = one(db, 'SELECT dmp_export(?, ?)', patient, args.recipient or choose_code('Pour qui', RECIPIENTS))
+    with open(args.page, 'x', encoding='utf-8') as f:
+        f.write(page)
+    print('Page signée : %s' % args.page)
+
+
+def check_page(args, settings):
+    with open(args.page, encoding='utf-8') as f:
+        page = f.read()
+    db = login(settings) if settings.record and settings.key else connect(':memory:')
+    print('La signature est bonne : %s' % one(db, 'SELECT dmp_export_check(?)', page))
 
 
 def harmless(value):

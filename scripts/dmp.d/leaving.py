@@ -1,10 +1,10 @@
-"""leaving.py: what a patient takes along: everything of the record as plain files, the log as a signed page; whether such a page is whole."""
+"""leaving.py: what a patient takes along: everything of the record as plain files, the log as a signed page."""
 import csv, os
 
 from asking import Refused
 from french import RECIPIENTS, several
 from insight import harmless, write_csv
-from record import connect, login, one, the_patient
+from record import login, one, the_patient
 
 PIECE = 1 << 22
 # Shown in files of their own, or about nobody's record.
@@ -27,7 +27,7 @@ def export(args, settings):
     write_csv(db, patient, os.path.join(args.folder, 'acces.csv'))
     documents = take_documents(db, patient, args.folder)
     tables = take_tables(db, patient, args.folder)
-    print('%s, %s dans %s, pour : %s' % (several(documents, 'document'), several(tables, 'table'), args.folder, RECIPIENTS[args.recipient or 'patient']))
+    print('%s, %s dans %s, pour : %s' % (several(documents, 'document'), several(tables, 'table'), args.folder, dict(RECIPIENTS).get(args.recipient or 'patient')))
 
 
 def take_documents(db, patient, folder):
@@ -67,10 +67,3 @@ def take_tables(db, patient, folder):
                 out.writerows([harmless(v) for v in row] for row in rows)
             count += 1
     return count
-
-
-def check_page(args, _settings):
-    """No key is needed: the page carries its signer's, whose fingerprint is to be compared with what the signer says."""
-    with open(args.page, encoding='utf-8', newline='') as f:
-        page = f.read()
-    print('Page intacte, signée par la clé dont l’empreinte est %s.' % one(connect(':memory:'), 'SELECT dmp_export_check(?)', page))

@@ -140,14 +140,14 @@ def run(settings, verb, given):
 
 
 def actions(settings, place, kind, given, title, more=()):
-    """The screen of the verbs of a place: '' the practice, 'patient', 'document'. more: [(text, what choosing it does)], shown first.
+    """The screen of the verbs of a place: practice, patient, document. more: [(text, what choosing it does)], shown first.
     It comes again after each action, until the person goes back."""
     import verbs
-    found = [v for v in verbs.VERBS if v.place == place and kind in v.kinds]
+    found = [v for v in verbs.VERBS if place in v.place and kind in v.kinds]
     lines = [text for text, _ in more] + [v.does[0].upper() + v.does[1:] for v in found]
     while True:
         try:
-            n = asking.asked.person.menu(title, lines, last=BACK if place else 'Quitter')
+            n = asking.asked.person.menu(title, lines, last='Quitter' if place == 'practice' else BACK)
         except Back:
             return
         try:
@@ -208,7 +208,7 @@ def menu(args, settings):
     try:
         db = login(settings)
         kind, name = db.execute('SELECT kind, name FROM session').fetchone()
-        actions(settings, '', kind, [], name or one(db, 'SELECT birth_name FROM patient') or TITLE,
+        actions(settings, 'practice', kind, [], name or one(db, 'SELECT birth_name FROM patient') or TITLE,
                 [('Patients…' if kind != 'patient' else 'Mon dossier…', lambda: the_patients(settings, db, kind))])
     except Back:
         pass

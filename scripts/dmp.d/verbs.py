@@ -3,7 +3,7 @@ import argparse, configparser, os, sqlite3, sys
 
 import documents, house, insight, leaving, masks, menu, patients, people, practice, protected, sheet, showing
 from asking import program, Refused, shell_word, typed
-from french import GROUNDS, in_french, RECIPIENTS, SYSTEM
+from french import GROUNDS, in_french, SYSTEM
 from record import CONFIG, Settings
 
 VERSION = '0.1.0'
@@ -27,10 +27,10 @@ def flag(names, text):
 
 
 class Verb:
-    """place: where dmp menu offers it: '' the practice, 'patient', 'document'; None: nowhere. kinds: to whom, of session.kind, and treating."""
+    """place: where dmp menu offers it: practice, patient, document. kinds: to whom, of session.kind, and treating."""
 
-    def __init__(self, name, run, does, *arguments, place=None, kinds='professional'):
-        self.name, self.run, self.does, self.arguments, self.place, self.kinds = name, run, does, arguments, place, kinds.split()
+    def __init__(self, name, run, does, *arguments, place='', kinds='professional'):
+        self.name, self.run, self.does, self.arguments, self.place, self.kinds = name, run, does, arguments, place.split(), kinds.split()
 
 
 def whole_minutes(text):
@@ -47,14 +47,14 @@ VERBS = [
     Verb('menu', menu.menu, 'choisir sur un écran : patient, document, action'),
     Verb('init', practice.init, 'ouvrir un cabinet : autorité, premier médecin, dossier', ('folder', {'nargs': '?', 'default': 'dmp-cabinet'}),
          option('--base', 'FICHIER', 'la base SQLite du logiciel du cabinet, qui existe déjà : le dossier y prend place')),
-    Verb('invite', practice.invite, 'dire à un collègue comment entrer', place='', kinds='professional authority'),
+    Verb('invite', practice.invite, 'dire à un collègue comment entrer', place='practice', kinds='professional authority'),
     Verb('join', practice.join, 'entrer : faire sa clé et sa demande', option('-o --output', 'FICHIER', 'fichier de la demande'),
          flag('--representative', 'pour qui représente un patient'), flag('--source', 'pour une alimentation automatique (elle dépose, ne lit rien)')),
     Verb('enrol', practice.enrol, 'enregistrer la demande d’un collègue (autorité)', ('request', {'metavar': 'DEMANDE', 'help': 'fichier de la demande'}),
-         place='', kinds='professional authority'),
+         place='practice', kinds='professional authority'),
     Verb('new-patient', patients.new_patient, 'enregistrer un patient', option('-o --output', 'FICHIER', 'fichier de sa clé'),
          flag('--draw-pin', 'tirer son code au sort'), flag('--no-treating', 'ne pas être son médecin traitant'),
-         option('--sheet', 'FICHIER', 'fiche à imprimer, .pdf ou .png'), place=''),
+         option('--sheet', 'FICHIER', 'fiche à imprimer, .pdf ou .png'), place='practice'),
     Verb('sheet', sheet.sheet, 'mettre sa clé sur papier, en code QR', option('-o --output', 'FICHIER', 'fiche .pdf ou .png ; sinon sur le terminal')),
     Verb('read-sheet', sheet.read_sheet, 'retrouver sa clé sur la fiche', ('image', {'nargs': '?', 'metavar': 'IMAGE', 'help': 'photo ou PDF de la fiche ; '
          'sinon son texte, tapé par un lecteur'}), option('-o --output', 'FICHIER', 'fichier de la clé')),
@@ -64,7 +64,7 @@ VERBS = [
          flag('--invisible', 'invisible du patient jusqu’à l’annonce, un mois au plus'), option('-e --episode', 'ÉPISODE', 'épisode de soins'),
          place='patient', kinds=READERS),
     Verb('import', documents.import_documents, 'importer des documents CDA', ('path', {'metavar': 'CHEMIN', 'help': 'fichier ou dossier'}),
-         flag('--create-patients', 'enregistrer les patients inconnus'), place=''),
+         flag('--create-patients', 'enregistrer les patients inconnus'), place='practice'),
     Verb('mask', masks.mask, 'masquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, place='document', kinds=HOLDERS),
     Verb('unmask', masks.unmask, 'démasquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, place='document', kinds=HOLDERS),
     Verb('announce', masks.announce, 'annoncer au patient un document qui lui est invisible', DOCUMENT, PATIENT, place='document', kinds=DEPOSITORS),
@@ -85,16 +85,22 @@ VERBS = [
     Verb('withdraw', people.withdraw, 'retirer l’accord', PERSON, PATIENT, place='patient', kinds=HOLDERS),
     Verb('feeds', people.feeds, 'dire les alimentations automatiques, en ouvrir ou fermer une', ('source', {'nargs': '?', 'metavar': 'source', 'help':
          'numéro dans la liste, identifiant, ou une partie du nom'}), PATIENT, flag('--on', 'l’ouvrir'), flag('--off', 'la fermer'), place='patient', kinds=HOLDERS),
-    Verb('who', insight.who, 'dire qui peut lire', PATIENT, place='patient', kinds=READERS),
-    Verb('accesses', insight.accesses, 'lire le journal des accès', PATIENT, option('--csv', 'FICHIER', 'l’écrire en CSV'), place='patient', kinds=READERS),
-    Verb('export', leaving.export, 'emporter tout : documents, tables, journal en CSV et en page signée',
-         ('folder', {'metavar': 'DOSSIER', 'help': 'dossier, nouveau'}), PATIENT, option('--for', 'DESTINATAIRE', ', '.join(RECIPIENTS), dest='recipient', choices=list(RECIPIENTS)),
-         place='patient', kinds='patient treating representative'),
-    Verb('check-page', leaving.check_page, 'vérifier qu’une page d’accès exportée est intacte', ('page', {'metavar': 'FICHIER', 'help': 'acces.html'})),
-    Verb('mount', house.mount, 'voir le dossier comme des fichiers', MOUNTPOINT, place='', kinds=READERS),
-    Verb('umount', house.umount, 'démonter', MOUNTPOINT, place='', kinds=READERS),
-    Verb('verify', house.verify, 'vérifier le fichier', place='', kinds=READERS),
-    Verb('change-pin', house.change_pin, 'changer le code de sa clé', place='', kinds=READERS + ' authority source'),
+    Verb('who', insight.who, 'dire qui peut lire, un document ou le dossier', DOCUMENT, PATIENT, place='patient document', kinds=HOLDERS),
+    Verb('see-as', insight.see_as, 'voir les documents comme un professionnel les voit', PERSON, PATIENT, place='patient', kinds=HOLDERS),
+    Verb('accesses', insight.accesses, 'lire le journal des accès', PATIENT, option('--csv', 'FICHIER', 'l’écrire en CSV'),
+         option('--page', 'FICHIER', 'l’écrire comme une page signée (HTML)'),
+         option('--for', 'DESTINATAIRE', 'pour qui est la page', dest='recipient'), place='patient', kinds=READERS),
+    Verb('check-page', insight.check_page, 'vérifier la signature d’une page du journal', ('page', {'metavar': 'PAGE', 'help': 'fichier de la page'})),
+    Verb('export', leaving.export, 'emporter tout : documents, tables, journal en CSV et en page signée', ('folder', {'metavar': 'DOSSIER', 'help': 'dossier, nouveau'}),
+         PATIENT, option('--for', 'DESTINATAIRE', 'pour qui', dest='recipient'), place='patient', kinds='patient treating representative'),
+    Verb('notifications', insight.notifications, 'lire les avis', flag('--all', 'aussi ceux qui sont lus'), flag('--seen', 'les marquer comme lus'),
+         place='practice', kinds='patient professional representative'),
+    Verb('hosting', insight.hosting, 'dire où le dossier est conservé', option('--name', 'NOM', 'un nouvel hébergement (autorité)'),
+         option('--operator', 'NOM', 'qui l’exploite'), option('--place', 'LIEU', 'où'), place='practice', kinds='patient professional representative authority'),
+    Verb('mount', house.mount, 'voir le dossier comme des fichiers', MOUNTPOINT, place='practice', kinds=READERS),
+    Verb('umount', house.umount, 'démonter', MOUNTPOINT, place='practice', kinds=READERS),
+    Verb('verify', house.verify, 'vérifier le fichier', place='practice', kinds=READERS),
+    Verb('change-pin', house.change_pin, 'changer le code de sa clé', place='practice', kinds=READERS + ' authority source'),
     Verb('protect', protected.protect, 'sceller des colonnes d’une table du cabinet', TABLE,
          ('columns', {'metavar': 'COLONNES', 'nargs': '?', 'help': 'séparées par des virgules ; sans elles, pour une table déjà protégée : '
                                                                   'signer de nouveau ses vues et déclencheurs'}),

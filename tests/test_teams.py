@@ -1,0 +1,333 @@
+#!/usr/bin/python3
+"""Teams: who reads through one, who may change it, what a departure closes and for whom, through SQL and through real mounts; and attacks by who
+left with all that he held, by members who are no managers, and by the host.
+Usage: test_teams.py [BUILD_FOLDER [TEST_NAME...]]"""
+import glob
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import unittest
+from harness import BUILD, HERE, NO_SUCH_ID, PIN, TYPES, Case, Practice, deposit, documents, error_of, main, one
+from test_representatives import FAKETIME, MOUNTS, Mount, faked, later
+
+STAFF = {'treating': ('10', 1), 'boss': ('60', 0), 'nurse': ('60', 0), 'other': ('60', 0), 'doctor': ('10', 0), 'pharmacist': ('21', 0)}
+
+
+def team(p, name='Soins', role='60', manager='boss'):
+    """Registered by the authority, with its first manager, who has logged in once."""
+    p.authority.execute("INSERT INTO principal(kind,name,profession,facility) VALUES('team',?,?,'Hôpital')", (name, role))
+    p.id[name] = one(p.authority, 'SELECT last_insert_rowid()')
+    if manager:
+        join(p.authority, p, name, manager, 1)
+        p.login(manager).close()
+    return p.id[name]
+
+
+def join(con, p, name, who, manager=0, until=None):
+    con.execute('INSERT INTO membership(team,member,manager,until) VALUES(?,?,?,?)', (p.id[name], p.id[who], manager, until))
+
+
+def leave(con, p, name, who):
+    con.execute('DELETE FROM membership WHERE team=? AND member=?', (p.id[name], p.id[who]))
+
+
+def consent(con, p, patient, *names):
+    for name in names:
+        con.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (p.id[patient], p.id[name]))
+
+
+def faults(con):
+    return con.execute("SELECT place,what FROM dmp_verify WHERE kind='fault'").fetchall()
+
+
+def owed(con):
+    return one(con, 'SELECT owed FROM session')
+
+
+class TeamCase(Case):
+    def setUp(self):
+        self.p = Practice(STAFF)
+        self.treating = self.p.login('treating')
+        self.pid = self.p.patient('patient', self.treating, 'treating')
+        self.me = self.p.login('patient')
+        team(self.p)
+        self.boss = self.p.login('boss')
+        join(self.boss, self.p, 'Soins', 'nurse')
+
+    def tearDown(self):
+        self.p.drop()
+
+
+class Reading(TeamCase):
+    def test_a_consent_to_a_team_opens_the_record_to_its_members_and_to_nobody_before(self):
+        p = self.p
+        doc = deposit(self.treating, self.pid, b'corps')
+        nurse = p.login('nurse')
+        self.assertEqual(documents(nurse), [])
+        self.refused(41, nurse, 'SELECT dmp_read(?,0,9)', (doc,))
+        consent(self.me, p, 'patient', 'Soins')
+        for who in ('nurse', 'boss'):
+            con = p.login(who)
+            self.assertEqual(documents(con), [doc], who)
+            self.assertEqual(one(con, 'SELECT dmp_read(?,0,9)', doc), b'corps')
+            self.assertEqual(one(con, 'SELECT birth_name FROM patient'), 'PATIENT')
+        self.assertEqual(documents(nurse), [doc])     # an open session too
+        self.assertEqual(documents(p.login('other')), [])
+        self.assertEqual(self.me.execute('SELECT grantee,basis FROM consent WHERE basis=?', ('consent',)).fetchall(), [(p.id['Soins'], 'consent')])
+
+    def test_members_read_what_the_matrix_gives_to_the_role_and_nothing_masked(self):
+        p = self.p
+        consent(self.me, p, 'patient', 'Soins')
+        docs = {name: deposit(self.me, self.pid, name.encode(), type_code=code) for name, (code, _) in TYPES.items()}
+        masked = deposit(self.me, self.pid, b'masked', masked=1)
+        nurse = p.login('nurse')
+        expected = sorted(docs[name] for name, (_, readers) in TYPES.items() if '60' in readers)
+        self.assertEqual(documents(nurse), expected)
+        for doc in set(docs.values()) - set(expected) | {masked}:
+            self.refused(41, nurse, 'SELECT dmp_read(?,0,9)', (doc,))
+
+    def test_a_team_without_a_profession_reads_names_only(self):
+        p = self.p
+        team(p, 'Accueil', None)
+        deposit(self.me, self.pid, b'corps')
+        consent(self.me, p, 'patient', 'Accueil')
+        boss = p.login('boss')
+        self.assertEqual(boss.execute('SELECT birth_name FROM patient').fetchall(), [('PATIENT',)])
+        self.assertEqual(documents(boss), [])
+
+    def test_several_teams_and_an_own_consent_add_up_and_each_withdrawal_takes_its_part(self):
+        p = self.p
+        team(p, 'Pharmacie', '21', 'pharmacist')
+        team(p, 'Médecins', '10', 'doctor')
+        common = deposit(self.me, self.pid, b'common', type_code=TYPES['common'][0])
+        medical = deposit(self.me, self.pid, b'medical', type_code=TYPES['medical'][0])
+        join(p.login('pharmacist'), p, 'Pharmacie', 'doctor')
+        consent(self.me, p, 'patient', 'Pharmacie')
+        doctor = p.login('doctor')
+        self.assertEqual(documents(doctor), [common])
+        consent(self.me, p, 'patient', 'Médecins')
+        self.assertEqual(documents(doctor), [common, medical])
+        consent(self.me, p, 'patient', 'doctor')
+        self.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['Médecins'],))
+        self.assertEqual(documents(doctor), [common, medical])
+        self.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['doctor'],))
+        self.assertEqual(documents(doctor), [common])
+        self.assertEqual(documents(p.login('doctor')), [common])
+        self.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['Pharmacie'],))
+        self.assertEqual(documents(doctor), [])
+        consent(self.me, p, 'patient', 'Pharmacie')
+        self.assertEqual(documents(doctor), [common])
+        for con in (self.me, self.treating, doctor, self.boss):
+            self.assertEqual(faults(con), [])
+
+    def test_the_log_names_the_person_and_through_which_team(self):
+        p = self.p
+        doc = deposit(self.me, self.pid, b'corps')
+        consent(self.me, p, 'patient', 'Soins', 'doctor')
+        for who in ('nurse', 'doctor'):
+            con = p.login(who)
+            one(con, 'SELECT dmp_read(?,0,9)', doc)
+        mine = deposit(p.login('nurse'), self.pid, b'pansement')
+        rows = self.me.execute("SELECT name,action,object,team FROM access_log WHERE patient=? AND name IN ('NURSE','DOCTOR')", (self.pid,)).fetchall()
+        self.assertEqual(set(rows), {('NURSE', 'read', doc, p.id['Soins']), ('NURSE', 'deposit', mine, p.id['Soins']), ('DOCTOR', 'read', doc, None)})
+        self.assertEqual(one(self.me, 'SELECT depositor FROM document WHERE id=?', mine), p.id['nurse'])
+        own = p.login('nurse').execute('SELECT action,object,team FROM access_log WHERE patient=?', (self.pid,)).fetchall()
+        self.assertEqual(own, [('read', doc, p.id['Soins']), ('deposit', mine, p.id['Soins'])])
+
+    def test_a_consent_to_a_team_ends_by_its_date(self):
+        p = self.p
+        deposit(self.me, self.pid, b'corps')
+        self.me.execute("INSERT INTO consent(patient,grantee,until) VALUES(?,?,strftime('%Y-%m-%dT%H:%M:%SZ','now','+2 seconds'))", (self.pid, p.id['Soins']))
+        nurse = p.login('nurse')
+        self.assertEqual(len(documents(nurse)), 1)
+        time.sleep(3.1)
+        self.assertEqual(documents(nurse), [])
+        self.assertEqual(documents(p.login('nurse')), [])
+
+
+class Managing(TeamCase):
+    def test_only_a_manager_adds_and_takes_out_members(self):
+        p = self.p
+        nurse, treating = p.login('nurse'), self.treating
+        for con in (nurse, treating, self.me, p.login('other'), p.authority):
+            self.refused(116, con, 'INSERT INTO membership(team,member,manager) VALUES(?,?,1)', (p.id['Soins'], p.id['other']))
+            self.refused(116, con, 'DELETE FROM membership WHERE member=?', (p.id['nurse'],))
+        self.refused(116, nurse, 'UPDATE membership SET manager=1 WHERE member=?', (p.id['nurse'],))
+        join(self.boss, p, 'Soins', 'other')
+        self.boss.execute('UPDATE membership SET manager=1 WHERE member=?', (p.id['nurse'],))
+        leave(nurse, p, 'Soins', 'other')
+        self.assertEqual(self.boss.execute('SELECT member,manager FROM membership ORDER BY member').fetchall(),
+                         sorted([(p.id['boss'], 1), (p.id['nurse'], 1)]))
+
+    def test_the_authority_appoints_a_manager_only_where_there_is_none(self):
+        p = self.p
+        team(p, 'Vide', '60', None)
+        self.refused(116, p.authority, 'INSERT INTO membership(team,member) VALUES(?,?)', (p.id['Vide'], p.id['other']))
+        self.refused(119, self.me, 'INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, p.id['Vide']))
+        join(p.authority, p, 'Vide', 'other', 1)
+        self.refused(119, self.me, 'INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, p.id['Vide']))
+        p.login('other')
+        consent(self.me, p, 'patient', 'Vide')
+        self.refused(116, p.authority, 'INSERT INTO membership(team,member,manager) VALUES(?,?,1)', (p.id['Vide'], p.id['nurse']))
+
+    def test_who_may_read_less_than_the_role_joins_no_team_of_it(self):
+        p = self.p
+        team(p, 'Médecins', '10', 'doctor')
+        doctor = p.login('doctor')
+        for who in ('nurse', 'pharmacist'):
+            self.refused(117, doctor, 'INSERT INTO membership(team,member) VALUES(?,?)', (p.id['Médecins'], p.id[who]))
+        join(doctor, p, 'Médecins', 'treating')
+        for who in (self.pid, p.id['Soins'], NO_SUCH_ID, p.id['authority']):
+            self.refused(44, doctor, 'INSERT INTO membership(team,member) VALUES(?,?)', (p.id['Médecins'], who))
+        self.refused(44, doctor, 'INSERT INTO membership(team,member) VALUES(?,?)', (p.id['nurse'], p.id['treating']))
+
+    def test_a_team_keeps_a_manager_and_nobody_takes_himself_out(self):
+        p = self.p
+        self.refused(118, self.boss, 'DELETE FROM membership WHERE member=?', (p.id['boss'],))
+        self.refused(118, self.boss, 'UPDATE membership SET manager=0 WHERE member=?', (p.id['boss'],))
+        self.boss.execute('UPDATE membership SET manager=1 WHERE member=?', (p.id['nurse'],))
+        self.refused(118, self.boss, 'DELETE FROM membership WHERE member=?', (p.id['boss'],))
+        self.boss.execute('UPDATE membership SET manager=0 WHERE member=?', (p.id['boss'],))
+        leave(p.login('nurse'), p, 'Soins', 'boss')
+
+    def test_a_team_has_no_credential_and_no_request(self):
+        p = self.p
+        for sql in ("INSERT INTO principal(kind,name,profession,certificate) VALUES('team','X','60','%s')" % p.request('x'),
+                    "INSERT INTO principal(kind,name,profession,registrar) VALUES('team','X','60',1)",
+                    "INSERT INTO principal(kind,name,profession,specialty) VALUES('team','X','60','s')"):
+            self.refused(49, p.authority, sql)
+        self.refused(52, p.authority, "INSERT INTO principal(kind,name,profession) VALUES('team','X','11')")
+        self.refused(51, p.authority, "INSERT INTO principal(kind,profession) VALUES('team','60')")
+        self.refused(42, self.boss, "INSERT INTO principal(kind,name,profession) VALUES('team','X','60')")
+
+    def test_what_is_rolled_back_never_was(self):
+        p = self.p
+        consent(self.me, p, 'patient', 'Soins')
+        doc = deposit(self.me, self.pid, b'corps')
+        nurse = p.login('nurse')
+        before = p.counts()
+        self.boss.execute('BEGIN')
+        leave(self.boss, p, 'Soins', 'nurse')
+        join(self.boss, p, 'Soins', 'other')
+        self.boss.execute('ROLLBACK')
+        self.assertEqual(p.counts(), before)
+        self.assertEqual(documents(nurse), [doc])
+        self.boss.execute('BEGIN')
+        join(self.boss, p, 'Soins', 'other')
+        self.boss.execute('COMMIT')
+        leave(self.boss, p, 'Soins', 'nurse')
+        self.assertEqual([documents(p.login(w)) for w in ('nurse', 'other', 'boss')], [[], [doc], [doc]])
+        self.assertEqual(faults(self.boss), [])
+
+
+class Departures(TeamCase):
+    def setUp(self):
+        super().setUp()
+        join(self.boss, self.p, 'Soins', 'other')
+        consent(self.me, self.p, 'patient', 'Soins')
+        self.doc = deposit(self.me, self.pid, b'corps')
+
+    def test_a_departure_closes_the_record_at_once_to_who_left_and_to_nobody_else(self):
+        p = self.p
+        nurse, other = p.login('nurse'), p.login('other')
+        mine = deposit(nurse, self.pid, b'pansement')
+        leave(self.boss, p, 'Soins', 'nurse')
+        for con in (nurse, p.login('nurse')):
+            self.assertEqual(con.execute('SELECT count(*) FROM patient').fetchall(), [(0,)])
+            self.assertEqual(documents(con), [mine])
+            self.refused(41, con, 'SELECT dmp_read(?,0,9)', (self.doc,))
+            self.assertEqual(one(con, 'SELECT dmp_read(?,0,99)', mine), b'pansement')
+        for con in (other, p.login('other'), self.boss, self.me):
+            self.assertEqual(documents(con), [self.doc, mine])
+
+    def test_every_writer_masks_until_the_keys_have_turned_and_then_it_shows(self):
+        p = self.p
+        leave(self.boss, p, 'Soins', 'nurse')
+        other = p.login('other')
+        new = [deposit(con, self.pid, b'apres') for con in (self.me, other, self.boss)]
+        open_type = deposit(other, self.pid, b'apres', type_code=TYPES['medical'][0])   # the team's role does not read it: nothing is due there
+        self.assertEqual(self.me.execute('SELECT id,masked FROM document ORDER BY id').fetchall(), [(self.doc, 0)] + [(d, 1) for d in new] + [(open_type, 0)])
+        self.assertEqual([documents(c) for c in (other, self.boss)], [[self.doc, new[1], open_type], [self.doc, new[2]]])
+        self.assertGreater(owed(self.me), 0)
+        self.assertIn('owed', [r[0] for r in self.me.execute('SELECT kind FROM dmp_verify')])
+        p.login('patient')
+        self.assertEqual(owed(self.me), 0)
+        self.assertEqual(self.me.execute('SELECT id,masked FROM document ORDER BY id').fetchall(), [(d, 0) for d in [self.doc] + new + [open_type]])
+        self.assertEqual(documents(self.boss), [self.doc] + new)
+        self.assertEqual(documents(p.login('nurse')), [])
+        self.assertEqual(faults(self.me) + faults(self.boss), [])
+
+    def test_the_treating_doctor_turns_at_his_login_what_he_holds_and_the_patient_the_rest(self):
+        p = self.p
+        residence = deposit(self.me, self.pid, b'domicile', type_code=TYPES['residence'][0])   # no doctor reads it
+        leave(self.boss, p, 'Soins', 'nurse')
+        self.assertEqual(owed(self.treating), 1)
+        self.assertEqual(self.boss.execute('SELECT member,pending FROM membership WHERE pending>0').fetchall(), [(p.id['nurse'], 1)])
+        doctor = p.login('treating')
+        self.assertEqual(owed(doctor), 0)
+        self.assertEqual(owed(self.me), 1)
+        late = deposit(self.me, self.pid, b'domicile 2', type_code=TYPES['residence'][0])
+        p.login('boss')
+        self.assertEqual(documents(self.boss), [self.doc, residence])
+        self.assertEqual(self.boss.execute('SELECT member FROM membership WHERE pending>0').fetchall(), [])
+        p.login('patient')
+        self.assertEqual(documents(self.boss), [self.doc, residence, late])
+        self.assertEqual(faults(self.me), [])
+
+    def test_pending_counts_patients_and_grants_and_the_row_goes_when_nothing_waits(self):
+        p = self.p
+        pids = [p.patient('p%d' % n, self.treating, 'treating' if n else None) for n in range(3)]
+        for n in range(3):
+            consent(p.login('p%d' % n), p, 'p%d' % n, 'Soins')
+        p.login('boss')
+        leave(self.boss, p, 'Soins', 'nurse')
+        row = self.boss.execute('SELECT member,until IS NOT NULL,pending FROM membership WHERE pending>0').fetchall()
+        self.assertEqual(row, [(p.id['nurse'], 1, 4)])
+        self.assertEqual(p.login('other').execute('SELECT pending FROM membership WHERE member=?', (p.id['nurse'],)).fetchall(), [(4,)])
+        self.assertEqual(self.me.execute('SELECT pending FROM membership WHERE member=?', (p.id['nurse'],)).fetchall(), [])
+        p.login('treating')
+        self.assertEqual(owed(p.login('treating')), 0)
+        p.login('boss')
+        self.assertEqual(self.boss.execute('SELECT member,pending FROM membership WHERE pending>0').fetchall(), [(p.id['nurse'], 1)])   # p0 has no treating doctor
+        p.login('p0')
+        self.assertEqual(self.boss.execute('SELECT count(*),sum(pending) FROM membership').fetchall(), [(2, 0)])
+        self.assertEqual(len(pids), 3)
+
+    def test_who_left_joins_again_and_reads_all(self):
+        p = self.p
+        nurse = p.login('nurse')
+        mine = deposit(nurse, self.pid, b'pansement')
+        leave(self.boss, p, 'Soins', 'nurse')
+        p.login('patient')
+        new = deposit(self.me, self.pid, b'apres')
+        self.assertEqual(documents(nurse), [mine])
+        join(self.boss, p, 'Soins', 'nurse')
+        self.assertEqual(documents(nurse), [self.doc, mine, new])
+        leave(self.boss, p, 'Soins', 'nurse')
+        self.assertEqual(documents(nurse), [mine])
+        self.assertEqual(documents(p.login('nurse')), [mine])
+        kept = deposit(nurse, self.pid, b'encore')    # who has left may still deposit
+        self.assertEqual(documents(nurse), [mine, kept])
+        consent(self.me, p, 'patient', 'nurse')       # a consent of one's own takes the place of the note of a deposit
+        self.assertEqual(documents(p.login('nurse')), [self.doc, mine, new, kept])
+        self.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['nurse'],))
+        self.assertEqual(documents(p.login('nurse')), [mine, kept])
+        for con in (self.me, p.login('boss'), p.login('nurse')):
+            self.assertEqual(faults(con), [])
+
+    def test_the_log_still_names_who_left(self):
+        p = self.p
+        one(p.login('nurse'), 'SELECT dmp_read(?,0,9)', self.doc)
+        leave(self.boss, p, 'Soins', 'nurse')
+        p.login('patient')
+        self.assertIn(('NURSE', 'read', p.id['Soins']), self.me.execute('SELECT name,action,team FROM access_log WHERE patient=?', (self.pid,)).fetchall())
+        self.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['Soins'],))
+        self.assertIn(('NURSE', 'read', p.id['Soins']), self.me.execute('SELECT name,action,team FROM access_log WHERE patient=?', (self.pid,)).fetchall())
+
+
+if __name__ == '__main__':
+    main()
