@@ -105,7 +105,7 @@ install: all
 	install -m 644 $(B)/dmp.so $(B)/dmp_preload.so $(B)/dmp_import.so $(DESTDIR)$(PREFIX)/lib/dmp
 	install -m 755 $(B)/dmp-parse $(B)/dmp-draw $(B)/dmpfs $(DESTDIR)$(PREFIX)/lib/dmp
 	install -m 644 scripts/dmp.d/*.py $(DESTDIR)$(PREFIX)/lib/dmp/dmp.d
-	install -m 755 scripts/dmp $(DESTDIR)$(PREFIX)/bin/dmp
+	install -m 755 scripts/dmp scripts/dmp-desk $(DESTDIR)$(PREFIX)/bin
 	install -d $(DESTDIR)$(PREFIX)/share/dmp/layouts
 	install -m 644 schema/layouts/*.sql $(DESTDIR)$(PREFIX)/share/dmp/layouts
 	ln -sf ../lib/dmp/dmpfs $(DESTDIR)$(PREFIX)/bin/dmpfs

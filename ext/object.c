@@ -672,14 +672,19 @@ static int find_on(struct session *s, size_t *done, int (*add)(struct session *s
   return e;
 }
 
-/* The locator of a row; zeros, which nobody's leaf has, where there is none. */
+/* The locator of a row. Where there is none the row before it is read instead, and its locator turned into one that nobody's leaf
+ * has: whether an id that opens to nobody here exists is no question of time either. So the row is sought as the last one below the
+ * next id, which is never there. */
 static int object_loc(struct session *s, int64_t id, uint8_t loc[16]) {
   memset(loc, 0, 16);
-  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_BY_ID);
+  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_LOC);
   if (st == NULL) return record_sql_fault(s->r);
-  sqlite3_bind_int64(st, 1, id);
+  sqlite3_bind_int64(st, 1, id < INT64_MAX ? id + 1 : id);
   int rc = sqlite3_step(st);
-  if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 0) == 16) memcpy(loc, sqlite3_column_blob(st, 0), 16);
+  if (rc == SQLITE_ROW && sqlite3_column_bytes(st, 1) == 16) {
+    const uint8_t *got = sqlite3_column_blob(st, 1), turn = sqlite3_column_int64(st, 0) == id ? 0 : 0xA5;
+    for (int i = 0; i < 16; i++) loc[i] = got[i] ^ turn;
+  }
   sqlite3_reset(st);
   return rc == SQLITE_ROW || rc == SQLITE_DONE ? DMP_OK : record_sql_fault(s->r);
 }

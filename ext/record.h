@@ -30,6 +30,7 @@
   X(GRANT_CLEAR,     "DELETE FROM %s.dmp_grant WHERE loc=?1") \
   X(OBJECT_BY_LOC,   "SELECT id,wrap,version,header,amend FROM %s.dmp_object WHERE loc=?1 ORDER BY id") \
   X(OBJECT_BY_ID,    "SELECT loc,wrap,version,header,amend FROM %s.dmp_object WHERE id=?1") \
+  X(OBJECT_LOC,      "SELECT id,loc FROM %s.dmp_object WHERE id<?1 ORDER BY id DESC LIMIT 1") \
   X(OBJECT_VERSION,  "SELECT version FROM %s.dmp_object WHERE id=?1") \
   X(OBJECT_PUT,      "INSERT INTO %s.dmp_object(id,loc,wrap,version,header) VALUES(?1,?2,?3,?4,?5)") \
   X(OBJECT_MOVE,     "UPDATE %s.dmp_object SET loc=?2,wrap=?3 WHERE id=?1") \

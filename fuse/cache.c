@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+#include "status.h"
 #include "tree.h"
 
 struct cache {
@@ -15,6 +16,7 @@ struct cache {
   struct fuse_session *se;                  /* borrowed */
   pthread_t thread;
   int to_thread, from_owner;                /* a pipe of inode numbers; its end ends the thread */
+  int ended;                                /* the thread is joined */
   int64_t looked;
 };
 
@@ -24,7 +26,10 @@ static void *send_notices(void *arg) {
   uint64_t ino;
   ssize_t n;
   while ((n = read(c->from_owner, &ino, sizeof ino)) == (ssize_t)sizeof ino || (n < 0 && errno == EINTR))
-    if (n > 0) fuse_lowlevel_notify_inval_inode(c->se, ino, 0, 0);
+    if (n > 0) {
+      fuse_lowlevel_notify_inval_inode(c->se, ino, 0, 0);
+      status_notices(1);
+    }
   return NULL;
 }
 
@@ -69,13 +74,22 @@ void cache_look(struct cache *c) {
   tree_gone(c->tree, queue, c);
 }
 
+int cache_end(struct cache *c) {
+  if (c->to_thread >= 0 && tree_open_left(c->tree, queue, c) == 0) {
+    close(c->to_thread);
+    c->to_thread = -1;
+  }
+  if (c->to_thread < 0 && !c->ended) c->ended = pthread_tryjoin_np(c->thread, NULL) == 0;
+  return c->ended;
+}
+
 int cache_free(struct cache *c) {
   struct timespec until;
   if (c == NULL) return 0;
-  close(c->to_thread);
+  if (c->to_thread >= 0) close(c->to_thread);
   clock_gettime(CLOCK_REALTIME, &until);
   until.tv_sec++;
-  if (pthread_timedjoin_np(c->thread, NULL, &until) != 0) return EBUSY;
+  if (!c->ended && pthread_timedjoin_np(c->thread, NULL, &until) != 0) return EBUSY;
   close(c->from_owner);
   free(c);
   return 0;

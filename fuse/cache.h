@@ -10,11 +10,13 @@ struct cache;
 struct tree;
 struct fuse_session;
 
-enum { CACHE_LOOK_MS = 500 };
+enum { CACHE_LOOK_MS = 50, CACHE_END_MS = 5 };
 
 int  cache_new(struct cache **out, struct tree *tree, struct fuse_session *se);    /* borrows both; 0 or an errno */
 /* From the thread that owns the tree, at any time: looks no more often than every CACHE_LOOK_MS. */
 void cache_look(struct cache *c);
+/* At the end of the session, every CACHE_END_MS until it answers 1: takes back the pages of all that is open. */
+int  cache_end(struct cache *c);
 /* After the file system is unmounted. 0, or EBUSY when the thread still waits in the kernel for a page that nobody
  * will deliver any more: then it lives, with what it borrows, until the process ends. NULL is harmless. */
 int  cache_free(struct cache *c);

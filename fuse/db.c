@@ -1,12 +1,15 @@
 /* db.c: see db.h. */
 #include "db.h"
 #include <errno.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "dmp.h"
 #include "layout.h"
+#include "status.h"
 
 enum { BUSY_MS = 2000 };
 enum statement { PATIENTS, DEPOSITS, PATIENT, DEPOSIT, DOCUMENTS, READ, VERSION, STATEMENTS };
@@ -200,6 +203,7 @@ static int list(struct db *db, enum statement which, int64_t patient, db_each ea
     rc = SQLITE_OK;
   }
   if (err == 0 && rc != SQLITE_DONE) err = request_error(db);
+  if (err == 0) status_answered();
   sqlite3_reset(st);
   return err;
 }
@@ -233,6 +237,7 @@ int db_read(struct db *db, int64_t document, int64_t offset, size_t size, const 
   if (got > 0 && p == NULL) return ENOMEM;
   *bytes = p;
   *n = got < size ? got : size;
+  status_answered();
   return 0;
 }
 void db_read_end(struct db *db) { sqlite3_reset(db->st[READ]); }
@@ -247,6 +252,20 @@ int64_t db_version(struct db *db) {
   int64_t version = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : -1;
   sqlite3_reset(st);
   return version;
+}
+
+const char *db_reachable(const char *record) {
+  static const struct { const char *suffix; int how; } USED[] = { { "", R_OK }, { "-shm", R_OK | W_OK }, { DMP_LOG_SUFFIX, R_OK | W_OK | X_OK } };
+  static char path[PATH_MAX];
+  char *real = realpath(record, NULL);
+  if (real == NULL) return record;
+  int closed = 0;
+  for (size_t i = 0; i < sizeof USED / sizeof *USED && !closed; i++) {
+    snprintf(path, sizeof path, "%s%s", real, USED[i].suffix);
+    closed = access(path, USED[i].how) != 0 && errno != ENOENT;
+  }
+  free(real);
+  return closed ? path : NULL;
 }
 
 const char *db_folder(const struct db *db, int folder) { return layout_name(db->layout, LAYOUT_FOLDERS, folder); }

@@ -49,6 +49,9 @@ int db_page(struct db *db, int page, int64_t patient, db_put put, void *arg);
 /* A number that changes when another connection has committed to the record; -1 when that can't be told. */
 int64_t db_version(struct db *db);
 
+/* After root's rights are gone: what of the record can't be used any more, borrowed until the next call; NULL: nothing. */
+const char *db_reachable(const char *record);
+
 /* Names of the layout; NULL: there is none of that number. */
 const char *db_folder(const struct db *db, int folder);
 const char *db_group(const struct db *db, int group);

@@ -77,11 +77,12 @@ int draw_new(struct draw **out) {
 
 static void end(struct draw *d) {
   if (d->fd < 0) return;
-  close(d->fd);
+  close(d->fd);                             /* it ends at the end of its input, when its own child's time is up at the latest */
   d->fd = -1;
-  kill(d->pid, SIGKILL);
-  while (waitpid(d->pid, NULL, 0) < 0 && errno == EINTR) {}
+  waitpid(d->pid, NULL, WNOHANG);
 }
+
+int draw_pid(const struct draw *d) { return d != NULL ? (int)d->pid : 0; }
 
 void draw_free(struct draw *d) {
   if (d == NULL) return;
@@ -98,7 +99,7 @@ static int move(const struct draw *d, void *p, size_t n, int writing, int64_t un
     int ready = left > 0 ? poll(&f, 1, (int)left) : 0;
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) return EIO;
-    ssize_t done = writing ? send(d->fd, at, n, MSG_NOSIGNAL) : recv(d->fd, at, n, 0);
+    ssize_t done = writing ? send(d->fd, at, n, MSG_NOSIGNAL) : read(d->fd, at, n);
     if (done < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (done <= 0) return EIO;
     at += done;

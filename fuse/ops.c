@@ -13,8 +13,9 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
+#include <unistd.h>
 #include "preview.h"
+#include "status.h"
 #include "tree.h"
 
 #define FRESH_SECONDS (TREE_KERNEL_MS / 1000.0)
@@ -31,8 +32,8 @@ static struct tree *tree_of(fuse_req_t req) { return ops_of(req)->tree; }
 
 /* One error reply. What the administrator must see goes to the system log, with the record's own sentence. */
 static void fail(fuse_req_t req, int err) {
-  if (err == EIO || err == ENOMEM || err == EOVERFLOW)
-    syslog(LOG_ERR, "%s: %s", strerror(err), tree_error(tree_of(req)));
+  if (err == EIO || err == ENOMEM || err == EOVERFLOW) status_log(err, tree_error(tree_of(req)));
+  status_refused(err, 0);
   fuse_reply_err(req, err);
 }
 
@@ -111,14 +112,18 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
   struct tree_node n;
   int how = 0, writes = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0;
   int err = writes ? EROFS : stale(tree_get(tree, ino, &n));
-  if (err == 0 && preview_is(fuse_req_ctx(req)->pid)) err = EACCES;
+  if (err == 0 && preview_is(fuse_req_ctx(req)->pid)) {
+    status_refused(EACCES, 1);
+    fuse_reply_err(req, EACCES);
+    return;
+  }
   if (err == 0) err = stale(tree_open(tree, ino, &how));
   if (err != 0) {
     fail(req, err);
     return;
   }
   fi->keep_cache = (how & TREE_CACHED) != 0;
-  fi->direct_io = (how & TREE_LONGER) != 0;           /* the kernel would stop at the size it knows */
+  fi->direct_io = (how & TREE_DIRECT) != 0;
   if (fuse_reply_open(req, fi) == -ENOENT) tree_close(tree, ino);
 }
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
@@ -135,6 +140,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
   int err = tree_read(tree, ino, offset, size, &bytes, &n);
   if (err != 0) fail(req, err);
   else fuse_reply_buf(req, bytes, n);
+  status_bytes(n);
   tree_read_end(tree);
 }
 
@@ -201,6 +207,24 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
   reply_directory(req, size, offset, fi, 1);
 }
 
+/* The status, of the root, to root and to whose mount it is. */
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *arg, struct fuse_file_info *fi, unsigned flags, const void *in,
+                     size_t in_size, size_t out_size) {
+  (void)arg; (void)fi; (void)in; (void)in_size;
+  struct status s;
+  size_t nodes, opens;
+  uid_t uid = fuse_req_ctx(req)->uid;
+  int err = command != STATUS_GET || ino != TREE_ROOT || (flags & FUSE_IOCTL_COMPAT) != 0 || out_size < sizeof s ? ENOTTY : 0;
+  if (err == 0 && uid != 0 && uid != ops_of(req)->uid && uid != getuid()) err = EACCES;
+  if (err != 0) {
+    fuse_reply_err(req, err);
+    return;
+  }
+  tree_count(tree_of(req), &nodes, &opens);
+  status_get(&s, nodes, opens);
+  fuse_reply_ioctl(req, 0, &s, sizeof s);
+}
+
 /* Constant: how full a record is, is nobody's business. */
 static void op_statfs(fuse_req_t req, fuse_ino_t ino) {
   (void)ino;
@@ -256,7 +280,7 @@ const struct fuse_lowlevel_ops ops_table = {
   .init = op_init, .lookup = op_lookup, .forget = op_forget, .forget_multi = op_forget_multi, .getattr = op_getattr,
   .open = op_open, .read = op_read, .release = op_release,
   .opendir = op_opendir, .readdir = op_readdir, .readdirplus = op_readdirplus, .releasedir = op_releasedir,
-  .statfs = op_statfs,
+  .statfs = op_statfs, .ioctl = op_ioctl,
   .setattr = op_setattr, .mknod = op_mknod, .mkdir = op_mkdir, .unlink = op_unlink, .rmdir = op_unlink,
   .symlink = op_symlink, .rename = op_rename, .link = op_link, .create = op_create, .write = op_write,
   .fallocate = op_fallocate,

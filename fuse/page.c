@@ -9,8 +9,9 @@ enum { COLUMNS_MAX = 64, CELLS_MAX = 1 << 20 };
 
 static const char HEAD[] =
   "<!DOCTYPE html>\n<html lang=\"fr\"><head><meta charset=\"utf-8\">\n"
-  "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-  "<meta name=\"referrer\" content=\"no-referrer\"><meta name=\"robots\" content=\"noindex\">\n"
+  "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
+  "<meta name=\"referrer\" content=\"no-referrer\"><meta name=\"robots\" content=\"noindex\">\n";
+static const char STYLE[] =
   "<style>body{font:16px/1.45 sans-serif;color:#16202a;max-width:64em;margin:1.5em auto;padding:0 1em}"
   "h1{font-size:1.6em;margin:0 0 .6em}h2{font-size:1.15em;margin:1.6em 0 .4em;color:#0b4f6c}"
   "table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.25em .6em;border:1px solid #c8d2da}"
@@ -130,8 +131,18 @@ static int take(void *arg, enum db_part part, const char *s) {
   }
 }
 
+const char *page_sniffed(void) {
+  static char same[PAGE_SNIFFED];
+  if (same[0] == '\0') {
+    memset(same, '\n', sizeof same);
+    memcpy(same, HEAD, sizeof HEAD - 1);
+  }
+  return same;
+}
+
 static int put_top(struct text *out, const char *title) {
-  int err = put_raw(out, HEAD);
+  int err = put(out, page_sniffed(), PAGE_SNIFFED);
+  if (err == 0) err = put_raw(out, STYLE);
   if (err == 0) err = put_escaped(out, title);
   if (err == 0) err = put_raw(out, "</title></head><body>\n<h1>");
   if (err == 0) err = put_escaped(out, title);
@@ -161,6 +172,18 @@ int page_notice(const char *lines, size_t n, struct text *out) {
   *out = (struct text){ 0 };
   int err = put_raw(out, "À LIRE AVANT D’OUVRIR CE DOSSIER\n\n");
   if (err == 0) err = put(out, lines, n);
+  if (err) text_free(out);
+  return err;
+}
+
+int page_drawn(const struct text *drawn, struct text *out) {
+  static const char TO[] = "<head>";
+  const char *head = memmem(drawn->p, drawn->n, TO, sizeof TO - 1);
+  *out = (struct text){ 0 };
+  if (head == NULL) return EINVAL;
+  size_t after = (size_t)(head - drawn->p) + sizeof TO - 1;
+  int err = put(out, page_sniffed(), PAGE_SNIFFED);
+  if (err == 0) err = put(out, drawn->p + after, drawn->n - after);
   if (err) text_free(out);
   return err;
 }

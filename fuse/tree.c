@@ -19,7 +19,8 @@ struct held {                               /* a node that the kernel knows */
   uint64_t references;
   unsigned opens;                           /* descriptors and mappings */
   int cached, gone;                         /* the kernel may have pages; they were dropped because the right ended */
-  struct text text;                         /* owned: of a page that is open */
+  struct text text;                         /* owned: of a page that is being read */
+  int ask;                                  /* opened once more since: the next reading is an access */
   int64_t text_at, text_version;            /* when it was made or found unchanged, and of which state of the record */
   int64_t longest;                          /* of a page: its size when it was last made; 0: never */
   struct held *next;
@@ -92,12 +93,18 @@ void tree_free(struct tree *t) {
   free(t->bucket);
   free(t);
 }
-const char *tree_error(const struct tree *t) { return db_error(t->db); }
+const char *tree_error(const struct tree *t) { return t->db != NULL ? db_error(t->db) : "the session has ended"; }
+void tree_end(struct tree *t) { t->db = NULL; }
+void tree_count(const struct tree *t, size_t *nodes, size_t *opens) {
+  *nodes = t->nodes;
+  *opens = t->opens;
+}
 
 /* ---- nodes ---- */
 
 /* Ids are positive 63-bit numbers: a document has its own, a patient has the top bit too. What has no id has a mix of whose it
- * is and what; should it meet another node's, which takes billions of them, tree_hold() refuses it. */
+ * is and what, with both top bits (an id has the second from 2089 on): so scripts/dmp-desk tells them apart. Should one meet
+ * another node's, which takes billions of them, tree_hold() refuses it. */
 static const uint64_t TOP = (uint64_t)1 << 63;
 enum { INO_FOLDER = 1, INO_PAGE = 1 << 16, INO_GROUP = 2 << 16 };
 static uint64_t mix(uint64_t x) {
@@ -105,7 +112,7 @@ static uint64_t mix(uint64_t x) {
   x = (x ^ x >> 27) * 0x94D049BB133111EBu;
   return x ^ x >> 31;
 }
-static uint64_t mixed_ino(int64_t of, int what) { return mix((uint64_t)of + mix((uint64_t)what)) | TOP; }
+static uint64_t mixed_ino(int64_t of, int what) { return mix((uint64_t)of + mix((uint64_t)what)) | TOP | TOP >> 1; }
 
 static struct tree_node root_node(void) { return (struct tree_node){ .ino = TREE_ROOT, .kind = TREE_PATIENTS }; }
 static struct tree_node group_node(int group) {
@@ -207,6 +214,7 @@ void tree_forget(struct tree *t, uint64_t ino, uint64_t references) {
 
 static int get_held(struct tree *t, uint64_t ino, struct tree_node *out) {
   *out = root_node();
+  if (t->db == NULL) return ESTALE;
   if (ino == TREE_ROOT) return 0;
   const struct held *h = *find_held(t, ino);
   if (h == NULL) return ESTALE;
@@ -543,6 +551,7 @@ static struct tree_node parent_of(const struct tree_node *n) {
 }
 
 int tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_node *out, const char **name) {
+  if (t->db == NULL) return ESTALE;
   int err = *at == 0 || d->l == NULL ? begin(t, d) : 0;
   if (err) return err;
   if (*at < FIRST_ENTRY) {
@@ -566,6 +575,7 @@ int tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_n
 /* A document's readable view, drawn. Reading it is an access like any other. */
 static int draw_document(struct tree *t, const struct tree_node *n, struct text *out) {
   const struct listing *l;
+  struct text drawn = { 0 };
   const void *bytes;
   size_t got = 0, i;
   int err = current(t, n->patient, &l);
@@ -578,8 +588,9 @@ static int draw_document(struct tree *t, const struct tree_node *n, struct text 
     err = db_read(t->db, d.document, d.offset, (size_t)d.size, &bytes, &got);
   }
   if (err == 0 && got < (size_t)d.size) err = EIO;
-  if (err == 0 && draw_page(t->draw, bytes, got, out) != 0) err = page_refusal(out);
+  if (err == 0 && (draw_page(t->draw, bytes, got, &drawn) != 0 || page_drawn(&drawn, out) == EINVAL)) err = page_refusal(out);
   db_read_end(t->db);
+  text_free(&drawn);
   return err == EAGAIN ? EIO : err;
 }
 
@@ -613,7 +624,7 @@ static void keep_page(struct held *h, struct text *text, int64_t version) {
 /* Whether what an open page shows is no longer what this session sees. The accesses only grow; a document does not change. */
 static int is_outdated(struct tree *t, struct held *h) {
   struct text text;
-  if (h->node.page == TREE_DRAWN || h->node.page == PAGE_ACCESSES || is_made(t, h)) return 0;
+  if (h->text.p == NULL || h->node.page == TREE_DRAWN || h->node.page == PAGE_ACCESSES || is_made(t, h)) return 0;
   int64_t version = version_of(t);
   if (make_page(t, &h->node, &text) != 0) return 1;
   int same = text.n == h->text.n && memcmp(text.p, h->text.p, text.n) == 0;
@@ -622,29 +633,21 @@ static int is_outdated(struct tree *t, struct held *h) {
   return !same;
 }
 
-/* What is told of a page that was never made. */
-static int64_t size_before(struct tree *t, const struct tree_node *n) {
-  const struct listing *l;
-  if (n->page != TREE_DRAWN || current(t, n->patient, &l) != 0) return page_size(0);
-  size_t i = listing_find_id(l, n->document, LISTING_DRAWN);
-  return i == l->rows ? page_size(0) : l->row[i].size;
-}
-
-static int open_page(struct tree *t, struct held *h, const struct tree_node *n, int *how) {
+/* What a page says, made by the first who reads it; each further opening of a document's page is an access too. */
+static int ready_page(struct tree *t, struct held *h, const struct tree_node *n) {
   int64_t version = version_of(t);
   struct text text;
-  /* a document drawn a moment ago is not drawn again; being opened, it is asked for again */
-  int again = n->page == TREE_DRAWN && is_made(t, h);
   const void *bytes;
   size_t got;
-  int err = again ? db_read(t->db, n->document, n->offset, 1, &bytes, &got) : make_page(t, n, &text);
-  if (again) db_read_end(t->db);
-  if (err) return err == EAGAIN ? EIO : err;
-  if (!again) keep_page(h, &text, version);
-  h->gone = 0;
-  /* the kernel may still have the size that was told before, or of an earlier notice */
-  *how = n->page == PAGE_NOTICE || h->longest > size_before(t, n) ? TREE_LONGER : 0;
-  return 0;
+  int err = 0;
+  if (h->text.p == NULL) {
+    if ((err = make_page(t, n, &text)) == 0) keep_page(h, &text, version);
+  } else if (h->ask && n->page == TREE_DRAWN) {
+    err = db_read(t->db, n->document, n->offset, 1, &bytes, &got);
+    db_read_end(t->db);
+  }
+  if (err == 0) h->ask = 0;
+  return err == EAGAIN ? EIO : err;
 }
 
 int tree_open(struct tree *t, uint64_t ino, int *how) {
@@ -656,7 +659,10 @@ int tree_open(struct tree *t, uint64_t ino, int *how) {
   struct held *h = err == 0 ? *find_held(t, ino) : NULL;
   if (err == 0 && (h == NULL || !tree_is_file(&n))) err = EISDIR;
   if (err == 0 && n.kind == TREE_PAGE) {
-    err = open_page(t, h, &n, how);
+    if (h->gone) text_free(&h->text);
+    h->gone = 0;
+    h->ask = h->text.p != NULL;
+    *how = TREE_DIRECT;
   } else if (err == 0 && h->cached) {
     err = tree_read(t, ino, 0, 1, &bytes, &got);
     tree_read_end(t);
@@ -676,22 +682,51 @@ void tree_close(struct tree *t, uint64_t ino) {
 }
 int tree_has_open(const struct tree *t) { return t->opens > 0; }
 
-void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg) {
-  struct tree_node n;
-  int64_t now = now_ms(), version = version_of(t);
-  if (version >= 0 && version == t->looked_version && now - t->looked_at < TREE_LISTING_MS) return;
-  t->looked_at = now;
-  t->looked_version = version;
+int tree_open_left(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg) {
+  int left = 0;
   for (size_t i = 0; i < t->buckets; i++)
     for (struct held *h = t->bucket[i]; h != NULL; h = h->next) {
-      if (h->opens == 0) continue;
-      int was_gone = h->gone;
-      h->gone = tree_get(t, h->node.ino, &n) != 0 || (n.kind == TREE_PAGE && (was_gone || is_outdated(t, h)));
-      if (!h->gone || was_gone) continue;
+      if (h->opens == 0 || h->gone) continue;
       h->gone = gone(arg, h->node.ino);
-      if (h->gone) h->cached = 0;
-      else t->looked_at = 0;
+      left += !h->gone;
     }
+  return left;
+}
+
+static int by_patient(const void *x, const void *y) {
+  int64_t a = (*(struct held *const *)x)->node.patient, b = (*(struct held *const *)y)->node.patient;
+  return a < b ? -1 : a > b;
+}
+/* The open documents, patient after patient, so that each patient is listed once. NULL: none, or no memory. */
+static struct held **open_ones(struct tree *t, size_t *n) {
+  struct held **all = t->opens > 0 ? malloc(t->opens * sizeof *all) : NULL;
+  *n = 0;
+  for (size_t i = 0; all != NULL && i < t->buckets; i++)
+    for (struct held *h = t->bucket[i]; h != NULL; h = h->next)
+      if (h->opens > 0) all[(*n)++] = h;
+  if (all != NULL) qsort(all, *n, sizeof *all, by_patient);
+  return all;
+}
+
+void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg) {
+  struct tree_node n;
+  size_t opens;
+  int64_t now = now_ms(), version = version_of(t);
+  if (version >= 0 && version == t->looked_version && now - t->looked_at < TREE_LISTING_MS) return;
+  struct held **all = open_ones(t, &opens);
+  if (all == NULL) return;
+  t->looked_at = now;
+  t->looked_version = version;
+  for (size_t i = 0; i < opens; i++) {
+    struct held *h = all[i];
+    int was_gone = h->gone;
+    h->gone = tree_get(t, h->node.ino, &n) != 0 || (n.kind == TREE_PAGE && (was_gone || is_outdated(t, h)));
+    if (!h->gone || was_gone) continue;
+    h->gone = gone(arg, h->node.ino);
+    if (h->gone) h->cached = 0;
+    else t->looked_at = 0;
+  }
+  free(all);
 }
 
 /* The listing of a patient no longer holds. */
@@ -703,10 +738,14 @@ static void drop_listing(struct tree *t, int64_t patient) {
 
 static int read_page(struct tree *t, struct held *h, int64_t offset, size_t size, const void **bytes, size_t *n) {
   struct tree_node now;
-  if (h->text.p == NULL || h->gone || tree_get(t, h->node.ino, &now) != 0 || is_outdated(t, h)) return ESTALE;
-  if (offset >= (int64_t)h->text.n) return 0;
-  *bytes = h->text.p + offset;
-  *n = h->text.n - (size_t)offset < size ? h->text.n - (size_t)offset : size;
+  if (h->gone || tree_get(t, h->node.ino, &now) != 0) return ESTALE;
+  int sniffs = now.page != PAGE_NOTICE && offset <= PAGE_SNIFFED && size <= (size_t)(PAGE_SNIFFED - offset);
+  int err = sniffs ? 0 : is_outdated(t, h) ? ESTALE : ready_page(t, h, &now);
+  if (err) return err;
+  size_t length = sniffs ? PAGE_SNIFFED : h->text.n;
+  if (offset >= (int64_t)length) return 0;
+  *bytes = (sniffs ? page_sniffed() : h->text.p) + offset;
+  *n = length - (size_t)offset < size ? length - (size_t)offset : size;
   return 0;
 }
 
@@ -732,4 +771,6 @@ int tree_read(struct tree *t, uint64_t ino, int64_t offset, size_t size, const v
   if (err == ESTALE) drop_listing(t, node.patient);      /* the name goes at once as well */
   return err == EAGAIN ? EIO : err;
 }
-void tree_read_end(struct tree *t) { db_read_end(t->db); }
+void tree_read_end(struct tree *t) {
+  if (t->db != NULL) db_read_end(t->db);
+}

@@ -61,13 +61,18 @@ void tree_closedir(struct tree *t, struct tree_dir *d);
 int  tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_node *out, const char **name);
 
 /* Opening. TREE_CACHED: the kernel may still have pages of an earlier reading; then the record was asked for a byte, so that an
- * access which the kernel answers by itself is logged, or refused, too. TREE_LONGER: the page is longer than its size told. */
-enum { TREE_CACHED = 1, TREE_LONGER = 2 };
+ * access which the kernel answers by itself is logged, or refused, too. TREE_DIRECT: the kernel must not keep what it reads. */
+enum { TREE_CACHED = 1, TREE_DIRECT = 2 };
 int  tree_open(struct tree *t, uint64_t ino, int *how);
 void tree_close(struct tree *t, uint64_t ino);
 /* Calls gone for each open document that is no longer there: once, or again the next time when it answers 0. */
 void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg);
 int  tree_has_open(const struct tree *t);
+void tree_count(const struct tree *t, size_t *nodes, size_t *opens);
+/* The session ends: from now on every answer is ESTALE, and the record is not touched any more. */
+void tree_end(struct tree *t);
+/* Calls gone for each document that is still open, until it answers 1 for it; how many are left. */
+int  tree_open_left(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg);
 
 /* Bytes of a document, at most size, borrowed until tree_read_end(), which follows in every case. Each call asks the
  * record. */

@@ -157,12 +157,18 @@ INSERT INTO layout_block VALUES
        coalesce((SELECT title FROM d WHERE d.id = a.object), (SELECT name FROM w WHERE w.id = a.object)) AS "Sur",
        reason AS "Motif", nullif(count, 1) AS "Fois"
      FROM main.access_log AS a WHERE patient = ?1 ORDER BY at DESC LIMIT 2000'),
-  (4, 10, 'Vous', 'SELECT ''tout'' AS "Ce que vous voyez"'),
-  (4, 20, 'Médecin traitant', 'SELECT name AS "Nom", ''ce que sa profession permet, et ce qui est masqué'' AS "Voit" FROM main.principal
+  (4, 10, 'Médecin traitant', 'SELECT name AS "Nom", ''ce que sa profession permet, et ce qui est masqué'' AS "Voit" FROM main.principal
      WHERE id = (SELECT treating_doctor FROM main.patient WHERE id = ?1)'),
-  (4, 30, 'Accords que vous avez donnés', 'SELECT (SELECT name FROM main.principal AS w WHERE w.id = c.grantee) AS "À",
+  (4, 20, 'Accords que vous avez donnés', 'SELECT (SELECT name FROM main.principal AS w WHERE w.id = c.grantee) AS "À",
      strftime(''%d/%m/%Y'', since) AS "Depuis", strftime(''%d/%m/%Y'', until) AS "Jusqu’au",
      ''ce que sa profession permet, sauf ce qui est masqué'' AS "Voit" FROM main.consent AS c WHERE patient = ?1 ORDER BY since'),
-  (4, 40, 'Qui a déposé voit toujours ce qu’il a déposé', 'WITH w AS MATERIALIZED (SELECT id, name FROM main.principal)
-     SELECT (SELECT name FROM w WHERE w.id = d.depositor) AS "Nom", count(*) AS "Documents" FROM main.document AS d
-     WHERE patient = ?1 AND depositor <> ?1 GROUP BY depositor ORDER BY 1');
+  (4, 30, 'Représentants', 'SELECT (SELECT name FROM main.principal AS w WHERE w.id = r.principal) AS "Nom", strftime(''%d/%m/%Y'', since) AS "Depuis",
+     strftime(''%d/%m/%Y'', until) AS "Jusqu’au", ''tout, sauf ce qui leur est caché'' AS "Voit" FROM main.representative AS r WHERE patient = ?1 ORDER BY since'),
+  (4, 40, 'Chaque document (les 1 000 derniers)', 'WITH who AS MATERIALIZED (SELECT document, group_concat(name || '' : '' || why, char(10)) AS list
+       FROM (SELECT document, name, why FROM main.access_right WHERE patient = ?1 AND principal <> ?1 ORDER BY name, why) GROUP BY document)
+     SELECT strftime(''%d/%m/%Y'', creation_time) AS "Date", title AS "Titre", coalesce((SELECT list FROM who WHERE document = d.id), ''vous seul'')
+       AS "Qui peut le lire, et pourquoi" FROM main.document AS d WHERE patient = ?1 ORDER BY creation_time DESC, id DESC LIMIT 1000'),
+  (4, 50, 'Lignes de la synthèse', 'WITH d AS MATERIALIZED (SELECT id FROM main.document WHERE patient = ?1),
+       who AS MATERIALIZED (SELECT document, group_concat(name || '' : '' || why, char(10)) AS list
+       FROM (SELECT document, name, why FROM main.access_right WHERE patient = ?1 AND principal <> ?1 ORDER BY name, why) GROUP BY document)
+     SELECT count(*) AS "Lignes", list AS "Qui peut les lire, et pourquoi" FROM who WHERE document NOT IN (SELECT id FROM d) GROUP BY list ORDER BY 1 DESC');

@@ -124,14 +124,19 @@ def wait_until(what, seconds, step=0.02):
     return what()
 
 
+def is_mounted(point):
+    """Also of another user's mount, into which not even root may look."""
+    return any(line.split()[1] == point for line in open('/proc/mounts', encoding='utf-8'))
+
+
 class Mount:
     """A mount in the foreground, ended by SIGTERM at the end of the with."""
     def __init__(self, practice, who, options='', point=None):
         self.point = point or practice.point()
         options = 'key=%s,pinfd=PINFD%s' % (practice.key(who), options)
         self.process = start([practice.path, self.point, '-f', '-o', options])
-        wait_until(lambda: os.path.ismount(self.point) or self.process.poll() is not None, 20)
-        assert os.path.ismount(self.point), 'dmpfs did not mount for ' + who
+        wait_until(lambda: is_mounted(self.point) or self.process.poll() is not None, 20)
+        assert is_mounted(self.point), 'dmpfs did not mount for ' + who
 
     def __enter__(self):
         return self
@@ -607,9 +612,15 @@ def pid_of(point):
     for pid in filter(str.isdigit, os.listdir('/proc')):
         with contextlib.suppress(OSError):
             arguments = open('/proc/%s/cmdline' % pid, 'rb').read().split(b'\0')
-            if os.fsencode(point) in arguments and arguments[0].endswith(b'/dmpfs'):
+            if os.fsencode(point) in arguments and open('/proc/%s/comm' % pid).read() == 'dmpfs\n':
                 return int(pid)
     raise AssertionError('no driver for ' + point)
+
+
+def keeper_of(driver):
+    """The child of a driver that unmounts."""
+    children = open('/proc/%d/task/%d/children' % (driver, driver)).read().split()
+    return next(int(c) for c in children if open('/proc/%s/comm' % c).read() == 'dmpfs-keeper\n')
 
 
 def test_the_pin_is_asked_from_the_askpass_program_when_no_descriptor_is_given(p):
@@ -662,19 +673,36 @@ def test_sigterm_and_sigint_unmount_also_while_somebody_is_inside(p):
                 error_of(os.close, fd)                    # flush() has nobody to ask either
 
 
-def test_a_killed_driver_leaves_a_clear_error_and_can_be_mounted_again(p):
+def test_a_killed_driver_leaves_no_dead_mount_and_can_be_mounted_again(p):
     p.deposit('Document')
+    for busy in (False, True):
+        m = Mount(p, 'doctor', point=m.point if busy else None)
+        m.list(REPORTS)
+        inside = os.open(m(REPORTS), os.O_RDONLY) if busy else -1
+        m.process.kill()
+        m.process.wait()
+        assert wait_until(lambda: not os.path.ismount(m.point) and error_of(os.listdir, m.point) == 'OK', 5), busy
+        same(os.listdir(m.point), [])
+        if busy:
+            same(error_of(os.listdir, inside), 'ENOTCONN')
+            os.close(inside)
+    with Mount(p, 'doctor', point=m.point) as again:
+        same(again.list(REPORTS), ['2026-03-12 Document – Dr Martin.pdf'])
+
+
+def test_when_the_keeper_dies_too_the_dead_mount_is_named_with_what_to_do(p):
     m = Mount(p, 'doctor')
-    m.list(REPORTS)
+    os.kill(keeper_of(m.process.pid), signal.SIGKILL)
     m.process.kill()
     m.process.wait()
     same(error_of(os.listdir, m.point), 'ENOTCONN')
     code, said = run_dmpfs(p.path, m.point, '-o', 'key=%s,pinfd=PINFD' % p.key('doctor'))
     same(code, 7, said)
     assert 'fusermount3 -u' in said, said
+    same(subprocess.run([os.path.join(BUILD, 'dmpfs'), '--status', m.point], stderr=subprocess.DEVNULL).returncode, 7)
     subprocess.check_call(['fusermount3', '-u', m.point])
-    with Mount(p, 'doctor', point=m.point) as again:
-        same(again.list(REPORTS), ['2026-03-12 Document – Dr Martin.pdf'])
+    with Mount(p, 'doctor', point=m.point):
+        pass
 
 
 def test_an_ordinary_user_mounts_and_unmounts_through_fusermount(p):
@@ -686,18 +714,16 @@ def test_an_ordinary_user_mounts_and_unmounts_through_fusermount(p):
     for folder, _, files in os.walk(p.folder):
         for path in [folder] + [os.path.join(folder, f) for f in files]:
             os.chown(path, 65534, 65534)
-    def is_mounted():                                     # root may not look into it
-        return any(line.split()[1] == point for line in open('/proc/mounts', encoding='utf-8'))
     def become_nobody():
         os.setgid(65534)
         os.setuid(65534)
     process = start([p.path, point, '-f', '-o', 'key=%s,pinfd=PINFD' % p.key('doctor')], preexec_fn=become_nobody)
-    assert wait_until(is_mounted, 10)
+    assert wait_until(lambda: is_mounted(point), 10)
     same(error_of(os.listdir, point), 'EACCES', 'root')
     same(os.stat('/proc/%d/mem' % process.pid).st_uid, 0, 'another process of this user could read its memory')
     process.terminate()
     same(process.wait(timeout=10), 0)
-    assert not is_mounted()
+    assert not is_mounted(point)
 
 
 # ---- running ----

@@ -101,7 +101,7 @@ def test_a_summary_that_is_open_stops_when_a_line_on_it_is_masked(p):
         fd = os.open(m(FOLDER, SUMMARY), os.O_RDONLY)
         assert 'Bientôt masqué' in text(os.pread(fd, 65536, 0))
         p.mask(i)
-        assert wait_until(lambda: error_of(os.pread, fd, 10, 0) == 'ESTALE', TWO_SECONDS), error_of(os.pread, fd, 10, 0)
+        assert wait_until(lambda: error_of(os.pread, fd, 65536, 0) == 'ESTALE', TWO_SECONDS), error_of(os.pread, fd, 10, 0)
         os.close(fd)
         assert 'Bientôt masqué' not in text(m.read(FOLDER, SUMMARY))
 
@@ -143,7 +143,7 @@ def test_warnings_stand_in_a_notice_which_is_there_only_for_who_has_one(p):
 
 
 def test_the_patient_finds_who_came_and_who_may_read_and_nobody_else_does(p):
-    p.deposit('Consultation')
+    i = p.deposit('Consultation')
     with Mount(p, 'pharmacist') as m:
         m.read(REPORTS, '2026-03-12 Consultation – Dr Martin.pdf')
         same(m.list(FOLDER), ['Comptes rendus', SUMMARY])
@@ -154,6 +154,24 @@ def test_the_patient_finds_who_came_and_who_may_read_and_nobody_else_does(p):
         assert 'Ph Durand Pharmacien a lu Consultation' in accesses, accesses
         assert 'vous a donné un accord à Ph Durand' in accesses, accesses
         assert 'Ph Durand' in readers and 'Dr Martin' in readers, readers
+        assert re.search('12/03/2026 Consultation Dr Martin : .*Ph Durand : consentement', readers), readers
+        p.mask(i)
+        assert wait_until(lambda: 'Ph Durand : consentement' not in text(m.read(FOLDER, READERS)), TWO_SECONDS), text(m.read(FOLDER, READERS))
+
+
+def test_looking_at_the_beginning_of_a_page_to_know_its_type_is_no_reading(p):
+    p.deposit('HbA1c', fixture('biologie-hba1c.xml'), mime='text/xml', author=None)
+    with Mount(p, 'pharmacist') as m:
+        m.list(REPORTS)
+        begun = []
+        for path in (m(REPORTS, '2026-03-12 HbA1c.html'), m(FOLDER, SUMMARY)):
+            with open(path, 'rb', buffering=0) as f:
+                begun.append(f.read(4096) + os.pread(f.fileno(), 12288, 4096))
+        same((len(begun[0]), begun[0] == begun[1]), (16384, True))
+        same(door.log_lines(p, 'read'), 0)
+        with open(m(REPORTS, '2026-03-12 HbA1c.html'), 'rb', buffering=0) as f:
+            assert 'glyqu' in text(b''.join(iter(lambda: f.read(4096), b''))), 'read in small pieces, it is there'
+        same(door.log_lines(p, 'read'), 1)
 
 
 def test_opening_a_page_is_refused_to_thumbnailers_too(p):
@@ -167,9 +185,9 @@ def test_pages_have_gone_with_the_consent(p):
     own = p.deposit('A moi', who='pharmacist', type_code='60593-1')
     with Mount(p, 'pharmacist') as m:
         fd = os.open(m(FOLDER, SUMMARY), os.O_RDONLY)
-        os.pread(fd, 10, 0)
+        os.pread(fd, 65536, 0)
         p['patient'].execute('DELETE FROM consent WHERE patient = ? AND grantee = ?', (p.patient, p.pharmacist))
-        assert wait_until(lambda: error_of(os.pread, fd, 10, 0) == 'ESTALE', TWO_SECONDS)
+        assert wait_until(lambda: error_of(os.pread, fd, 65536, 0) == 'ESTALE', TWO_SECONDS)
         same(m.list('Dossier %d (identité non accessible)' % p.patient), ['Dispensations'])
         os.close(fd)
     assert own
@@ -253,7 +271,7 @@ def test_a_page_longer_than_it_told_is_read_whole(p):
 def test_the_helper_that_draws_has_nothing_and_its_death_ends_pages_only(p):
     p.deposit('Structure', fixture('operatoire-v1.xml'), mime='text/xml', author=None)
     with Mount(p, 'doctor') as m:
-        children = subprocess.run(['pgrep', '-P', str(m.process.pid)], stdout=subprocess.PIPE, text=True).stdout.split()
+        children = subprocess.run(['pgrep', '-x', '-P', str(m.process.pid), 'dmp-draw'], stdout=subprocess.PIPE, text=True).stdout.split()
         same(len(children), 1)
         status = dict(l.split(':\t') for l in open('/proc/%s/status' % children[0]).read().splitlines() if ':\t' in l)
         same((status['Name'], status['NoNewPrivs']), ('dmp-draw', '1'))

@@ -19,7 +19,7 @@ SO = os.path.join(BUILD, 'random', 'dmp.so')
 FS = os.path.join(BUILD, 'dmpfs')
 TOOL = (glob.glob('/usr/lib/*/faketime/libfaketime.so.1') + [None])[0]
 TABLES = ('session', 'principal', 'patient', 'identity', 'representative', 'consent', 'document', 'prescription', 'reimbursement', 'feed', 'episode_suggestion', 'mask',
-          'minimal_view', 'access_log', 'access_right', 'notification', 'hosting', 'dmp_verify')
+          'minimal_view', 'notification', 'access_right', 'hosting', 'membership', 'access_log', 'dmp_verify')
 PATH = os.path.join(tempfile.gettempdir(), 'dmp-twins-%d' % os.getpid())        # both twins lie in the same place, one after the other
 
 # Each step: who, and what. "hidden" steps happen in one twin only.
@@ -128,6 +128,9 @@ class Step:
     def reimburse(self, name, by, label, episode):
         self.line(name, 'reimbursement', by, label=label, episode=episode, care_date='2026-03-01', amount=12.5)
 
+    def looks(self, _):
+        login('patient').execute('SELECT id FROM document').fetchall()
+
     def mask_episode(self, _, episode):
         login('patient').execute('INSERT INTO mask(patient,episode) VALUES(?,?)', (self.known['patient'], episode))
 
@@ -206,6 +209,8 @@ class Twins(Case):
         for at, s in enumerate(steps):
             if s not in left_out:
                 self.step(at * 7 + 7, *s)
+            elif s[1] == 'unmask':
+                self.step(at * 7 + 7, s[0], 'looks')                # she lists what she has in both: that she did is no secret of the act
         return json.load(open(os.path.join(PATH, 'memory.json')))
 
     def compare(self, steps, hidden, who='pharmacist', mount=False, witness='patient'):
