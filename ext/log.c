@@ -789,6 +789,8 @@ static const struct action { const char *word, *french; } ACTIONS[] = {
   [LOG_REGISTER] = { "register", "a enregistré une personne" }, [LOG_ADOPT] = { "adopt", "a repris des clés" },
   [LOG_ROTATE] = { "rotate", "a changé des clés" },        [LOG_IDENTITY] = { "identity", "a complété l’identité" },
   [LOG_ANNOUNCE] = { "announce", "a annoncé" },            [LOG_REVEAL] = { "reveal", "a montré aux représentants" },
+  [LOG_BLOCK] = { "block", "a bloqué" },                   [LOG_UNBLOCK] = { "unblock", "a débloqué" },
+  [LOG_REISSUE] = { "reissue", "a refait un certificat" }, [LOG_RENEW] = { "renew", "a pris une nouvelle clé" },
   [LOG_JOIN] = { "join", "a fait entrer dans une équipe" }, [LOG_LEAVE] = { "leave", "a fait sortir d’une équipe" },
   [LOG_TEAM_KEY] = { "team_key", "a changé la clé d’une équipe" },
   [LOG_HOSTING] = { "hosting", "a dit où le dossier est conservé" }, [LOG_EXPORT] = { "export", "a exporté" },
