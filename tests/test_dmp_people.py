@@ -203,6 +203,55 @@ class Insight(People):
         self.assertFalse(os.path.exists(os.path.join(self.p.folder, 'non.html')))
 
 
+class Protected(People):
+    """The practice's own tables, in the record's file."""
+
+    def table(self, rows=30):
+        raw = self.p.raw()
+        raw.executescript('DROP TABLE IF EXISTS fiche; CREATE TABLE fiche(code TEXT PRIMARY KEY, patient INTEGER, nir TEXT, note TEXT)')
+        raw.executemany('INSERT INTO fiche VALUES(?, ?, ?, ?)', [('F%d' % i, self.marie, '1%014d' % i, 'note %d' % i) for i in range(rows)])
+        raw.close()
+
+    def notes(self, who, where='1'):
+        return self.p.login(who).execute('SELECT note FROM fiche WHERE %s ORDER BY code' % where).fetchall()
+
+    def test_a_table_is_protected_with_an_index_and_readers_and_its_key_turns(self):
+        self.table()
+        self.run_as('martin', 'protect', 'fiche', 'nir, note', '--index', 'nir', '--readers', 'Personne', code=1, says='ne désigne rien')
+        self.run_as('martin', 'protect', 'fiche', 'nir, note', '--index', 'nir', '--readers', 'Kaci', says=['Protégée : fiche (nir, note)', 'Ceux que vous avez nommés'])
+        self.assertEqual(self.notes('kaci', "nir = '100000000000003'"), [('note 3',)])
+        self.run_as('martin', 'readers', 'fiche', says='MARTIN, KACI')
+        self.run_as('martin', 'readers', 'fich', code=1, says='La table fich n’est pas protégée.')
+        self.run_as('martin', 'readers', 'fiche', '--add', 'Personne', code=1, says='« Personne » ne désigne rien')
+        box = one(self.p.raw(), "SELECT _dmp FROM fiche_dmp WHERE code = 'F1'")
+        self.run_as('martin', 'rotate', 'fiche', says=['La clé de fiche est changée', 'scrub'])
+        self.assertNotEqual(one(self.p.raw(), "SELECT _dmp FROM fiche_dmp WHERE code = 'F1'"), box)
+        self.run_as('martin', 'rewrap', 'fiche', says='remise à chacun de ses lecteurs')
+        self.assertEqual(self.notes('kaci', "code = 'F1'"), [('note 1',)])
+        self.run_as('marie', 'rotate', 'fiche', code=1, says='dmp-E0')
+        self.run_as('martin', 'mask-row', 'fiche', 'F1', code=1, says='ne sont pas sous les clés de patients')
+        self.drop('fiche')
+
+    def drop(self, table):
+        con = self.p.login('martin')
+        con.execute('SELECT dmp_unprotect(?)', (table,))
+        con.execute('DROP TABLE ' + table)
+
+    def test_rows_lie_under_their_patients_keys_and_one_is_masked(self):
+        self.table(3)
+        self.run_as('martin', 'protect', 'fiche', 'note', '--patient', 'dossier', code=1, says=['dmp-E079', 'dossier'])
+        self.run_as('martin', 'protect', 'fiche', 'note', '--patient', 'patient', '--type', '11488-4', '--hide', says='sous les clés de son patient')
+        self.assertEqual(len(self.notes('kaci')), 3)   # by her consent, without the table's key
+        self.run_as('martin', 'mask-row', 'fiche', 'F9', code=1, says='n’a pas de ligne F9')
+        self.run_as('martin', 'mask-row', 'fiche', 'F1', says='Ligne masquée')
+        self.assertEqual(self.notes('kaci'), [('note 0',), ('note 2',)])
+        self.assertEqual(len(self.notes('marie')), 3)
+        self.run_as('kaci', 'unmask-row', 'fiche', 'F1', code=1)
+        self.run_as('marie', 'unmask-row', 'fiche', 'F1', says='démasquée')
+        self.assertEqual(len(self.notes('kaci')), 3)
+        self.drop('fiche')
+
+
 class Sheet(People):
     def there(self, name):
         return os.path.join(self.p.folder, name)

@@ -137,6 +137,8 @@ def mark_row(args, settings, masked):
     """The row whose primary key is args.row, where that is one column; else its row number."""
     db = login(settings)
     table = the_protected(db, args.table)
+    if one(db, "SELECT count(*) FROM pragma_table_xinfo(?) WHERE name = 'dmp_masked'", table) == 0:
+        raise Refused('Les lignes de %s ne sont pas sous les clés de patients (dmp protect --patient).' % table)
     keys = db.execute("SELECT name, type FROM pragma_table_info(? || '_dmp') WHERE pk > 0 AND name <> '_dmpid'", (table,)).fetchall()
     name, kind = keys[0] if len(keys) == 1 else ('rowid', 'INTEGER')
     value = int(args.row) if 'INT' in kind.upper() and re.fullmatch(r'-?\d+', args.row) else args.row
