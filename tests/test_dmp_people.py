@@ -242,12 +242,13 @@ class Protected(People):
         self.run_as('martin', 'protect', 'fiche', 'note', '--patient', 'dossier', code=1, says=['dmp-E079', 'dossier'])
         self.run_as('martin', 'protect', 'fiche', 'note', '--patient', 'patient', '--type', '11488-4', '--hide', says='sous les clés de son patient')
         self.assertEqual(len(self.notes('kaci')), 3)   # by her consent, without the table's key
-        self.run_as('martin', 'mask-row', 'fiche', 'F9', code=1, says='n’a pas de ligne F9')
+        self.run_as('martin', 'mask-row', 'fiche', 'F9', code=1, says='« F9 » désigne 0 ligne')
+        self.run_as('martin', 'mask-row', 'fiche', 'patient=%d' % self.marie, code=1, says='désigne 3 lignes')
         self.run_as('martin', 'mask-row', 'fiche', 'F1', says='Ligne masquée')
         self.assertEqual(self.notes('kaci'), [('note 0',), ('note 2',)])
         self.assertEqual(len(self.notes('marie')), 3)
         self.run_as('kaci', 'unmask-row', 'fiche', 'F1', code=1)
-        self.run_as('marie', 'unmask-row', 'fiche', 'F1', says='démasquée')
+        self.run_as('marie', 'unmask-row', 'fiche', 'nir=100000000000001', says='démasquée')
         self.assertEqual(len(self.notes('kaci')), 3)
         self.drop('fiche')
 

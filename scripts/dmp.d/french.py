@@ -297,6 +297,7 @@ OBSTACLES = [(r'^a CHECK of a sealed column names (.*), which a foreign key chan
              (r'more than 100 rows a value$', 'plus de 100 lignes par valeur'),
              (r'^ON CONFLICT in table (.*)', r'ON CONFLICT dans la table \1'),
              (r'^REFERENCES (.*) without a column in table (.*)', r'REFERENCES \1 sans colonne, dans la table \2')]
+NAMING = (43, 44, 52, 79)                             # codes whose sentence ends with a name of the practice's own
 SYSTEM = {errno.ENOENT: 'n’existe pas', errno.EACCES: 'accès refusé', errno.EPERM: 'opération refusée',
           errno.EEXIST: 'existe déjà',
           errno.EISDIR: 'est un dossier, pas un fichier', errno.ENOTDIR: 'un élément du chemin n’est pas un dossier',
@@ -325,6 +326,9 @@ def in_french(text):
     trait, obstacle = TRAIT.fullmatch(text), re.search(r'(?:that first|index=) \((.*)\)$', text)
     if code in (81, 86, 87) and obstacle:
         return 'dmp-E%03d : %s (%s)' % (code, FRENCH[code], obstacle_text(obstacle[1]))
+    named = re.search(r' \(([^()]*)\)$', text)
+    if code in NAMING and named and not column:
+        return 'dmp-E%03d : %s (%s)' % (code, FRENCH[code], re.sub(r'^(\S+) row (-?\d+)$', r'\1, ligne \2', named[1]))
     if code in FRENCH:
         return 'dmp-E%03d : %s%s' % (code, FRENCH[code], ' (%s)' % COLUMNS.get(column[1], column[1]) if column else '')
     if trait:

@@ -15,7 +15,7 @@ MOUNTPOINT = ('mountpoint', {'metavar': 'DOSSIER', 'nargs': '?', 'help': 'vide e
 TEAM = ('team', {'nargs': '?', 'metavar': 'équipe', 'help': 'numéro dans la liste, identifiant, ou une partie du nom'})
 TABLE = ('table', {'metavar': 'TABLE', 'nargs': '?', 'help': 'son nom'})
 EPISODE = ('-e --episode', {'metavar': 'ÉPISODE', 'nargs': '?', 'const': '', 'help': 'tout un épisode'})
-ROW = (('table', {'metavar': 'TABLE', 'help': 'son nom'}), ('row', {'metavar': 'LIGNE', 'help': 'sa clé primaire (ou son numéro de ligne)'}))
+ROW = (('table', {'metavar': 'TABLE', 'help': 'son nom'}), ('row', {'metavar': 'LIGNE', 'help': 'sa clé, ou COLONNE=VALEUR'}))
 UNTIL = ('--until', {'metavar': 'DATE', 'help': 'date de fin'})
 
 
