@@ -16,8 +16,9 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
            'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
            'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants',
            'view': 'a préparé une vue à montrer', 'view end': 'a mis fin à une vue',
+           'block': 'a bloqué', 'unblock': 'a débloqué', 'reissue': 'a refait un certificat', 'renew': 'a pris une nouvelle clé',
            'hosting': 'a dit où le dossier est conservé', 'export': 'a exporté'}
-GIVEN = {'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
+GIVEN = {'block': ' ', 'unblock': ' ', 'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
 RECIPIENTS = [('patient', 'Le patient'), ('representant', 'Un représentant du patient'), ('professionnel', 'Un professionnel qui prend en charge le patient'),
@@ -130,6 +131,11 @@ FRENCH = {
     105: 'ce document appartient déjà à un épisode : refusez d’abord celui-là',
     106: 'une alimentation nomme une source enregistrée par l’autorité (type source), et son état est on ou off',
     107: 'une proposition d’épisode est acceptée (accepted) ou refusée (refused)',
+    108: 'le journal des certificats n’est pas celui que cette clé a vu : des certificats ont été coupés, remplacés, ou repris d’une ancienne copie. Restaurez le fichier le plus récent ; si l’ancien a été remis exprès, supprimez le fichier qui porte le nom de la clé suivi de -seen',
+    109: 'ce certificat a été révoqué, ou remplacé par un autre qui a une nouvelle clé : ouvrez avec la nouvelle clé, ou adressez-vous à l’autorité',
+    110: 'une nouvelle clé doit être signée par l’ancienne : faites la demande avec l’ancienne clé ; sans elle, cette version ne sait pas la remplacer',
+    111: 'le patient a bloqué cette personne : il lève d’abord le blocage, ce qui ne rend rien, puis donne un nouvel accord',
+    112: 'assureurs, employeurs et médecine du travail n’ont pas de certificat qui permette de lire',
     113: 'la liste des membres d’une équipe ne se vérifie pas, ou une ligne y manque : le fichier a été modifié ou remplacé',
     114: 'la liste des membres d’une équipe est plus ancienne que celle qui a déjà été vue : le fichier a été modifié ou remplacé',
     115: 'le secret d’une équipe dont vous êtes membre manque : le fichier a été modifié ; un responsable de l’équipe le redonne',
