@@ -148,6 +148,50 @@ class Teams(People):
         self.t.execute('DELETE FROM document WHERE id = ?', (doc,))
 
 
+class Blocked(People):
+    def test_a_blocked_professional_has_nothing_until_unblocked_and_consented_to_again(self):
+        doc = deposit(self.t, self.marie, title='Ordonnance commune')
+        self.run_as('kaci', 'list', says='Ordonnance commune')
+        self.run_as('kaci', 'block', 'Martin', code=1, says='dmp-E')
+        self.run_as('marie', 'block', 'Kaci', says='Bloqué·e')
+        self.run_as('kaci', 'list', code=1, says='aucun patient ne vous est ouvert')
+        self.run_as('marie', 'who', says='KACI, bloqué·e depuis le')
+        self.run_as('marie', 'consent', 'Kaci', code=1, says='dmp-E111')
+        self.run_as('marie', 'unblock', says=['Bloqué : KACI', 'rien n’est rendu'])
+        self.run_as('kaci', 'list', code=1)
+        self.run_as('marie', 'unblock', code=1, says='personne n’est bloqué')
+        self.run_as('marie', 'consent', 'Kaci')
+        self.run_as('kaci', 'list', says='Ordonnance commune')
+        self.run_as('marie', 'accesses', says=['a bloqué KACI', 'a débloqué KACI'])
+        self.t.execute('DELETE FROM document WHERE id = ?', (doc,))
+
+    def test_the_authority_revokes_a_certificate_and_restores_it(self):
+        self.p.person('roy', '60')
+        env = dict(self.env, DMP_ASKPASS='echo ' + PIN)
+        for verb, answer, code, said in (('revoke', 'n', 1, 'Rien n’est changé'), ('revoke', 'o', 0, 'Certificat révoqué'), ('revoke', 'o', 1, 'l’est déjà')):
+            done = subprocess.run([CLI, '--key', self.p.key('authority'), verb, 'Roy'], env=env, input=answer + '\n', capture_output=True, text=True)
+            self.assertEqual((done.returncode, said in done.stdout + done.stderr), (code, True), done.stdout + done.stderr)
+        self.run_as('roy', 'list', code=1, says='dmp-E109')
+        self.run_as('martin', 'certificates', says=['ROY : enregistré·e', 'ROY : révoqué·e'])
+        done = subprocess.run([CLI, '--key', self.p.key('authority'), 'restore', 'Roy'], env=env, input='o\n', capture_output=True, text=True)
+        self.assertIn('rétabli', done.stdout)
+        self.run_as('roy', 'list', code=1, says='aucun patient ne vous est ouvert')
+
+    def test_staff_is_enrolled_and_sees_a_name_and_no_document(self):
+        doc = deposit(self.t, self.marie, title='Pas pour le secrétariat')
+        env = dict(self.env, DMP_ASKPASS='echo ' + PIN)
+        request = os.path.join(self.p.folder, 'secretaire.json')
+        done = subprocess.run([CLI, '-P', 'accueil', 'join', '--staff', '-o', request], env=env, input='%s\nSam Ba\n' % self.p.fingerprint, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        done = subprocess.run([CLI, '--key', self.p.key('authority'), 'enrol', request], env=env, input='o\nn\n', capture_output=True, text=True)
+        self.assertIn('secrétariat', done.stdout)
+        self.run_as(None, '-P', 'accueil', 'list', code=1, says='aucun patient ne vous est ouvert')
+        self.run_as('marie', 'consent', 'Sam')
+        self.run_as(None, '-P', 'accueil', 'list', says=['MARIE', '0 document'])
+        self.run_as('marie', 'withdraw', 'Sam')
+        self.t.execute('DELETE FROM document WHERE id = ?', (doc,))
+
+
 class Accesses(People):
     def test_the_log_becomes_a_table_for_a_spreadsheet_in_which_no_title_is_a_formula(self):
         path = os.path.join(self.p.folder, 'acces.csv')

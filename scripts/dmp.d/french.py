@@ -5,7 +5,8 @@ import errno, re
 PROFESSIONS = [('10', 'Médecin'), ('21', 'Pharmacien'), ('60', 'Infirmier'), ('40', 'Chirurgien-dentiste'),
                ('39', 'Préparateur en pharmacie')]
 KINDS = {'authority': 'autorité d’enregistrement', 'professional': 'professionnel', 'patient': 'patient', 'representative': 'représentant légal',
-         'source': 'alimentation automatique', 'team': 'équipe'}
+         'source': 'alimentation automatique', 'team': 'équipe', 'staff': 'secrétariat ou interprète'}
+CHANGES = {'registered': 'enregistré·e', 'changed': 'changé·e', 'renewed': 'nouvelle clé', 'revoked': 'révoqué·e', 'restored': 'rétabli·e', 'refused': 'REFUSÉ : ne continue pas le précédent'}
 TYPES = [('11488-4', 'Compte rendu de consultation'), ('57833-6', 'Ordonnance'), ('11502-2', 'Examens biologiques'),
          ('18748-4', 'Imagerie'), ('34112-3', 'Compte rendu d’hospitalisation'), ('11490-0', 'Lettre de sortie'),
          ('60591-5', 'Synthèse médicale'), ('60593-1', 'Dispensation de médicaments'),
