@@ -693,22 +693,40 @@ int tree_open_left(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *a
   return left;
 }
 
+static int by_patient(const void *x, const void *y) {
+  int64_t a = (*(struct held *const *)x)->node.patient, b = (*(struct held *const *)y)->node.patient;
+  return a < b ? -1 : a > b;
+}
+/* The open documents, patient after patient, so that each patient is listed once. NULL: none, or no memory. */
+static struct held **open_ones(struct tree *t, size_t *n) {
+  struct held **all = t->opens > 0 ? malloc(t->opens * sizeof *all) : NULL;
+  *n = 0;
+  for (size_t i = 0; all != NULL && i < t->buckets; i++)
+    for (struct held *h = t->bucket[i]; h != NULL; h = h->next)
+      if (h->opens > 0) all[(*n)++] = h;
+  if (all != NULL) qsort(all, *n, sizeof *all, by_patient);
+  return all;
+}
+
 void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg) {
   struct tree_node n;
+  size_t opens;
   int64_t now = now_ms(), version = version_of(t);
   if (version >= 0 && version == t->looked_version && now - t->looked_at < TREE_LISTING_MS) return;
+  struct held **all = open_ones(t, &opens);
+  if (all == NULL) return;
   t->looked_at = now;
   t->looked_version = version;
-  for (size_t i = 0; i < t->buckets; i++)
-    for (struct held *h = t->bucket[i]; h != NULL; h = h->next) {
-      if (h->opens == 0) continue;
-      int was_gone = h->gone;
-      h->gone = tree_get(t, h->node.ino, &n) != 0 || (n.kind == TREE_PAGE && (was_gone || is_outdated(t, h)));
-      if (!h->gone || was_gone) continue;
-      h->gone = gone(arg, h->node.ino);
-      if (h->gone) h->cached = 0;
-      else t->looked_at = 0;
-    }
+  for (size_t i = 0; i < opens; i++) {
+    struct held *h = all[i];
+    int was_gone = h->gone;
+    h->gone = tree_get(t, h->node.ino, &n) != 0 || (n.kind == TREE_PAGE && (was_gone || is_outdated(t, h)));
+    if (!h->gone || was_gone) continue;
+    h->gone = gone(arg, h->node.ino);
+    if (h->gone) h->cached = 0;
+    else t->looked_at = 0;
+  }
+  free(all);
 }
 
 /* The listing of a patient no longer holds. */

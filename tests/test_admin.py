@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The mount as an administrator keeps it: what the driver gives up, fstab, users, views side by side, status, time-out, unlocking.
   test_admin.py [build [name…]]     as test_mount.py, whose practice and mounts it uses"""
-import ctypes, os, re, signal, subprocess, time
+import ctypes, os, re, resource, signal, subprocess, time
 import test_mount as door
 from test_mount import FOLDER, PIN, REPORTS, Mount, Skip, error_of, run_dmpfs, same, wait_until
 
@@ -53,11 +53,16 @@ REFUSED = [('kill of another process', 62, '1,0', -1), ('link', 86, '"/etc/passw
 ALLOWED = [('reading /proc', 2, '"/proc/self/stat",0,0', 3), ('a file in the record\'s folder', 2, '"%s/by-the-driver",65,384', 3)]
 
 
+def without_core():
+    """Of a debugger whose process ends under it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def inside(pid, number, arguments):
     """What a system call gives when the process itself makes it; what the debugger said, where it gave nothing."""
     call = '((long(*)(long,...))syscall)(%d%s%s)' % (number, ',' if arguments else '', arguments)
     r = subprocess.run(['gdb', '-nx', '-batch', '-p', str(pid), '-ex', 'set unwindonsignal off', '-ex', 'printf "=%%ld\\n", %s' % call],
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=60)
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, timeout=60, preexec_fn=without_core)
     value = re.search(r'^=(-?\d+)$', r.stdout, re.M)
     return int(value.group(1)) if value else r.stdout
 
