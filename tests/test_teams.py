@@ -12,7 +12,7 @@ import sys
 import time
 import unittest
 from harness import BUILD, HERE, NO_SUCH_ID, PIN, TYPES, Case, Practice, deposit, documents, error_of, main, one
-from test_representatives import FAKETIME, MOUNTS, Mount, faked, later
+from test_representatives import FAKETIME, MOUNTS, Mount, faked, later, represent
 
 STAFF = {'treating': ('10', 1), 'boss': ('60', 0), 'nurse': ('60', 0), 'other': ('60', 0), 'doctor': ('10', 0), 'pharmacist': ('21', 0)}
 
@@ -63,6 +63,14 @@ class TeamCase(Case):
 
 
 class Reading(TeamCase):
+    def test_that_teams_are_registered_closes_no_representatives_log_nor_notices(self):
+        doc = deposit(self.treating, self.pid)
+        represent(self.p, 'mother')
+        self.me.execute("INSERT INTO representative(patient,principal,ground) VALUES(?,?,'tuteur')", (self.pid, self.p.id['mother']))
+        con = self.p.login('mother')
+        self.assertIn(('deposit', doc), con.execute('SELECT action,object FROM access_log').fetchall())
+        self.assertGreater(one(con, 'SELECT count(*) FROM notification'), 0)
+
     def test_a_consent_to_a_team_opens_the_record_to_its_members_and_to_nobody_before(self):
         p = self.p
         doc = deposit(self.treating, self.pid, b'corps')
