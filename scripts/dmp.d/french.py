@@ -5,7 +5,7 @@ import errno, re
 PROFESSIONS = [('10', 'Médecin'), ('21', 'Pharmacien'), ('60', 'Infirmier'), ('40', 'Chirurgien-dentiste'),
                ('39', 'Préparateur en pharmacie')]
 KINDS = {'authority': 'autorité d’enregistrement', 'professional': 'professionnel', 'patient': 'patient', 'representative': 'représentant légal',
-         'source': 'alimentation automatique'}
+         'source': 'alimentation automatique', 'team': 'équipe'}
 TYPES = [('11488-4', 'Compte rendu de consultation'), ('57833-6', 'Ordonnance'), ('11502-2', 'Examens biologiques'),
          ('18748-4', 'Imagerie'), ('34112-3', 'Compte rendu d’hospitalisation'), ('11490-0', 'Lettre de sortie'),
          ('60591-5', 'Synthèse médicale'), ('60593-1', 'Dispensation de médicaments'),
@@ -141,6 +141,7 @@ FRENCH = {
     126: 'cette page n’est pas signée, ou elle a été modifiée après sa signature',
     130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',
     131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
+    200: 'le programme de DMP_ASKPASS n’a donné aucun code : il l’écrit sur sa première ligne',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',
@@ -282,7 +283,7 @@ TRAITS = {'birth name': 'nom de naissance', 'given names': 'prénoms', 'birth da
 # What stands in the way, at the end of a refusal to protect: SQL's own words stay.
 OBSTACLES = [(r'^a CHECK of a sealed column names (.*), which a foreign key changes$', r'un CHECK d’une colonne scellée nomme \1, qu’une clé étrangère change'),
              (r'^a CHECK of a sealed column: ', 'un CHECK d’une colonne scellée : '),
-             (r'^column (\w+): generated$', r'colonne \1, calculée'), (r'^column (\w+): ', r'colonne \1 : '), (r'^a trigger: ', 'un déclencheur : '),
+             (r'^column (\w+): generated$', r'colonne \1, calculée'), (r'^column (\w+): ', r'colonne \1 : '), (r'^a trigger: ', 'un déclencheur : '), (r'^trigger (\S+): ', r'déclencheur \1 : '),
              (r': UPDATE OF of trigger (.*)', r': UPDATE OF du déclencheur \1'), (r': REFERENCES in table (.*)', r': REFERENCES dans la table \1'),
              (r'^column (\w+) names the patient$', r'la colonne \1 désigne le patient'),
              (r'^a foreign key that changes column (\w+), which names the patient$', r'une clé étrangère qui change la colonne \1, qui désigne le patient'),
@@ -332,9 +333,13 @@ def in_french(text):
 
 
 def obstacle_text(text):
-    for english, french in OBSTACLES:
-        text = re.sub(english, french, text)
-    return text
+    """Obstacles stand one behind the other, with semicolons between."""
+    out = []
+    for part in re.split(r'; (?=column |trigger \S+: |a trigger: )', text):
+        for english, french in OBSTACLES:
+            part = re.sub(english, french, part)
+        out.append(part)
+    return ' ; '.join(out)
 
 
 def finding_text(place, row, patient, what):
