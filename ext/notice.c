@@ -153,8 +153,12 @@ static int ended(struct telling *t) {
   int e = t->to == TOLD_REPRESENTATIVE ? DMP_OK : grantees_read(t->s, t->p, &gs);
   for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
     const struct grantee *g = &gs.g[i];
-    if (grantee_over(g))
+    if (grantee_owed(t->s, t->p, g) != OWED_ENDED) continue;
+    if (g->as == READER_REPRESENTATIVE)
       e = tell(t, "representative", notice_id("over", g->until, id_from_field(g->principal), 0), g->until, "%s n’est plus représentant : son terme est passé",
+               name_of(t, g->principal));
+    else
+      e = tell(t, "consent", notice_id("over", g->until, id_from_field(g->principal), 0), g->until, "L’accord donné à %s est arrivé à son terme",
                name_of(t, g->principal));
   }
   grantees_free(&gs);
@@ -245,7 +249,7 @@ int notice_see(struct session *s, struct patient *p, int64_t id, int seen) {
   c.row_len = row.n;
   if (e == DMP_OK && (row.bad || list.bad)) e = DMP_E_NOMEM;
   /* what the patient and the treating doctor have seen tells of what is hidden from representatives */
-  const struct place where = { CLASS_NOTICES, to == TOLD_REPRESENTATIVE ? 0 : 1, 0 };
+  const struct place where = { CLASS_NOTICES, to == TOLD_REPRESENTATIVE ? 0 : 1, 0, 0 };
   if (e == DMP_OK) e = q.found.id ? object_rewrite(s, p, &q.found, &row) : object_insert(s, p, &me, where, &c, NULL, &made);
   item_close(&q.found);
   buf_free(&list);

@@ -8,8 +8,12 @@
 SQLITE_EXTENSION_INIT3
 
 /* A row as read, before any box of it is opened. Bytes lie in the arena of the list. */
-struct raw { int64_t id; uint64_t version; uint16_t cls; uint8_t leaf; enum via via; size_t wrap, wrap_n, header, header_n, amend, amend_n; };
+struct raw { int64_t id, circle; uint64_t version; uint16_t cls; uint8_t leaf; enum via via; size_t wrap, wrap_n, header, header_n, amend, amend_n; };
 struct raws { struct raw *r; size_t n, cap; struct buf arena; };
+
+struct leaf *object_leaf(struct patient *p, struct place w) { return w.circle ? circle_leaf(p, w.circle, w.leaf) : patient_leaf(p, w.cls, w.leaf); }
+
+static struct place item_place(const struct item *it) { return item_beside(it, it->leaf); }
 
 static void raws_free(struct raws *a) {
   free(a->r);
@@ -151,9 +155,12 @@ static int item_belongs(const struct item *it) {
     case ITEM_REPRESENTATIVE: return it->cls == CLASS_IDENTITY && it->leaf < 2;
     case ITEM_CONSENT:
     case ITEM_FEED:
+    case ITEM_BLOCKED:
     case ITEM_GRANTEES: return it->cls == CLASS_CHOICES && it->leaf < 2;
     case ITEM_EPISODE:
     case ITEM_ASSIGNMENT:
+    case ITEM_EXCLUSION:
+    case ITEM_CIRCLE:
     case ITEM_MASK: return it->cls == CLASS_CHOICES && it->leaf >= 2;
     case ITEM_SEEN: return it->cls == CLASS_NOTICES && it->leaf < 2;
     case ITEM_LOG_SECRETS: return it->cls == CLASS_LOG && it->leaf >= 2;
@@ -191,12 +198,13 @@ static int item_open_header(struct session *s, struct patient *p, const struct r
 static int item_open_leaf(struct session *s, struct patient *p, const struct raws *a, const struct raw *r, struct item *it) {
   const uint8_t *b;
   size_t n;
-  struct leaf *l = patient_leaf(p, r->cls, r->leaf);
+  struct leaf *l = object_leaf(p, (struct place){ r->cls, r->leaf, 0, r->circle });
   struct box_ad ad = wrap_ad(s, IN_OBJECT, r->id, l->object_loc);
   int e = session_open_box(s, l->key, &ad, a->arena.p + r->wrap, r->wrap_n, &b, &n);
   if (e == DMP_OK) e = item_wrap_parse(b, n, it);
   it->cls = r->cls;
   it->leaf = r->leaf;
+  it->circle = r->circle;
   it->via = VIA_LEAF;
   return e == DMP_OK ? item_open_header(s, p, a, r, it) : e;
 }
@@ -213,28 +221,35 @@ static int item_open_deposit(struct session *s, struct patient *p, const struct 
   struct box_ad ad = wrap_ad(s, IN_OBJECT, r->id, p->deposit_loc);
   const struct entry *en;
   for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
-    if (en->cls < first || en->cls > last || en->cls < CLASS_FIRST_DOCUMENT) continue;   /* system classes take no deposits */
-    for (int l = entry_leaf(en), end = l + 2; l < end; l++) {
-      struct leaf *leaf = patient_leaf(p, en->cls, l);
+    struct way w[2];
+    if (en->cls < first || en->cls > last || en->cls < CLASS_FIRST_DOCUMENT || en->circle) continue;   /* those take no sealed deposits */
+    for (size_t k = 0, ways = entry_ways(p, en, w); k < ways; k++) {
+      struct leaf *leaf = w[k].l;
       const uint8_t *b;
       size_t n;
-      if (!leaf->held) continue;
       leaf_deposit_pair(leaf);
       if (box_open_from(leaf->deposit_sk, leaf->deposit_pk, p->anchor, &ad, a->arena.p + r->wrap, r->wrap_n, &s->scratch, &b, &n) != DMP_OK)
         continue;
       s->boxes_opened++;
       it->cls = en->cls;
-      it->leaf = (uint8_t)l;
+      it->leaf = w[k].leaf;
       it->via = VIA_DEPOSIT;
       int e = item_wrap_parse(b, n, it);
       if (e == DMP_OK) e = item_open_header(s, p, a, r, it);
-      return e == DMP_OK && l < 2 && is_source(s, it) ? DMP_E_NOT_FOUND : e;
+      return e == DMP_OK && it->leaf < 2 && is_source(s, it) ? DMP_E_NOT_FOUND : e;
     }
   }
   return DMP_E_NOT_FOUND;
 }
 
-/* A row of dmp_wrap at this locator: symmetric under the key, or sealed to the certificate by who moved the item. */
+/* Which of this login's own keys, present and former, a locator belongs to; -1: none. */
+static int own_which(const struct patient *p, const uint8_t *loc) {
+  for (int i = 0; i < p->owns; i++)
+    if (memcmp(p->own_loc[i], loc, 16) == 0) return i;
+  return -1;
+}
+
+/* A row of dmp_wrap at this locator (NULL: one of the own): symmetric under the key, or sealed to the certificate by who moved the item. */
 static int wrap_open(struct session *s, struct patient *p, int64_t row, const uint8_t loc[16], const uint8_t key[32], struct item *it) {
   const uint8_t *b;
   size_t n;
@@ -243,13 +258,12 @@ static int wrap_open(struct session *s, struct patient *p, int64_t row, const ui
   sqlite3_bind_int64(st, 1, row);
   int rc = sqlite3_step(st), e = rc == SQLITE_ROW ? DMP_OK : rc == SQLITE_DONE ? DMP_E_NOT_FOUND : record_sql_fault(s->r);
   if (e == DMP_OK) {
-    struct box_ad ad = wrap_ad(s, IN_WRAP, row, loc);
+    int own = sqlite3_column_bytes(st, 0) == 16 ? own_which(p, sqlite3_column_blob(st, 0)) : -1;
+    if (own < 0) own = 0;                             /* moved elsewhere: it does not open */
+    struct box_ad ad = wrap_ad(s, IN_WRAP, row, loc ? loc : p->own_loc[own]);
     const void *box = sqlite3_column_blob(st, 1);
     size_t len = (size_t)sqlite3_column_bytes(st, 1);
-    s->boxes_opened++;
-    e = box_suite(box, len) == SUITE_SEALED
-      ? box_open_from(s->cred->box_sk, s->cred->box_pk, p->anchor, &ad, box, len, &s->scratch, &b, &n)
-      : box_open(key, &ad, box, len, &s->scratch, &b, &n);
+    e = box_suite(box, len) == SUITE_SEALED ? session_open_sealed(s, p->anchor, &ad, box, len, &b, &n) : session_open_box(s, loc ? key : p->own_leaf[own], &ad, box, len, &b, &n);
     if (e == DMP_OK) e = item_wrap_parse(b, n, it);
     if (e != DMP_OK) record_fault(s->r, e, "dmp_wrap", row);
   }
@@ -258,7 +272,7 @@ static int wrap_open(struct session *s, struct patient *p, int64_t row, const ui
 }
 
 static int own_wrap_open(struct session *s, struct patient *p, int64_t row, struct item *it) {
-  return wrap_open(s, p, row, p->own_loc, p->own_leaf, it);
+  return wrap_open(s, p, row, NULL, NULL, it);
 }
 
 static int raws_by_id(struct session *s, struct raws *a, int64_t id, uint8_t loc[16]) {
@@ -287,6 +301,7 @@ static int item_open_own(struct session *s, struct patient *p, int64_t row, stru
   if (e == DMP_OK) {
     it->cls = 0;
     it->leaf = 0;
+    it->circle = 0;
     it->via = VIA_OWN;
     it->own_row = row;
     e = item_open_header(s, p, &a, &a.r[0], it);
@@ -330,10 +345,9 @@ static int tick_find(struct session *s, struct patient *p, int64_t id, struct it
   int e = DMP_E_NOT_FOUND;
   const struct entry *en;
   for (size_t i = 0; e == DMP_E_NOT_FOUND && (en = patient_entry(p, i)) != NULL; i++) {
-    for (int l = entry_leaf(en), end = l + 2; e == DMP_E_NOT_FOUND && l < end; l++) {
-      const struct leaf *leaf = patient_leaf(p, en->cls, l);
-      if (leaf->held) e = tick_open(s, p, en->cls, l, tick_row(leaf, id), it);
-    }
+    struct way w[2];
+    for (size_t k = 0, ways = entry_ways(p, en, w); e == DMP_E_NOT_FOUND && k < ways; k++)
+      e = tick_open(s, p, w[k].cls, w[k].leaf, tick_row(w[k].l, id), it);
   }
   return e;
 }
@@ -380,13 +394,13 @@ static int scan_leaves(struct session *s, struct patient *p, const struct scan *
   int e = DMP_OK;
   const struct entry *en;
   for (size_t i = 0; e == DMP_OK && (en = patient_entry(p, i)) != NULL; i++) {
+    struct way way[2];
     if (en->cls < w->first || en->cls > w->last) continue;
-    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++) {
-      struct leaf *leaf = patient_leaf(p, en->cls, l);
+    for (size_t k = 0, ways = entry_ways(p, en, way); e == DMP_OK && k < ways; k++) {
       size_t first = a->n;
-      if (!leaf->held || (w->hidden && !(l & 1))) continue;
-      e = raws_at(s, a, leaf->object_loc, (struct raw){ .cls = en->cls, .leaf = (uint8_t)l, .via = VIA_LEAF });
-      if (e == DMP_OK) e = scan_fault(w, ctx, raws_state(s, p->id, a, first, leaf, &stored));
+      if (w->hidden && !(way[k].leaf & 1)) continue;
+      e = raws_at(s, a, way[k].l->object_loc, (struct raw){ .cls = en->cls, .leaf = way[k].leaf, .circle = en->circle, .via = VIA_LEAF });
+      if (e == DMP_OK) e = scan_fault(w, ctx, raws_state(s, p->id, a, first, way[k].l, &stored));
     }
   }
   return e;
@@ -414,25 +428,25 @@ static int wrap_ids(struct session *s, const uint8_t loc[16], int64_t **ids, siz
   return e;
 }
 
-static void own_leaf_state(const struct patient *p, struct leaf *l) {
+static void own_leaf_state(const struct patient *p, int own, struct leaf *l) {
   memset(l, 0, sizeof *l);
-  memcpy(l->key, p->own_leaf, 32);
-  suite_prf(p->own_leaf, "state", 5, l->state_loc);
+  memcpy(l->key, p->own_leaf[own], 32);
+  suite_prf(p->own_leaf[own], "state", 5, l->state_loc);
 }
 
 /* The depositor's own state counts ids and what was signed: a deposit dropped with its wrap, or another content in its place,
  * is seen. Moving and sealing again change neither. */
 static void own_tag(const uint8_t signature[SUITE_SIG], uint8_t tag[16]) { suite_hash(signature, SUITE_SIG, tag, 16); }
 
-static int own_state_check(struct session *s, struct patient *p, const struct found *f, size_t counted) {
+static int own_state_check(struct session *s, struct patient *p, int which, const struct found *f, size_t counted) {
   struct leaf own;
   uint8_t tag[16];
   struct state now = { 0 }, stored;
-  own_leaf_state(p, &own);
+  own_leaf_state(p, which, &own);
   int e = state_get(s, p->id, &own, &stored);
   if (e == DMP_E_STATE_BAD && stored.row == 0 && counted == 0) e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < f->n; i++)
-    if (f->it[i].own_row) {
+    if (f->it[i].own_row && memcmp(f->it[i].c.wrap_loc, p->own_loc[which], 16) == 0) {
       own_tag(f->it[i].signature, tag);
       state_term(&now, &own, f->it[i].id, 0, tag);
       now.count++;
@@ -459,14 +473,15 @@ static int own_wrap_check(struct session *s, struct patient *p, int64_t row, con
 }
 
 /* Own deposits that no leaf opened: the wraps that no opened header names. */
-static int scan_own(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
-  int e = wrap_ids(s, p->own_loc, &f->own, &f->owns);
+static int scan_own(struct session *s, struct patient *p, int which, const struct scan *w, void *ctx, struct found *f) {
+  free(f->own);
+  int e = wrap_ids(s, p->own_loc[which], &f->own, &f->owns);
   size_t held = f->n;
   uint8_t *known = e == DMP_OK ? calloc(f->owns + 1, 1) : NULL;   /* by an opened header; the rows are in order */
   if (e == DMP_OK && known == NULL) e = DMP_E_NOMEM;
   for (size_t i = 0; e == DMP_OK && i < held; i++) {
     int64_t row = f->it[i].c.wrap_row;
-    if (memcmp(f->it[i].c.wrap_loc, p->own_loc, 16) != 0) continue;
+    if (memcmp(f->it[i].c.wrap_loc, p->own_loc[which], 16) != 0) continue;
     int64_t *at = f->owns ? bsearch(&row, f->own, f->owns, sizeof *f->own, by_int64) : NULL;
     if (at == NULL) continue;
     if (memcmp(f->it[i].c.depositor, s->cred->principal, 16) != 0) {   /* somebody put his own in the place of mine */
@@ -487,7 +502,7 @@ static int scan_own(struct session *s, struct patient *p, const struct scan *w, 
     }
   }
   free(known);
-  return e == DMP_OK ? scan_fault(w, ctx, own_state_check(s, p, f, f->owns)) : e;
+  return e == DMP_OK ? scan_fault(w, ctx, own_state_check(s, p, which, f, f->owns)) : e;
 }
 
 /* A sealed deposit that no leaf opens is no fault for who holds some of them; the patient, who holds all, is told when checking. */
@@ -519,8 +534,9 @@ static int scan_ticks(struct session *s, struct patient *p, const struct scan *w
   const struct entry *en;
   for (size_t i = 0; e == DMP_OK && (en = patient_entry(p, i)) != NULL; i++) {
     if (en->cls < w->first || en->cls > w->last) continue;
-    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++)
-      if (patient_leaf(p, en->cls, l)->held && !(w->hidden && !(l & 1))) e = scan_ticked(s, p, w, ctx, en->cls, l, f);
+    struct way way[2];
+    for (size_t k = 0, ways = entry_ways(p, en, way); e == DMP_OK && k < ways; k++)
+      if (!w->hidden || way[k].leaf & 1) e = scan_ticked(s, p, w, ctx, en->cls, way[k].leaf, f);
   }
   return e;
 }
@@ -545,7 +561,8 @@ static int scan_collect(struct session *s, struct patient *p, const struct scan 
   }
   raws_free(&a);
   if (e == DMP_OK && p->g.basis == BASIS_VIEW) e = scan_ticks(s, p, w, ctx, f);
-  return e == DMP_OK && w->own ? scan_own(s, p, w, ctx, f) : e;
+  for (int own = 0; e == DMP_OK && w->own && own < p->owns; own++) e = scan_own(s, p, own, w, ctx, f);
+  return e;
 }
 
 int object_scan(struct session *s, struct patient *p, const struct scan *w, int (*each)(void *ctx, struct item *it), void *ctx) {
@@ -563,11 +580,12 @@ int object_scan(struct session *s, struct patient *p, const struct scan *w, int 
 static int object_open_raw(struct session *s, struct patient *p, const struct raws *a, struct raw *r, const uint8_t loc[16], struct item *it) {
   const struct entry *en;
   for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
-    for (int l = entry_leaf(en), end = l + 2; l < end; l++) {
-      struct leaf *leaf = patient_leaf(p, en->cls, l);
-      if (!leaf->held || memcmp(leaf->object_loc, loc, 16) != 0) continue;
+    struct way w[2];
+    for (size_t k = 0, ways = entry_ways(p, en, w); k < ways; k++) {
+      if (memcmp(w[k].l->object_loc, loc, 16) != 0) continue;
       r->cls = en->cls;
-      r->leaf = (uint8_t)l;
+      r->leaf = w[k].leaf;
+      r->circle = en->circle;
       int e = item_open_leaf(s, p, a, r, it);
       return e == DMP_OK ? e : record_fault(s->r, e, "dmp_object", r->id);
     }
@@ -576,11 +594,26 @@ static int object_open_raw(struct session *s, struct patient *p, const struct ra
   return DMP_E_NOT_FOUND;
 }
 
+/* By the wrap that its depositor keeps. */
+static int object_open_own(struct session *s, struct patient *p, int64_t id, struct item *it) {
+  int e = DMP_E_NOT_FOUND;
+  for (int which = 0; e == DMP_E_NOT_FOUND && which < p->owns; which++) {
+    int64_t *own = NULL;
+    size_t n = 0;
+    int own_e = wrap_ids(s, p->own_loc[which], &own, &n);
+    for (size_t i = 0; own_e == DMP_OK && e == DMP_E_NOT_FOUND && i < n; i++) {
+      own_e = own_wrap_open(s, p, own[i], it);
+      if (own_e == DMP_OK && it->id == id) e = item_open_own(s, p, own[i], it);
+    }
+    if (own_e != DMP_OK) e = own_e;
+    free(own);
+  }
+  return e;
+}
+
 int object_open(struct session *s, struct patient *p, int64_t id, struct item *it) {
   struct raws a = { 0 };
   uint8_t loc[16];
-  int64_t *own = NULL;
-  size_t n = 0;
   memset(it, 0, sizeof *it);
   int e = raws_by_id(s, &a, id, loc);
   if (e == DMP_OK) e = object_open_raw(s, p, &a, &a.r[0], loc, it);
@@ -588,16 +621,10 @@ int object_open(struct session *s, struct patient *p, int64_t id, struct item *i
     item_close(it);
     e = tick_find(s, p, id, it);
   } else if (e == DMP_E_NOT_FOUND) {
-    int own_e = wrap_ids(s, p->own_loc, &own, &n);
-    for (size_t i = 0; own_e == DMP_OK && e == DMP_E_NOT_FOUND && i < n; i++) {
-      own_e = own_wrap_open(s, p, own[i], it);
-      if (own_e == DMP_OK && it->id == id) e = item_open_own(s, p, own[i], it);
-    }
-    if (own_e != DMP_OK) e = own_e;
+    e = object_open_own(s, p, id, it);
   }
   if (e == DMP_OK && item_withheld(s, p, it)) e = DMP_E_NOT_FOUND;
-  if (e == DMP_OK && it->c.wrap_row && memcmp(it->c.wrap_loc, p->own_loc, 16) == 0) it->own_row = it->c.wrap_row;
-  free(own);
+  if (e == DMP_OK && it->c.wrap_row && own_which(p, it->c.wrap_loc) >= 0) it->own_row = it->c.wrap_row;
   raws_free(&a);
   if (e != DMP_OK) item_close(it);
   return e;
@@ -633,25 +660,26 @@ static int find_leaves(struct session *s, struct patient *p) {
   int e = finder_add(&s->finder, le_get64(p->deposit_loc), p->id);
   const struct entry *en;
   for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
-    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++) {
-      const struct leaf *leaf = patient_leaf(p, en->cls, l);
-      if (leaf->held) e = finder_add(&s->finder, le_get64(leaf->object_loc), p->id);
-    }
+    struct way w[2];
+    for (size_t k = 0, ways = entry_ways(p, en, w); e == DMP_OK && k < ways; k++) e = finder_add(&s->finder, le_get64(w[k].l->object_loc), p->id);
   }
   return e;
 }
 
 static int find_deposits(struct session *s, struct patient *p) {
-  int64_t *rows = NULL;
-  size_t n = 0;
-  int e = wrap_ids(s, p->own_loc, &rows, &n);
-  for (size_t i = 0; e == DMP_OK && i < n; i++) {
-    struct item it = { 0 };
-    e = own_wrap_open(s, p, rows[i], &it);
-    if (e == DMP_OK) e = finder_add(&s->finder, (uint64_t)it.id, p->id);
-    item_close(&it);
+  int e = DMP_OK;
+  for (int own = 0; e == DMP_OK && own < p->owns; own++) {
+    int64_t *rows = NULL;
+    size_t n = 0;
+    e = wrap_ids(s, p->own_loc[own], &rows, &n);
+    for (size_t i = 0; e == DMP_OK && i < n; i++) {
+      struct item it = { 0 };
+      e = own_wrap_open(s, p, rows[i], &it);
+      if (e == DMP_OK) e = finder_add(&s->finder, (uint64_t)it.id, p->id);
+      item_close(&it);
+    }
+    free(rows);
   }
-  free(rows);
   return e;
 }
 
@@ -739,7 +767,7 @@ int object_verify(struct session *s, struct patient *p, const struct item *it) {
   const struct certificate *d = NULL;
   int e = DMP_OK;
   if (memcmp(it->c.depositor_cert, p->g.patient_cert, 32) == 0) e = patient_certificate(s, p, &d);
-  else d = directory_by_hash(&s->dir, it->c.depositor_cert);
+  else d = patient_who_hash(s, p, it->c.depositor_cert);
   if (e != DMP_OK) return e;                          /* not the item's fault */
   e = d != NULL && memcmp(d->principal, it->c.depositor, 16) == 0 ? item_signed(s->r->id, it, d->sign_pk) : DMP_E_SIGNATURE;
   return e == DMP_OK ? e : record_fault(s->r, e, "dmp_object", it->id);
@@ -787,19 +815,23 @@ static int object_row(struct session *s, enum record_stmt which, const struct it
   return record_run(s->r, st);                        /* OBJECT_SET leaves ?6, the amend box, NULL: it was folded */
 }
 
+int object_exists(struct session *s, int64_t id, int *yes) {
+  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_VERSION);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_int64(st, 1, id);
+  int rc = sqlite3_step(st);
+  *yes = rc == SQLITE_ROW;
+  sqlite3_reset(st);
+  return rc == SQLITE_ROW || rc == SQLITE_DONE ? DMP_OK : record_sql_fault(s->r);
+}
+
 int object_new_id(struct session *s, int64_t *id) {
   int e = DMP_OK, taken = 1;
   while (e == DMP_OK && taken) {                      /* a collision, also with a row that nobody here sees, is drawn again */
     uint32_t bits = 0;
     if ((e = random_bytes("object", &bits, sizeof bits)) != DMP_OK) break;
     *id = id_make(record_now(), bits & 0x1FFFFF);
-    sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_VERSION);
-    if (st == NULL) return record_sql_fault(s->r);
-    sqlite3_bind_int64(st, 1, *id);
-    int rc = sqlite3_step(st);
-    taken = rc == SQLITE_ROW;
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) e = record_sql_fault(s->r);
-    sqlite3_reset(st);
+    e = object_exists(s, *id, &taken);
   }
   return e;
 }
@@ -810,9 +842,9 @@ static int own_insert(struct session *s, struct patient *p, const struct item *i
   struct leaf own;
   uint8_t tag[16];
   own_tag(signature, tag);
-  own_leaf_state(p, &own);
-  int e = wrap_seal(s, it, IN_WRAP, row, p->own_loc, p->own_leaf, NULL, NULL, &box);
-  if (e == DMP_OK) e = record_put(s->r, STMT_WRAP_PUT, p->own_loc, &box, row);
+  own_leaf_state(p, 0, &own);
+  int e = wrap_seal(s, it, IN_WRAP, row, p->own_loc[0], p->own_leaf[0], NULL, NULL, &box);
+  if (e == DMP_OK) e = record_put(s->r, STMT_WRAP_PUT, p->own_loc[0], &box, row);
   if (e == DMP_OK) e = state_change(s, p, &own, it->id, 0, tag, 1);   /* version 0: the own state's terms have none */
   buf_free(&box);
   bytes_wipe(&own, sizeof own);
@@ -821,8 +853,9 @@ static int own_insert(struct session *s, struct patient *p, const struct item *i
 
 static int object_place(struct session *s, struct patient *p, const struct item *it, struct place where, const struct buf *header) {
   struct buf wrap = { 0 };
-  struct leaf *l = patient_leaf(p, where.cls, where.leaf);
+  struct leaf *l = object_leaf(p, where);
   int e;
+  if (where.circle && !l->held) return DMP_E_FULL_HOLDER;
   if (l->held && !where.sealed) {
     e = wrap_seal(s, it, IN_OBJECT, it->id, l->object_loc, l->key, NULL, NULL, &wrap);
     if (e == DMP_OK) e = object_row(s, STMT_OBJECT_PUT, it, l->object_loc, &wrap, header);
@@ -852,7 +885,7 @@ int object_insert(struct session *s, struct patient *p, const struct signer *who
   if (body_key) memcpy(it.body_key, body_key, 32);
   if (e == DMP_OK && item_deposited(c->table) && s->me.kind != KIND_SOURCE) {   /* a source keeps nothing that it could read */
     e = record_random_id(&c->wrap_row);
-    memcpy(c->wrap_loc, p->own_loc, 16);
+    memcpy(c->wrap_loc, p->own_loc[0], 16);
   }
   if (e == DMP_OK) e = random_bytes("header key", it.header_key, 32);
   if (e == DMP_OK) e = item_write(s->r->id, it.id, c, who->cred->sign_sk, &plain);
@@ -867,14 +900,16 @@ int object_insert(struct session *s, struct patient *p, const struct signer *who
   return e;
 }
 
-/* The depositor's wrap follows the new header key: under the own leaf for oneself, else sealed to the certificate. */
+/* The depositor's wrap follows the new header key: under the own leaf for oneself, else sealed to the certificate, and never to one
+ * whose key was renewed since. */
 static int own_reseal(struct session *s, struct patient *p, const struct item *it) {
   struct buf box = { 0 };
   if (it->c.wrap_row == 0) return DMP_OK;
   const struct certificate *d = patient_who_hash(s, p, it->c.depositor_cert);
+  if (d != NULL) d = patient_who(s, p, d->principal);
   if (d == NULL) return DMP_E_CERT_BAD;
-  int mine = memcmp(it->c.depositor, s->cred->principal, 16) == 0;
-  int e = wrap_seal(s, it, IN_WRAP, it->c.wrap_row, it->c.wrap_loc, mine ? p->own_leaf : NULL, d->box_pk, p->anchor, &box);
+  int mine = memcmp(it->c.depositor, s->cred->principal, 16) == 0 && memcmp(it->c.wrap_loc, p->own_loc[0], 16) == 0;
+  int e = wrap_seal(s, it, IN_WRAP, it->c.wrap_row, it->c.wrap_loc, mine ? p->own_leaf[0] : NULL, d->box_pk, p->anchor, &box);
   sqlite3_stmt *st = e == DMP_OK ? record_stmt(s->r, STMT_WRAP_SET) : NULL;
   if (st) {
     sqlite3_bind_int64(st, 1, it->c.wrap_row);
@@ -905,7 +940,7 @@ static int object_reseal(struct session *s, struct patient *p, struct item *it, 
 }
 
 int object_move(struct session *s, struct patient *p, struct item *it, struct place to) {
-  struct leaf *from = patient_leaf(p, it->cls, it->leaf), *dest = patient_leaf(p, to.cls, to.leaf);
+  struct leaf *from = object_leaf(p, item_place(it)), *dest = object_leaf(p, to);
   struct buf plain = { 0 };
   uint8_t action = 0, sig[SUITE_SIG];
   int64_t at = 0;
@@ -917,6 +952,7 @@ int object_move(struct session *s, struct patient *p, struct item *it, struct pl
   if (e == DMP_OK) {
     it->cls = to.cls;
     it->leaf = (uint8_t)to.leaf;
+    it->circle = to.circle;
   }
   bytes_wipe(plain.p, plain.n);
   buf_free(&plain);
@@ -945,7 +981,7 @@ int object_tick(struct session *s, struct patient *v, const struct item *it, int
 int object_own_state(struct session *s, struct patient *p, int gone) {
   struct leaf own;
   struct state st = { 0 };
-  own_leaf_state(p, &own);
+  own_leaf_state(p, 0, &own);
   int e = gone ? state_get(s, p->id, &own, &st) : DMP_OK;
   if (e == DMP_OK) e = gone ? state_drop(s, &st) : state_put(s, p->id, &own, &st);
   bytes_wipe(&own, sizeof own);
@@ -953,7 +989,7 @@ int object_own_state(struct session *s, struct patient *p, int gone) {
 }
 
 int object_rewrite(struct session *s, struct patient *p, struct item *it, const struct buf *row) {
-  struct leaf *l = patient_leaf(p, it->cls, it->leaf);
+  struct leaf *l = object_leaf(p, item_place(it));
   struct content c = it->c;
   struct buf plain = { 0 };
   c.row = row->p;
@@ -967,7 +1003,7 @@ int object_rewrite(struct session *s, struct patient *p, struct item *it, const 
 }
 
 int object_drop(struct session *s, struct patient *p, struct item *it) {
-  struct leaf *l = patient_leaf(p, it->cls, it->leaf);
+  struct leaf *l = object_leaf(p, item_place(it));
   sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_DROP);
   if (st) sqlite3_bind_int64(st, 1, it->id);
   int e = record_run(s->r, st);

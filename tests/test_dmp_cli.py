@@ -233,7 +233,7 @@ class CommandLine(unittest.TestCase):
             db.enable_load_extension(True)
             db.load_extension(os.path.join(BUILD, 'dmp'))
             db.execute('PRAGMA temp_store = MEMORY')
-            key, = glob.glob(self.home + '/.config/dmp/cles/medecin-*')
+            key, = glob.glob(self.home + '/.config/dmp/cles/medecin-*.dmpkey')
             db.execute('SELECT dmp_login(?, ?)', (key, DOCTOR)).fetchone()
             db.execute("DELETE FROM document WHERE title = 'Copie'")
         db.close()
@@ -384,7 +384,7 @@ class CommandLine(unittest.TestCase):
         db.enable_load_extension(True)
         db.load_extension(os.path.join(BUILD, 'dmp'))
         db.execute('PRAGMA temp_store = MEMORY')
-        path, = [p for p in glob.glob(self.home + '/.config/dmp/cles/*') if os.path.basename(p).startswith(key)]
+        path, = [p for p in glob.glob(self.home + '/.config/dmp/cles/*.dmpkey') if os.path.basename(p).startswith(key)]
         db.execute('SELECT dmp_login(?, ?)', (path, pin)).fetchone()
         return db
 
