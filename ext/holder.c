@@ -71,11 +71,24 @@ static int announced_move(struct session *s, struct patient *p, int move, unsign
   return e;
 }
 
+/* Somebody left a team: its keys turn before anything else is written, also what is not deposited (a name) and so never masked. */
+static int departed_settle(struct session *s, struct patient *p) {
+  struct keyset *k;
+  int some = 0, e = patient_keyset(s, p, &k);
+  for (size_t i = 0; e == DMP_OK && i < k->teams; i++) {
+    const struct team *t;
+    e = team_get(s, k->team[i].team, &t);
+    some |= e == DMP_OK && team_ready(t) && team_departed(t, k->team[i].seq);
+  }
+  return e == DMP_OK && some ? holder_due(s, p) : e;
+}
+
 int holder_begin(struct session *s, int64_t patient, struct patient **p) {
   int full = 0;
   unsigned moved = 0;
   int e = writer_begin(s, patient, p);
   if (e == DMP_OK) e = holder_is_full(s, *p, &full);
+  if (e == DMP_OK && full) e = departed_settle(s, *p);
   if (e == DMP_OK && full) e = announced_move(s, *p, 1, &moved);
   if (e == DMP_OK) s->pending.whole = sqlite3_total_changes64(s->r->db);
   return e == DMP_OK && !full ? DMP_E_FULL_HOLDER : e;

@@ -130,6 +130,34 @@ static int seats_of_team(struct session *s, const struct team *t, const struct t
   return e;
 }
 
+/* A secret that lies there for this login, of a team whose lines do not name it: the line that did is gone. */
+static int seat_without_line(struct session *s, const struct team *raw) {
+  const struct team *t;
+  uint32_t serial = 0;
+  uint8_t loc[16];
+  int e = DMP_OK, some = 0;
+  for (size_t i = 0; i < raw->lines; i++)
+    if (raw->line[i].kind == TEAM_KEY && raw->line[i].serial > serial) serial = raw->line[i].serial;
+  for (int i = 0; e == DMP_OK && i < 2; i++) {        /* the newest that is named, and one that was cut off */
+    secret_loc(s, raw->id, serial + (uint32_t)i, s->cred->principal, loc);
+    sqlite3_stmt *st = record_stmt(s->r, STMT_GRANT_IDS);
+    if (st == NULL) return record_sql_fault(s->r);
+    sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 2, 1);
+    int rc = sqlite3_step(st);
+    some = rc == SQLITE_ROW;
+    sqlite3_reset(st);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) return record_sql_fault(s->r);
+    if (!some) continue;
+    struct seat *x = &s->seat[2 * SEATS - 1];         /* room that nobody needs now */
+    e = team_get(s, raw->id, &t);
+    if (e == DMP_OK) e = secret_find(s, t, serial + (uint32_t)i, x);
+    if (e == DMP_OK) e = DMP_E_TEAM_OLD;
+    if (e == DMP_E_NOT_FOUND || e == DMP_E_NO_PRINCIPAL) e = DMP_OK;   /* somebody threw it there */
+  }
+  return e;
+}
+
 static int seats_same(const struct session *s, const struct seat *now, size_t n) {
   if (n != s->seats) return 0;
   for (size_t i = 0; i < n; i++) {
@@ -149,7 +177,10 @@ static int seats_load(struct session *s, struct seat *now, size_t *n) {
   if (session_who(s, s->cred->principal) == NULL) return e;   /* patients are members of nothing */
   for (size_t i = 0; e == DMP_OK && i < s->teams.n; i++) {
     const struct team *t;
-    if (!team_names(s->teams.t[i], s->cred->principal)) continue;
+    if (!team_names(s->teams.t[i], s->cred->principal)) {
+      e = seat_without_line(s, s->teams.t[i]);
+      continue;
+    }
     e = team_get(s, s->teams.t[i]->id, &t);
     if (e == DMP_E_NO_PRINCIPAL) e = DMP_OK;          /* lines of a team that the authority never made: dmp_verify names them */
     const struct team_member *m = e == DMP_OK && t->e == DMP_OK ? team_member_of(t, s->cred->principal) : NULL;

@@ -2,6 +2,7 @@
 #include "sight.h"
 #include "deposit.h"
 #include "syntax.h"
+#include "team.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -58,13 +59,32 @@ static void say_day(char *why, const char *word, int64_t ms) {
 
 static void say_capacity(const struct grantee *g, char *why) {
   static const char *const WORDS[] = { [READER_PATIENT] = "patient", [READER_TREATING] = "médecin traitant", [READER_CONSENT] = "consentement",
-                                       [READER_REPRESENTATIVE] = "représentant" };
+                                       [READER_REPRESENTATIVE] = "représentant", [READER_TEAM] = "consentement" };
   const char *word = g->as < sizeof WORDS / sizeof *WORDS ? WORDS[g->as] : NULL;
   sqlite3_snprintf(WHY_TEXT, why, "%s", word ? word : "accord");
-  if (g->as == READER_CONSENT || g->as == READER_REPRESENTATIVE) {
-    say_day(why, g->as == READER_CONSENT ? "du" : "depuis le", g->since);
+  if (g->as == READER_CONSENT || g->as == READER_TEAM || g->as == READER_REPRESENTATIVE) {
+    say_day(why, g->as == READER_REPRESENTATIVE ? "depuis le" : "du", g->since);
     say_day(why, "jusqu’au", g->until);
   }
+}
+
+/* Each member reads by the team's key; a departure shows at once. */
+static int by_member(struct sight *v, const struct grantee *g, struct reason *r, int64_t only, int (*each)(void *ctx, const struct reason *r), void *ctx) {
+  struct team_member *m;
+  const struct team *t;
+  size_t n;
+  char capacity[WHY_TEXT];
+  int e = team_get(v->s, g->principal, &t);
+  if (e == DMP_OK) e = team_members(v->s, g->principal, &m, &n);
+  if (e != DMP_OK) return e;
+  say_capacity(g, capacity);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) {
+    r->principal = id_from_field(m[i].principal);
+    sqlite3_snprintf(sizeof r->why, r->why, "membre de l’équipe %s (%s)", t->now.name, capacity);
+    if (only == 0 || r->principal == only) e = each(ctx, r);
+  }
+  free(m);
+  return e;
 }
 
 /* By a key that one of the list holds. */
@@ -72,13 +92,20 @@ static int by_key(struct sight *v, size_t i, const struct item *it, int64_t only
   const struct grantee *g = &v->list.g[i];
   struct reason r = { .principal = id_from_field(g->principal), .by_key = 1 };
   unsigned keys;
-  if (only && r.principal != only) return DMP_OK;
+  if (only && r.principal != only && g->as != READER_TEAM) return DMP_OK;
   if (r.principal == v->p->id && object_unannounced(it)) return DMP_OK;
   int e = keys_of(v, i, it->cls, &keys);
   if (e != DMP_OK || !opens(keys, it->leaf)) return e;
   r.held = opens(keys, deposit_meant_leaf(it));
+  if (g->as == READER_TEAM) return by_member(v, g, &r, only, each, ctx);
   say_capacity(g, r.why);
   return each(ctx, &r);
+}
+
+static int is_member(struct sight *v, const struct grantee *g, const uint8_t principal[16]) {
+  const struct team *t;
+  const struct team_member *m = g->as == READER_TEAM && team_get(v->s, g->principal, &t) == DMP_OK ? team_member_of(t, principal) : NULL;
+  return m && team_active(m);
 }
 
 /* The depositor keeps what he put in by a wrapped key of his own. */
@@ -88,7 +115,7 @@ static int by_deposit(struct sight *v, const struct item *it, int64_t only, int 
   if (it->c.wrap_row == 0 || (only && r.principal != only)) return DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < v->list.n; i++) {
     unsigned keys = 0;
-    if (memcmp(v->list.g[i].principal, it->c.depositor, 16) == 0) e = keys_of(v, i, it->cls, &keys);
+    if (memcmp(v->list.g[i].principal, it->c.depositor, 16) == 0 || is_member(v, &v->list.g[i], it->c.depositor)) e = keys_of(v, i, it->cls, &keys);
     r.held |= opens(keys, deposit_meant_leaf(it));
   }
   if (e != DMP_OK || (r.principal == v->p->id && object_unannounced(it))) return e;

@@ -74,16 +74,21 @@ def faked(offset):
     return dict(os.environ, LD_PRELOAD=FAKETIME, FAKETIME=offset, FAKETIME_DONT_FAKE_MONOTONIC='1', TZ='UTC')
 
 
-LATER = """import json, sys
+LATER = """import json, sqlite3, sys
 sys.path.insert(0, sys.argv[4])
 sys.argv[1:1] = [sys.argv[5]]
-from harness import PIN, open_record, one, error_of
+from harness import PIN, open_record, one
 path, key, statements = sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
 con = open_record(path)
 one(con, 'SELECT dmp_login(?,?)', key, PIN)
 for sql in statements:
-    error = error_of(con, sql) if not sql.startswith('SELECT') else None
-    print(json.dumps([error] if error else con.execute(sql).fetchall()))
+    try:
+        rows = con.execute(sql).fetchall()
+    except (sqlite3.Error, sqlite3.Warning) as e:
+        if sql.startswith('SELECT'):
+            raise
+        rows = [str(e)]
+    print(json.dumps(rows))
 """
 
 

@@ -2,17 +2,15 @@
 """Teams: who reads through one, who may change it, what a departure closes and for whom, through SQL and through real mounts; and attacks by who
 left with all that he held, by members who are no managers, and by the host.
 Usage: test_teams.py [BUILD_FOLDER [TEST_NAME...]]"""
-import glob
-import json
+import errno
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 import unittest
 from harness import BUILD, HERE, NO_SUCH_ID, PIN, TYPES, Case, Practice, deposit, documents, error_of, main, one
-from test_representatives import FAKETIME, MOUNTS, Mount, faked, later
+from test_representatives import FAKETIME, MOUNTS, Mount, later
 
 STAFF = {'treating': ('10', 1), 'boss': ('60', 0), 'nurse': ('60', 0), 'other': ('60', 0), 'doctor': ('10', 0), 'pharmacist': ('21', 0)}
 
@@ -110,10 +108,10 @@ class Reading(TeamCase):
         doctor = p.login('doctor')
         self.assertEqual(documents(doctor), [common])
         consent(self.me, p, 'patient', 'Médecins')
-        self.assertEqual(documents(doctor), [common, medical])
+        self.assertEqual(documents(doctor), sorted([common, medical]))
         consent(self.me, p, 'patient', 'doctor')
         self.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['Médecins'],))
-        self.assertEqual(documents(doctor), [common, medical])
+        self.assertEqual(documents(doctor), sorted([common, medical]))
         self.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['doctor'],))
         self.assertEqual(documents(doctor), [common])
         self.assertEqual(documents(p.login('doctor')), [common])
@@ -242,7 +240,7 @@ class Departures(TeamCase):
             self.refused(41, con, 'SELECT dmp_read(?,0,9)', (self.doc,))
             self.assertEqual(one(con, 'SELECT dmp_read(?,0,99)', mine), b'pansement')
         for con in (other, p.login('other'), self.boss, self.me):
-            self.assertEqual(documents(con), [self.doc, mine])
+            self.assertEqual(documents(con), sorted([self.doc, mine]))
 
     def test_every_writer_masks_until_the_keys_have_turned_and_then_it_shows(self):
         p = self.p
@@ -250,14 +248,14 @@ class Departures(TeamCase):
         other = p.login('other')
         new = [deposit(con, self.pid, b'apres') for con in (self.me, other, self.boss)]
         open_type = deposit(other, self.pid, b'apres', type_code=TYPES['medical'][0])   # the team's role does not read it: nothing is due there
-        self.assertEqual(self.me.execute('SELECT id,masked FROM document ORDER BY id').fetchall(), [(self.doc, 0)] + [(d, 1) for d in new] + [(open_type, 0)])
-        self.assertEqual([documents(c) for c in (other, self.boss)], [[self.doc, new[1], open_type], [self.doc, new[2]]])
+        self.assertEqual(dict(self.me.execute('SELECT id,masked FROM document')), {self.doc: 0, open_type: 0, **{d: 1 for d in new}})
+        self.assertEqual([documents(c) for c in (other, self.boss)], [sorted([self.doc, new[1], open_type]), sorted([self.doc, new[2]])])
         self.assertGreater(owed(self.me), 0)
         self.assertIn('owed', [r[0] for r in self.me.execute('SELECT kind FROM dmp_verify')])
         p.login('patient')
         self.assertEqual(owed(self.me), 0)
-        self.assertEqual(self.me.execute('SELECT id,masked FROM document ORDER BY id').fetchall(), [(d, 0) for d in [self.doc] + new + [open_type]])
-        self.assertEqual(documents(self.boss), [self.doc] + new)
+        self.assertEqual(dict(self.me.execute('SELECT id,masked FROM document')), {d: 0 for d in [self.doc] + new + [open_type]})
+        self.assertEqual(documents(self.boss), sorted([self.doc] + new))
         self.assertEqual(documents(p.login('nurse')), [])
         self.assertEqual(faults(self.me) + faults(self.boss), [])
 
@@ -272,10 +270,10 @@ class Departures(TeamCase):
         self.assertEqual(owed(self.me), 1)
         late = deposit(self.me, self.pid, b'domicile 2', type_code=TYPES['residence'][0])
         p.login('boss')
-        self.assertEqual(documents(self.boss), [self.doc, residence])
+        self.assertEqual(documents(self.boss), sorted([self.doc, residence]))
         self.assertEqual(self.boss.execute('SELECT member FROM membership WHERE pending>0').fetchall(), [])
         p.login('patient')
-        self.assertEqual(documents(self.boss), [self.doc, residence, late])
+        self.assertEqual(documents(self.boss), sorted([self.doc, residence, late]))
         self.assertEqual(faults(self.me), [])
 
     def test_pending_counts_patients_and_grants_and_the_row_goes_when_nothing_waits(self):
@@ -306,16 +304,16 @@ class Departures(TeamCase):
         new = deposit(self.me, self.pid, b'apres')
         self.assertEqual(documents(nurse), [mine])
         join(self.boss, p, 'Soins', 'nurse')
-        self.assertEqual(documents(nurse), [self.doc, mine, new])
+        self.assertEqual(documents(nurse), sorted([self.doc, mine, new]))
         leave(self.boss, p, 'Soins', 'nurse')
         self.assertEqual(documents(nurse), [mine])
         self.assertEqual(documents(p.login('nurse')), [mine])
         kept = deposit(nurse, self.pid, b'encore')    # who has left may still deposit
-        self.assertEqual(documents(nurse), [mine, kept])
+        self.assertEqual(documents(nurse), sorted([mine, kept]))
         consent(self.me, p, 'patient', 'nurse')       # a consent of one's own takes the place of the note of a deposit
-        self.assertEqual(documents(p.login('nurse')), [self.doc, mine, new, kept])
+        self.assertEqual(documents(p.login('nurse')), sorted([self.doc, mine, new, kept]))
         self.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['nurse'],))
-        self.assertEqual(documents(p.login('nurse')), [mine, kept])
+        self.assertEqual(documents(p.login('nurse')), sorted([mine, kept]))
         for con in (self.me, p.login('boss'), p.login('nurse')):
             self.assertEqual(faults(con), [])
 
@@ -327,6 +325,130 @@ class Departures(TeamCase):
         self.assertIn(('NURSE', 'read', p.id['Soins']), self.me.execute('SELECT name,action,team FROM access_log WHERE patient=?', (self.pid,)).fetchall())
         self.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['Soins'],))
         self.assertIn(('NURSE', 'read', p.id['Soins']), self.me.execute('SELECT name,action,team FROM access_log WHERE patient=?', (self.pid,)).fetchall())
+
+    def test_who_can_read_this_names_the_members_and_through_which_team(self):
+        p = self.p
+        who = 'SELECT principal,why FROM access_right WHERE document=%d' % self.doc
+        why = 'membre de l’équipe Soins (consentement du '
+        readers = {principal for principal, text in self.me.execute(who) if text.startswith(why)}
+        self.assertEqual(readers, {p.id['boss'], p.id['nurse'], p.id['other']})
+        self.assertEqual(self.me.execute('SELECT id FROM document_as(?)', (p.id['nurse'],)).fetchall(), [(self.doc,)])
+        leave(self.boss, p, 'Soins', 'nurse')
+        readers = {principal for principal, text in self.me.execute(who) if text.startswith(why)}
+        self.assertEqual(readers, {p.id['boss'], p.id['other']})
+        self.assertEqual(self.me.execute('SELECT id FROM document_as(?)', (p.id['nurse'],)).fetchall(), [])
+
+    @unittest.skipUnless(FAKETIME, 'needs the package faketime')
+    def test_a_membership_ends_by_its_date_and_is_obeyed_as_a_departure(self):
+        p = self.p
+        join(self.boss, p, 'Soins', 'nurse', until=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 86400)))
+        self.assertEqual(documents(p.login('nurse')), [self.doc])
+        self.assertEqual(later(p, '+2d', 'nurse', 'SELECT count(*) FROM document', 'SELECT count(*) FROM patient'), [[[0]], [[0]]])
+        insert = "INSERT INTO document(patient,content,type_code) VALUES(%d,x'01','11488-4')" % self.pid
+        self.assertEqual(later(p, '+2d', 'other', insert, 'SELECT count(*) FROM document'), [[], [[2]]])
+        got = later(p, '+2d', 'patient', 'SELECT owed>0 FROM session', 'SELECT count(*) FROM document WHERE masked')
+        self.assertEqual(got, [[[1]], [[1]]])         # nothing turns before the team's own secret has moved
+        self.assertEqual(later(p, '+2d', 'treating', "INSERT INTO consent(patient,grantee) VALUES(%d,%d)" % (self.pid, p.id['doctor'])), [[]])
+        self.assertEqual(later(p, '+2d', 'boss', 'SELECT count(*) FROM membership WHERE member=%d AND pending>0' % p.id['nurse']), [[[1]]])
+        self.assertEqual(later(p, '+2d', 'patient', 'SELECT owed FROM session', 'SELECT count(*) FROM document WHERE masked'), [[[0]], [[0]]])
+        self.assertEqual(later(p, '+2d', 'other', 'SELECT count(*) FROM document'), [[[2]]])
+        self.assertEqual(later(p, '+2d', 'boss', 'SELECT count(*) FROM membership WHERE pending>0', 'SELECT count(*) FROM document'), [[[0]], [[2]]])
+        self.assertEqual(later(p, '+2d', 'boss', "SELECT count(*) FROM dmp_verify WHERE kind='fault'"), [[[0]]])
+        self.assertEqual(later(p, '+2d', 'doctor', 'SELECT count(*) FROM document'), [[[2]]])
+
+    def ends(self, fd, seconds=2.5):
+        """The error that reading an open file comes to, within so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                os.pread(fd, 4, 0)
+            except OSError as e:
+                return e.errno
+            time.sleep(0.05)
+        return None
+
+    @unittest.skipUnless(MOUNTS, 'needs dmpfs, /dev/fuse and root')
+    def test_the_mount_of_who_left_is_empty_within_two_seconds_and_its_open_files_give_nothing(self):
+        p = self.p
+        mounts = {who: Mount(p, who) for who in ('nurse', 'other')}
+        try:
+            files = mounts['other'].files()
+            self.assertEqual(mounts['nurse'].files(), files)
+            self.assertTrue(files)
+            path = next(os.path.join(d, f) for d, _, fs in os.walk(mounts['nurse'].point) for f in fs if not f.endswith('.html'))
+            fd = os.open(path, os.O_RDONLY)
+            self.assertEqual(os.read(fd, 2), b'co')
+            leave(self.boss, p, 'Soins', 'nurse')
+            self.assertEqual(mounts['nurse'].becomes([], 2.0), [])
+            self.assertEqual(self.ends(fd), errno.ESTALE)
+            os.close(fd)
+            self.assertFalse(os.path.exists(path))
+            self.assertEqual(mounts['other'].files(), files)
+        finally:
+            for m in mounts.values():
+                m.close()
+
+
+LOGIN = """import sys
+sys.argv[1:1] = [sys.argv[3]]
+sys.path.insert(0, %r)
+from harness import PIN, open_record, one
+con = open_record(sys.argv[2])
+one(con, 'SELECT dmp_login(?,?)', sys.argv[3], PIN)
+print(one(con, 'SELECT owed FROM session'))
+""" % HERE
+
+
+class Killed(Case):
+    """A team with many patients: whoever carries a departure out may be killed at any moment, and the next login goes on."""
+    N = 30
+
+    def login(self, p, who, kill=None):
+        """A login in a process of its own; killed after so many seconds: None. Else what it still owes."""
+        child = subprocess.Popen([sys.executable, '-c', LOGIN, p.path, p.key(who), BUILD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            out, err = child.communicate(timeout=kill)
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGKILL)
+            child.communicate()
+            return None
+        self.assertEqual(child.returncode, 0, err)
+        return int(out)
+
+    def until_done(self, p, who):
+        """Killed later and later, until one gets through."""
+        killed, after = 0, 0.04
+        while self.login(p, who, after) is None:
+            killed, after = killed + 1, after + 0.03
+            self.assertEqual(faults(p.login('boss' if who != 'boss' else 'treating')), [])
+        self.assertEqual(self.login(p, who), 0)
+        return killed
+
+    def test_a_departure_is_carried_out_by_logins_that_are_killed_at_any_moment(self):
+        p = Practice(STAFF)
+        self.addCleanup(p.drop)
+        treating = p.login('treating')
+        team(p)
+        boss = p.login('boss')
+        join(boss, p, 'Soins', 'nurse')
+        join(boss, p, 'Soins', 'other')
+        for n in range(self.N):
+            pid = p.patient('p%d' % n, treating, 'treating')
+            consent(treating, p, 'p%d' % n, 'Soins')
+            deposit(treating, pid, b'corps')
+        p.login('boss')
+        leave(boss, p, 'Soins', 'nurse')
+        self.assertEqual(one(boss, 'SELECT sum(pending) FROM membership'), self.N)
+        new = [deposit(treating, p.id['p0'], b'tourne tout de suite'), deposit(p.login('other'), p.id['p1'], b'attend')]
+        killed = self.until_done(p, 'treating') + self.until_done(p, 'boss')
+        self.assertGreater(killed, 1)
+        self.assertEqual(one(boss, 'SELECT sum(pending) FROM membership'), 0)
+        other = p.login('other')
+        self.assertEqual(len(documents(other)), self.N + 2)
+        self.assertLess(set(new), set(documents(other)))
+        self.assertEqual(documents(p.login('nurse')), [])
+        for who in ('treating', 'boss', 'other', 'nurse', 'p1'):
+            self.assertEqual(faults(p.login(who)), [], who)
 
 
 if __name__ == '__main__':
