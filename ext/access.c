@@ -8,14 +8,16 @@ SQLITE_EXTENSION_INIT3
 enum { FIVE_MINUTES = 5 * 60 * 1000 };
 static const int64_t DAY = 24LL * 3600 * 1000;
 
-void access_writer_tag(const uint8_t directory_key[32], const uint8_t principal[16], uint8_t tag[16]) {
-  uint8_t k[32];
+void access_writer_tag(const uint8_t directory_key[32], const struct certificate *who, uint8_t tag[16]) {
+  uint8_t k[32], x[16 + 32];
   suite_kdf_text(directory_key, "writer", k);
-  suite_prf(k, principal, 16, tag);
+  memcpy(x, who->principal, 16);
+  memcpy(x + 16, who->sign_pk, 32);
+  suite_prf(k, x, who->flags & FLAG_RENEWED ? sizeof x : 16, tag);
   bytes_wipe(k, sizeof k);
 }
 
-void access_own_key(const struct session *s, uint8_t key[32]) { suite_kdf_text(s->cred->wrap, "own log", key); }
+void access_own_key(const struct credential *c, uint8_t key[32]) { suite_kdf_text(c->wrap, "own log", key); }
 
 static struct log_writer access_writer(const struct session *s) {
   struct log_writer w = { .sign_sk = s->cred->sign_sk };
@@ -28,7 +30,7 @@ static void line_fill(const struct session *s, struct log_line *l, const uint8_t
                       int64_t object, unsigned count) {
   memset(l, 0, sizeof *l);
   if (key) memcpy(l->key, key, 32);
-  else access_own_key(s, l->key);
+  else access_own_key(s->cred, l->key);
   l->at = record_now();
   l->action = (uint8_t)what;
   l->mode = LOG_NORMAL;

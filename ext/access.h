@@ -36,8 +36,8 @@ struct access_mark access_mark(const struct session *s);
 void access_back_to(struct session *s, struct access_mark m);
 /* Writes the counts of repetitions that are still in memory. */
 int  access_counts(struct session *s);
-/* The tag under which a principal's blocks stand in the log: every login knows those of the directory. */
-void access_writer_tag(const uint8_t directory_key[32], const uint8_t principal[16], uint8_t tag[16]);
+/* The tag under which a principal's blocks stand in the log, another one for each key that he had: every login knows those of the directory. */
+void access_writer_tag(const uint8_t directory_key[32], const struct certificate *who, uint8_t tag[16]);
 /* The key of the asker's own chain, where lines without a patient's grant go. */
-void access_own_key(const struct session *s, uint8_t key[32]);
+void access_own_key(const struct credential *c, uint8_t key[32]);
 #endif

@@ -1,13 +1,12 @@
 /* certificate.c: certificates, requests and the directory (see certificate.h). */
 #include "certificate.h"
-#include "box.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
 static const uint8_t MAGIC[4] = { 'd', 'm', 'p', 'c' };
-static const char LABEL[] = "dmp-certificate-1", REQUEST_LABEL[] = "dmp-request-1", REQUEST_TEXT[] = "dmp-request-1.";
+static const char LABEL[] = "dmp-certificate-1", CONTINUITY_LABEL[] = "dmp-continuity-1", REQUEST_LABEL[] = "dmp-request-1", REQUEST_TEXT[] = "dmp-request-1.";
 static const char *const KINDS[] = { [KIND_AUTHORITY] = "authority", [KIND_PROFESSIONAL] = "professional", [KIND_STAFF] = "staff",
                                      [KIND_TEAM] = "team", [KIND_PATIENT] = "patient", [KIND_REPRESENTATIVE] = "representative",
                                      [KIND_SOURCE] = "source", [KIND_EMERGENCY] = "emergency", [KIND_GUARDIAN] = "guardian" };
@@ -72,7 +71,7 @@ int certificate_write(struct certificate *c, const uint8_t issuer_sk[64], struct
   buf_put(out, c->log_previous, 32);
   buf_u16(out, (uint16_t)tlv.n);
   buf_put(out, tlv.p, tlv.n);
-  buf_zero(out, SUITE_SIG);                           /* continuity: serial 0 has no predecessor */
+  buf_put(out, c->continuity, SUITE_SIG);
   if (out->bad) e = DMP_E_NOMEM;
   else e = signed_bytes(&sig_over, out->p, out->n);
   if (e != DMP_OK) goto out;
@@ -131,15 +130,80 @@ int certificate_parse(const uint8_t *p, size_t n, struct certificate *c) {
   rd_copy(&r, c->log_previous, 32);
   size_t m = rd_u16(&r);
   const uint8_t *tlv = rd_bytes(&r, m);
-  const uint8_t *continuity = rd_bytes(&r, SUITE_SIG);
+  rd_copy(&r, c->continuity, SUITE_SIG);
   rd_bytes(&r, SUITE_SIG);
   const uint8_t *second = rd_bytes(&r, SUITE_SIG);
   if (!rd_done(&r) || m > CERT_TLV_MAX) return DMP_E_CERT_BAD;
-  if (c->serial != 0 || !suite_is_zero(continuity, SUITE_SIG) || !suite_is_zero(second, SUITE_SIG) ||
-      !suite_is_zero(c->previous, 32) || c->status != 0)
-    return DMP_E_LATER;
+  c->countersigned = !suite_is_zero(second, SUITE_SIG);
+  if (c->serial == 0 && (!suite_is_zero(c->continuity, SUITE_SIG) || !suite_is_zero(c->previous, 32) || c->flags & FLAG_RENEWED)) return DMP_E_CERT_BAD;
+  if (c->status > STATUS_REVOKED || (c->countersigned && c->kind != KIND_PATIENT)) return DMP_E_LATER;
   suite_hash(p, n, c->hash, 32);
   return take_tlv(c, tlv, m);
+}
+
+/* Under the key of another authority than the first: the label and everything before. */
+int certificate_countersign(struct buf *cert, const uint8_t sk[64]) {
+  struct buf b = { 0 };
+  if (cert->n < SIGNATURES) return DMP_E_CERT_BAD;
+  int e = signed_bytes(&b, cert->p, cert->n - SUITE_SIG);
+  if (e == DMP_OK) suite_sign(sk, b.p, b.n, cert->p + cert->n - SUITE_SIG);
+  buf_free(&b);
+  return e;
+}
+
+int certificate_countersigned(const uint8_t *p, size_t n, const uint8_t pk[32]) {
+  struct buf b = { 0 };
+  if (n < SIGNATURES) return DMP_E_CERT_BAD;
+  int e = signed_bytes(&b, p, n - SUITE_SIG);
+  if (e == DMP_OK && suite_verify(pk, b.p, b.n, p + n - SUITE_SIG) != DMP_OK) e = DMP_E_CERT_BAD;
+  buf_free(&b);
+  return e;
+}
+
+/* ---- one after the other ---- */
+
+/* What a key says of the one that follows it: label, record, principal, serial, hash of the certificate before, the new keys. */
+enum { CONTINUITY_OVER = sizeof CONTINUITY_LABEL - 1 + 16 + 16 + 4 + 32 + 32 + 32 };
+static void continuity_over(const struct certificate *c, uint8_t out[CONTINUITY_OVER]) {
+  memcpy(out, CONTINUITY_LABEL, sizeof CONTINUITY_LABEL - 1);
+  out += sizeof CONTINUITY_LABEL - 1;
+  memcpy(out, c->record, 16);
+  memcpy(out + 16, c->principal, 16);
+  le_put32(out + 32, c->serial);
+  memcpy(out + 36, c->previous, 32);
+  memcpy(out + 68, c->sign_pk, 32);
+  memcpy(out + 100, c->box_pk, 32);
+}
+
+void certificate_follow(const struct certificate *old, struct certificate *c) {
+  *c = *old;
+  c->raw = (struct buf){ 0 };
+  c->serial = old->serial + 1;
+  c->verified = 0;
+  memcpy(c->previous, old->hash, 32);
+  memset(c->continuity, 0, SUITE_SIG);
+}
+
+void certificate_continuity(struct certificate *c, const uint8_t former_sk[64]) {
+  uint8_t over[CONTINUITY_OVER];
+  c->flags |= FLAG_RENEWED;
+  continuity_over(c, over);
+  suite_sign(former_sk, over, sizeof over, c->continuity);
+}
+
+int certificate_same_keys(const struct certificate *a, const struct certificate *b) {
+  return memcmp(a->sign_pk, b->sign_pk, 32) == 0 && memcmp(a->box_pk, b->box_pk, 32) == 0;
+}
+
+/* The same keys need no signature of theirs: what is sealed to them opens for nobody else. */
+int certificate_continues(const struct certificate *old, const struct certificate *c) {
+  uint8_t over[CONTINUITY_OVER];
+  if (old->serial == UINT32_MAX || c->serial != old->serial + 1 || memcmp(c->previous, old->hash, 32) != 0 || c->kind != old->kind ||
+      memcmp(c->principal, old->principal, 16) != 0 || memcmp(c->record, old->record, 16) != 0)
+    return 0;
+  if (certificate_same_keys(old, c)) return suite_is_zero(c->continuity, SUITE_SIG) && ((c->flags ^ old->flags) & FLAG_RENEWED) == 0;
+  continuity_over(c, over);
+  return c->flags & FLAG_RENEWED && suite_verify(old->sign_pk, over, sizeof over, c->continuity) == DMP_OK;
 }
 
 int certificate_signed(const uint8_t *p, size_t n, const uint8_t issuer_pk[32]) {
@@ -203,152 +267,4 @@ int certificate_fingerprint_matches(const uint8_t sign_pk[32], const char *text)
     if (*w == 0 || tolower((unsigned char)*text) != *w++) return 0;
   }
   return *w == 0;
-}
-
-/* ---- the directory ---- */
-
-static void directory_loc(const uint8_t d[32], uint8_t loc[16]) { suite_prf(d, "directory", 9, loc); }
-
-static struct box_ad directory_ad(const struct record *r, int64_t id, const uint8_t *loc) {
-  return (struct box_ad){ .record = r->id, .kind = BOX_CERTIFICATE, .table = IN_CERTIFICATE, .id = id, .loc = loc };
-}
-
-void directory_free(struct directory *dir) {
-  for (size_t i = 0; i < dir->n; i++) buf_free(&dir->all[i].raw);
-  free(dir->all);
-  dir->all = NULL;
-  dir->n = 0;
-}
-
-static int directory_grow(struct directory *dir) {
-  struct certificate *all = realloc(dir->all, (dir->n + 1) * sizeof *all);
-  if (all == NULL) return DMP_E_NOMEM;
-  dir->all = all;
-  return DMP_OK;
-}
-
-static int by_log_index(const void *a, const void *b) {
-  const struct certificate *x = a, *y = b;
-  return (x->log_index > y->log_index) - (x->log_index < y->log_index);
-}
-
-/* The log of certificates: indices without gaps, each naming the hash of the one before. */
-static int directory_chain(struct record *r, struct directory *dir) {
-  for (size_t i = 0; i < dir->n; i++) {
-    const struct certificate *c = &dir->all[i];
-    int good = c->log_index == i && memcmp(c->record, r->id, 16) == 0 &&
-               (i == 0 ? suite_is_zero(c->log_previous, 32) : memcmp(c->log_previous, dir->all[i - 1].hash, 32) == 0);
-    if (!good) return DMP_E_CERT_BAD;
-  }
-  return DMP_OK;
-}
-
-static int directory_row(struct record *r, const uint8_t d[32], const uint8_t loc[16], sqlite3_stmt *st, struct directory *dir) {
-  struct buf scratch = { 0 };
-  const uint8_t *p;
-  size_t n;
-  struct box_ad ad = directory_ad(r, sqlite3_column_int64(st, 0), loc);
-  int e = box_open(d, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &scratch, &p, &n);
-  if (e == DMP_OK) e = directory_grow(dir);
-  if (e == DMP_OK) e = certificate_parse(p, n, &dir->all[dir->n]);
-  if (e == DMP_OK) {
-    buf_put(&dir->all[dir->n].raw, p, n);
-    dir->n++;
-  } else {
-    record_fault(r, e, "dmp_certificate", ad.id);
-  }
-  buf_free(&scratch);
-  return e;
-}
-
-int directory_load(struct record *r, const uint8_t d[32], const uint8_t authority_pk[32], struct directory *dir) {
-  uint8_t loc[16];
-  directory_free(dir);
-  memcpy(dir->pinned, authority_pk, 32);
-  directory_loc(d, loc);
-  sqlite3_stmt *st = record_stmt(r, STMT_CERT_BY_LOC);
-  if (st == NULL) return record_sql_fault(r);
-  sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
-  int rc, e = DMP_OK;
-  while (e == DMP_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) e = directory_row(r, d, loc, st, dir);
-  if (e == DMP_OK && rc != SQLITE_DONE) e = record_sql_fault(r);
-  sqlite3_reset(st);
-  dir->rows = (int64_t)dir->n;
-  if (e == DMP_OK && dir->n > 1) qsort(dir->all, dir->n, sizeof *dir->all, by_log_index);
-  if (e == DMP_OK) e = directory_chain(r, dir);
-  if (e != DMP_OK) {
-    directory_free(dir);
-    dir->rows = -1;                                   /* an empty directory answers nothing: the next use tries again */
-  }
-  return e;
-}
-
-int directory_refresh(struct record *r, const uint8_t d[32], struct directory *dir) {
-  uint8_t loc[16], pinned[32];
-  directory_loc(d, loc);
-  sqlite3_stmt *st = record_stmt(r, STMT_CERT_COUNT);
-  if (st == NULL) return record_sql_fault(r);
-  sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
-  int rc = sqlite3_step(st);
-  int64_t n = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-  sqlite3_reset(st);
-  if (rc != SQLITE_ROW) return record_sql_fault(r);
-  if (n == dir->rows && dir->all != NULL) return DMP_OK;
-  memcpy(pinned, dir->pinned, 32);
-  return directory_load(r, d, pinned, dir);
-}
-
-/* Lazily, once each: the authority's own certificate is self-signed under the pinned key, all others are signed by it. */
-static const struct certificate *directory_verify(struct directory *dir, struct certificate *c) {
-  if (c->verified) return c;
-  if (certificate_signed(c->raw.p, c->raw.n, dir->pinned) != DMP_OK) return NULL;
-  if (c->kind == KIND_PATIENT) return NULL;
-  if (c->kind == KIND_AUTHORITY && memcmp(c->sign_pk, dir->pinned, 32) != 0) return NULL;
-  c->verified = 1;
-  return c;
-}
-
-const struct certificate *directory_by_principal(struct directory *dir, const uint8_t principal[16]) {
-  const struct certificate *c = NULL;
-  for (size_t i = 0; c == NULL && i < dir->n; i++)    /* a forged one of the same principal does not stand before the true one */
-    if (memcmp(dir->all[i].principal, principal, 16) == 0) c = directory_verify(dir, &dir->all[i]);
-  return c;
-}
-
-const struct certificate *directory_by_hash(struct directory *dir, const uint8_t hash[32]) {
-  for (size_t i = 0; i < dir->n; i++)
-    if (memcmp(dir->all[i].hash, hash, 32) == 0) return directory_verify(dir, &dir->all[i]);
-  return NULL;
-}
-
-int directory_add(struct record *r, const uint8_t d[32], struct directory *dir, struct certificate *c, const uint8_t issuer_sk[64]) {
-  struct buf plain = { 0 }, box = { 0 };
-  uint8_t loc[16];
-  int64_t id;
-  directory_loc(d, loc);
-  memcpy(c->record, r->id, 16);
-  c->log_index = (uint32_t)dir->n;
-  if (dir->n > 0) memcpy(c->log_previous, dir->all[dir->n - 1].hash, 32);
-  int e = certificate_write(c, issuer_sk, &plain);
-  if (e == DMP_OK) e = record_random_id(&id);
-  if (e == DMP_OK) {
-    struct box_ad ad = directory_ad(r, id, loc);
-    e = box_seal(SUITE_XCHACHA, d, &ad, plain.p, plain.n, PAD_PADME, NULL, &box);
-  }
-  if (e == DMP_OK) e = record_put(r, STMT_CERT_PUT, loc, &box, id);
-  buf_free(&plain);
-  buf_free(&box);
-  dir->rows = -1;                                     /* read again at the next use */
-  return e;
-}
-
-int certificate_verify_patient(struct directory *dir, const uint8_t *p, size_t n, struct certificate *c) {
-  int e = certificate_parse(p, n, c);
-  if (e != DMP_OK) return e;
-  const struct certificate *issuer = directory_by_hash(dir, c->issuer);
-  if (issuer == NULL || c->kind != KIND_PATIENT) return DMP_E_CERT_BAD;
-  if (issuer->kind != KIND_AUTHORITY && !(issuer->rights & RIGHT_REGISTER_PATIENTS)) return DMP_E_CERT_BAD;
-  e = certificate_signed(p, n, issuer->sign_pk);
-  c->verified = e == DMP_OK;
-  return e;
 }

@@ -1,5 +1,5 @@
 /* certificate.h: who is who: public keys and identity of a principal, signed by the authority or, for patients, a registrar.
- * Owns: the certificate's layout, the request's, and the directory (all certificates sealed under D) that a session keeps.
+ * Owns: the certificate's layout and the request's, and when one certificate continues another.
  * Never: holds a private key; seals anything to a certificate that it has not verified.
  * Layout (FORMAT "Certificate"): magic 4 · version 1 · kind 1 · status 1 · rights 1 · serial 4 · log index 4 · principal 16 ·
  * Ed25519 32 · X25519 32 · not before 8 · not after 8 · record 16 · profession 2 · flags 2 · hash of the signing certificate 32 ·
@@ -12,7 +12,9 @@
 enum kind { KIND_AUTHORITY = 1, KIND_PROFESSIONAL, KIND_STAFF, KIND_TEAM, KIND_PATIENT, KIND_REPRESENTATIVE, KIND_SOURCE,
             KIND_EMERGENCY, KIND_GUARDIAN };
 enum { RIGHT_REGISTER_PATIENTS = 1 };                 /* bit of rights */
-enum { FLAG_OWN_KEY = 1 };                            /* the owner made the key: not set for one made at a desk */
+enum { FLAG_OWN_KEY = 1,                              /* the owner made the key: not set for one made at a desk */
+       FLAG_RENEWED = 2 };                            /* the keys are not this principal's first */
+enum { STATUS_ACTIVE = 0, STATUS_REVOKED = 1 };
 enum { CERT_TEXT = 256, CERT_TLV_MAX = 1024, CERT_MAX = 4 + 4 + 8 + 16 + 64 + 16 + 16 + 4 + 96 + 2 + CERT_TLV_MAX + 192 };
 enum { TLV_IDENTIFIER = 1, TLV_NAME, TLV_SPECIALTY, TLV_FACILITY, TLV_IDENTITY /* BLAKE2b-256 of a patient's identity row */ };
 
@@ -26,7 +28,9 @@ struct certificate {
   char identifier[CERT_TEXT], name[CERT_TEXT], specialty[CERT_TEXT], facility[CERT_TEXT];
   uint8_t identity[32];                               /* patients: digest of the identity row; zeros: none */
   uint8_t hash[32];                                   /* of the whole: how others name this certificate */
-  int verified;                                       /* its signature was checked, once */
+  uint8_t continuity[64];                             /* by the keys before, where these are other ones; else zeros */
+  int countersigned;                                  /* it carries a second signature, which verifies or not */
+  int verified;                                       /* 1: it counts; -1: it does not; 0: nobody has looked yet */
   struct buf raw;                                     /* owned by the directory: the bytes that were signed; else empty */
 };
 
@@ -36,6 +40,17 @@ int  certificate_write(struct certificate *c, const uint8_t issuer_sk[64], struc
 int  certificate_parse(const uint8_t *p, size_t n, struct certificate *c);
 /* The signature of the serialised certificate under the issuer's key. */
 int  certificate_signed(const uint8_t *p, size_t n, const uint8_t issuer_pk[32]);
+/* The second signature, which a patient's re-issued certificate needs; and whether it verifies. */
+int  certificate_countersign(struct buf *cert, const uint8_t sk[64]);
+int  certificate_countersigned(const uint8_t *p, size_t n, const uint8_t pk[32]);
+
+/* c: what follows old, with its keys and its identity, to be changed before it is written. */
+void certificate_follow(const struct certificate *old, struct certificate *c);
+/* c has other keys now: the former ones say that these follow. */
+void certificate_continuity(struct certificate *c, const uint8_t former_sk[64]);
+/* 1: c follows old lawfully: same principal, next serial, and the same keys or a signature of the old ones. */
+int  certificate_continues(const struct certificate *old, const struct certificate *c);
+int  certificate_same_keys(const struct certificate *a, const struct certificate *b);
 
 /* A request: "dmp-request-1." and hex of principal 16 · Ed25519 32 · X25519 32 · signature 64. */
 int  certificate_request(const uint8_t principal[16], const uint8_t sign_pk[32], const uint8_t sign_sk[64], const uint8_t box_pk[32],
@@ -46,17 +61,6 @@ enum { FINGERPRINT_TEXT = 40 };
 void certificate_fingerprint(const uint8_t sign_pk[32], char out[FINGERPRINT_TEXT]);
 int  certificate_fingerprint_matches(const uint8_t sign_pk[32], const char *text);   /* spaces, dashes and case don't matter */
 
-/* The directory: every certificate under D, in log order. */
-struct directory { struct certificate *all; size_t n; uint8_t pinned[32]; int64_t rows; };
-int  directory_load(struct record *r, const uint8_t d[32], const uint8_t authority_pk[32], struct directory *out);
-int  directory_refresh(struct record *r, const uint8_t d[32], struct directory *dir);   /* reloads when rows were added */
-void directory_free(struct directory *dir);
-const struct certificate *directory_by_principal(struct directory *dir, const uint8_t principal[16]);   /* verified, or NULL */
-const struct certificate *directory_by_hash(struct directory *dir, const uint8_t hash[32]);             /* verified, or NULL */
-/* Appends a certificate under D (log index and previous hash are filled here). */
-int  directory_add(struct record *r, const uint8_t d[32], struct directory *dir, struct certificate *c, const uint8_t issuer_sk[64]);
-/* A patient's certificate, signed by the authority or a registrar of the directory, as read from bytes. */
-int  certificate_verify_patient(struct directory *dir, const uint8_t *p, size_t n, struct certificate *c);
 const char *certificate_kind_text(unsigned kind);
 int  certificate_kind_of(const char *text);           /* 0: unknown */
 #endif

@@ -105,7 +105,7 @@ const struct certificate *grantee_who(struct session *s, struct patient *p, cons
 static int people_add(const struct certificate ***who, size_t *n, const struct certificate *c) {
   if (c == NULL) return DMP_OK;
   for (size_t i = 0; i < *n; i++)
-    if (memcmp((*who)[i]->hash, c->hash, 32) == 0) return DMP_OK;
+    if (memcmp((*who)[i]->principal, c->principal, 16) == 0) return DMP_OK;
   const struct certificate **more = realloc(*who, (*n + 1) * sizeof *more);
   if (more == NULL) return DMP_E_NOMEM;
   more[(*n)++] = c;
@@ -280,14 +280,49 @@ void change_leave(struct change *c, struct grantee *g, uint8_t want[CLASSES_MAX]
   g->as = READER_NONE;
 }
 
-int grantee_over(const struct grantee *g) { return g->as == READER_REPRESENTATIVE && g->until != 0 && record_now() > g->until; }
+/* The treating doctor's right has no date, the patient's no end. */
+static int is_over(const struct grantee *g) {
+  return g->as != READER_TREATING && g->as != READER_PATIENT && g->until != 0 && record_now() > g->until;
+}
 
-void change_expired(struct change *c, uint8_t want[CLASSES_MAX]) {
-  for (size_t i = 0; i < c->list.n; i++) {
-    if (!grantee_over(&c->list.g[i])) continue;
-    change_leave(c, &c->list.g[i], want);
-    c->expired++;
+enum owed grantee_owed(struct session *s, struct patient *p, const struct grantee *g) {
+  if (g->as == READER_NONE) return OWED_NOTHING;
+  if (is_over(g)) return OWED_ENDED;
+  const struct certificate *now = patient_who(s, p, g->principal), *then = now ? patient_who_hash(s, p, g->cert) : NULL;
+  if (then == NULL) return OWED_NOTHING;
+  if (now->status == STATUS_REVOKED) return OWED_REVOKED;
+  return certificate_same_keys(then, now) && then->profession == now->profession ? OWED_NOTHING : OWED_RENEWED;
+}
+
+static const char *owed_text(enum owed why, uint8_t as) {
+  if (why == OWED_ENDED) return as == READER_REPRESENTATIVE ? "representative ended" : "consent ended";
+  return why == OWED_REVOKED ? "certificate revoked" : "key renewed";
+}
+
+/* A treating doctor's certificate that was revoked waits for the patient: only he changes that field (holder.c). */
+int change_owed(struct change *c, uint8_t want[CLASSES_MAX]) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < c->list.n; i++) {
+    struct grantee *g = &c->list.g[i];
+    enum owed why = grantee_owed(c->s, c->p, g);
+    int team = g->as == READER_TEAM;
+    if (why == OWED_REVOKED && g->as == READER_TREATING) continue;
+    if (why != OWED_NOTHING) {
+      c->why = owed_text(why, g->as);
+      change_want(c, g, want);
+    }
+    const struct certificate *now = team ? NULL : patient_who(c->s, c->p, g->principal);
+    if (now) memcpy(g->cert, now->hash, 32);
+    if (why == OWED_RENEWED) {
+      c->renewed++;
+      change_want(c, g, want);                        /* what another profession may read, too */
+    } else if (why != OWED_NOTHING) {
+      change_leave(c, g, want);
+      if (team) e = change_team(c, g->principal, 0);
+      c->ended++;
+    }
   }
+  return e;
 }
 
 static void team_pin(struct keyset_team *kt, const struct team *t) {
@@ -346,6 +381,7 @@ int change_send(struct change *c, const struct grantee *to, struct grant *g) {
   struct patient *p = c->p;
   const struct team *team;
   const struct certificate *who = grantee_who(c->s, p, to, &team);
+  if (who && team == NULL) who = patient_who(c->s, p, to->principal);   /* the key that he has now */
   if (who == NULL) return DMP_E_CERT_BAD;
   memset(g, 0, sizeof *g);
   g->patient = p->id;

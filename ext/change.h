@@ -36,8 +36,9 @@ struct change {
   struct keyset next;                                 /* the keyset that will be written */
   uint8_t turned[CLASSES_MAX];                        /* bits KEY_P, KEY_M by index in next.c */
   uint8_t settled[CLASSES_MAX];                       /* by the same index: was due, and nothing of it is any more */
+  unsigned ended, renewed;                            /* whose right was over when it began; whose key is another one */
+  const char *why;                                    /* of the last of them, for the log; NULL: nobody */
   int log_left;                                       /* somebody left who read the log: its pairs turn with the keys of its class */
-  unsigned expired;                                   /* representatives whose time was over when it began */
   unsigned departed;                                  /* teams that somebody had left */
   const struct grantee *first;                        /* gets a first grant at the inbox instead of a packet; NULL */
 };
@@ -49,13 +50,15 @@ void change_want(struct change *c, const struct grantee *g, uint8_t want[CLASSES
 void change_leave(struct change *c, struct grantee *g, uint8_t want[CLASSES_MAX]);
 /* Turns every wanted key that this login holds; those it lacks are marked due. */
 int  change_turn(struct change *c, const uint8_t want[CLASSES_MAX]);
-/* A representative whose time is over holds nothing any more in the list; what he held is added to want. */
-void change_expired(struct change *c, uint8_t want[CLASSES_MAX]);
+/* Whose right is over holds nothing any more in the list; whose key was renewed is sent to the new one. What they held is added to want. */
+int  change_owed(struct change *c, uint8_t want[CLASSES_MAX]);
+/* Why the keys that somebody holds are to be turned. */
+enum owed { OWED_NOTHING = 0, OWED_ENDED, OWED_REVOKED, OWED_RENEWED /* he has another key */ };
+enum owed grantee_owed(struct session *s, struct patient *p, const struct grantee *g);
 /* Keys that somebody who left a team may hold are added to want, once the team's own secret has moved. */
 int  change_departed(struct change *c, uint8_t want[CLASSES_MAX]);
 /* The team holds keys from this keyset on, or no more. */
 int  change_team(struct change *c, const uint8_t team[16], int granted);
-int  grantee_over(const struct grantee *g);          /* 1: a representative whose time is over and whose keys have not turned */
 /* Makes somebody an active grantee of the list (and the one who gets a first grant, when new). */
 int  change_add(struct change *c, const struct certificate *who, struct grantee **out);
 /* The keyset, the own row, the packets, the list: after the keys have turned. */

@@ -130,7 +130,7 @@ static int name_take(void *ctx, struct item *it) {
   size_t count, used;
   if (it->c.table != ITEM_IDENTITY || row_get(it->c.row, it->c.row_len, v, 2, &count, &used) != DMP_OK) return DMP_OK;
   if (v[0].type != VALUE_TEXT || v[1].type != VALUE_TEXT || v[0].n != strlen(q->p->system) || memcmp(v[0].u.p, q->p->system, v[0].n) != 0) return DMP_OK;
-  if (memcmp(it->c.depositor_cert, q->pt->g.patient_cert, 32) == 0) return DMP_OK;
+  if (id_from_field(it->c.depositor) == q->pt->id) return DMP_OK;
   int e = object_trusted(q->s, q->pt, it);
   return e == DMP_OK ? q->each(q->ctx, &v[1]) : e == DMP_E_SIGNATURE ? DMP_OK : e;
 }

@@ -27,6 +27,20 @@ int conversion_named(struct conversion *c, int e, const char *format, ...) {
   return e;
 }
 
+int conversion_used(struct conversion *c, const char *format, ...) {
+  char *d = c->r->detail;
+  size_t n = c->used ? strlen(d) : 0, room = sizeof c->r->detail;
+  va_list ap;
+  if (c->used++ && n + 2 < room) {
+    memcpy(d + n, "; ", 3);
+    n += 2;
+  }
+  va_start(ap, format);
+  sqlite3_vsnprintf((int)(room - n), d + n, format, ap);
+  va_end(ap);
+  return DMP_OK;
+}
+
 int conversion_copy(char *to, size_t room, const char *from) {
   size_t n = from ? strlen(from) : 0;
   if (n >= room) return DMP_E_TOO_BIG;
@@ -146,7 +160,7 @@ static int read_column(struct conversion *c, sqlite3_stmt *st, const char *colum
   if (c->strict) p->flags |= PCOL_STRICT;
   if (is_named(columns, columns + strlen(columns), ',', p->name)) p->flags |= PCOL_SEALED;
   if (e == DMP_OK && p->flags & PCOL_SEALED && (pk || hidden))
-    e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: %s", p->name, pk ? "PRIMARY KEY" : "generated");
+    e = conversion_used(c, "column %s: %s", p->name, pk ? "PRIMARY KEY" : "generated");
   if (e == DMP_OK && sqlite3_table_column_metadata(c->r->db, c->r->schema, c->d.table, p->name, NULL, &coll, NULL, NULL, &autoinc) == SQLITE_OK)
     e = conversion_copy(p->coll, sizeof p->coll, coll);
   if (autoinc) c->d.autoincrement = 1;
@@ -207,7 +221,7 @@ int conversion_fts(struct conversion *c) {
     const char *text = (const char *)sqlite3_column_text(st, 1);
     for (uint32_t i = 0; e == DMP_OK && text && watch_names(text, c->d.table) && i < c->d.columns; i++)
       if (c->d.c[i].flags & PCOL_SEALED && watch_names(text, c->d.c[i].name))
-        e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: virtual table %s", c->d.c[i].name, (const char *)sqlite3_column_text(st, 0));
+        e = conversion_used(c, "column %s: virtual table %s", c->d.c[i].name, (const char *)sqlite3_column_text(st, 0));
   }
   sqlite3_finalize(st);
   sqlite3_free(sql);
@@ -294,7 +308,7 @@ int conversion_indexes(struct conversion *c) {
       if (p->flags & PCOL_INDEXED && same && !sqlite3_column_int(st, 3) && sqlite3_column_int(st, 5) == 1)
         e = index_replaced(c, i, name, sqlite3_column_int(st, 2), (const char *)sqlite3_column_text(st, 6));
       else
-        e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: index %s, unless index= names the column", p->name, name);
+        e = conversion_used(c, "column %s: index %s, unless index= names the column", p->name, name);
     }
   sqlite3_finalize(st);
   sqlite3_free(sql);
@@ -305,7 +319,7 @@ int conversion_indexes(struct conversion *c) {
 static int check_trigger(struct conversion *c, const char *name, const char *sql, int recursive) {
   for (uint32_t i = 0; i < c->d.columns; i++)
     if (c->d.c[i].flags & PCOL_SEALED && trigger_of(sql, c->d.c[i].name) > 0)
-      return conversion_named(c, DMP_E_COLUMN_USED, "column %s: UPDATE OF of trigger %s", c->d.c[i].name, name);
+      conversion_used(c, "column %s: UPDATE OF of trigger %s", c->d.c[i].name, name);
   if (recursive || !trigger_repeats(sql, c->d.table)) return DMP_OK;
   return conversion_named(c, DMP_E_TABLE_RULE, "trigger %s changes the table again; UPDATE OF the columns that it leaves alone is no such change", name);
 }
@@ -390,7 +404,7 @@ int conversion_children(struct conversion *c) {
     if (to == NULL && c->rebuild) e = conversion_named(c, DMP_E_TABLE_RULE, "REFERENCES %s without a column in table %s", c->d.table, child);
     for (uint32_t i = 0; e == DMP_OK && to && i < c->d.columns; i++)
       if (c->d.c[i].flags & PCOL_SEALED && sqlite3_stricmp(c->d.c[i].name, to) == 0)
-        e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: REFERENCES in table %s", to, child);
+        e = conversion_used(c, "column %s: REFERENCES in table %s", to, child);
   }
   sqlite3_finalize(st);
   sqlite3_free(sql);

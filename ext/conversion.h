@@ -25,6 +25,7 @@ struct conversion {
   int64_t *readers; size_t readers_n;                 /* owned: who gets the key at once */
   struct progress progress;
   int e;                                              /* what a row function failed with */
+  int used;                                           /* obstacles named so far: all of one look are told together */
   int strict, rebuild;                                /* STRICT; the shadow gets a primary key of its own */
   const char *index; size_t index_len;                /* option index=: names of columns, '|' between; borrowed */
   uint8_t unique[PROTECT_COLUMNS];                    /* sealed columns whose keyed index is UNIQUE */
@@ -37,6 +38,8 @@ struct conversion {
 int  conversion_run(struct conversion *c, char *sql);                    /* frees sql */
 /* Names what stands in the way: the sentence of e is followed by it. */
 __attribute__((format(printf, 3, 4))) int conversion_named(struct conversion *c, int e, const char *format, ...);
+/* The same for a column to be sealed, behind the obstacles that were named before it: the look for more goes on. Gives DMP_OK. */
+__attribute__((format(printf, 2, 3))) int conversion_used(struct conversion *c, const char *format, ...);
 int  conversion_copy(char *to, size_t room, const char *from);
 int  conversion_table(struct conversion *c, const char *table);         /* an ordinary table, its CREATE TABLE, its own spelling */
 int  conversion_columns(struct conversion *c, const char *columns);

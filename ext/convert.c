@@ -330,9 +330,10 @@ int convert_protect(struct session *s, const char *table, const char *columns, c
   if (e == DMP_OK) e = conversion_patient(&c);
   if (e == DMP_OK) e = conversion_fts(&c);
   if (e == DMP_OK) e = conversion_indexes(&c);
-  if (e == DMP_OK) e = conversion_judge(&c);
+  if (e == DMP_OK && !c.used) e = conversion_judge(&c);
   if (e == DMP_OK) e = conversion_triggers(&c);
   if (e == DMP_OK) e = conversion_children(&c);
+  if (e == DMP_OK && c.used) e = DMP_E_COLUMN_USED;
   if (e == DMP_OK) e = conversion_checks(&c);
   if (e == DMP_OK) e = whole(&c, steps_protect);
   end(&c);

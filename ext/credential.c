@@ -19,7 +19,8 @@ enum { AT_SLOTS = 8, AT_PAYLOAD_LENGTH = 10, HEAD = 12 };
 enum { AT_TYPE = 0, AT_OPS = 2, AT_MEM = 6, AT_SALT = 10, AT_BOX = 26, SLOT = 136 };
 enum { SLOT_BOX = SUITE_KEY + BOX_OVERHEAD_XCHACHA };
 enum { PAYLOAD = 32 + 16 + 16 + 64 + 32 + 4, PAYLOAD_BOX = PAYLOAD + BOX_OVERHEAD_XCHACHA, PAYLOAD_ID = 255 };
-enum { SLOT_PIN = 1, SLOTS_MAX = 8, FILE_MAX = HEAD + SLOTS_MAX * SLOT + PAYLOAD_BOX };
+enum { PAYLOAD_BOX_MAX = PAYLOAD_BOX + FORMER_MAX * 32 };
+enum { SLOT_PIN = 1, SLOTS_MAX = 8, FILE_MAX = HEAD + SLOTS_MAX * SLOT + PAYLOAD_BOX_MAX };
 enum { OPS_MIN = 1, OPS_MAX = 10, MEM_MIN = 8, MEM_MAX = 1024 };
 enum { TEMP_NAME = 32, TEMP_TRIES = 8 };
 _Static_assert(sizeof MAGIC - 1 == AT_SLOTS, "credential layout");
@@ -34,6 +35,8 @@ static unsigned get16(const uint8_t *p) { return p[0] | (unsigned)p[1] << 8; }
 static unsigned slot_count(const struct key_file *f) { return get16(f->p + AT_SLOTS); }
 static uint8_t *slot_at(struct key_file *f, unsigned i) { return f->p + HEAD + (size_t)i * SLOT; }
 static uint8_t *payload_at(struct key_file *f) { return slot_at(f, slot_count(f)); }
+static unsigned payload_size(const struct key_file *f) { return get16(f->p + AT_PAYLOAD_LENGTH); }
+static int payload_allowed(unsigned n) { return n >= PAYLOAD_BOX && n <= PAYLOAD_BOX_MAX && (n - PAYLOAD_BOX) % 32 == 0; }
 static struct box_ad box_about(int64_t id) {
   return (struct box_ad){ .kind = BOX_CREDENTIAL, .table = IN_FILE, .id = id };
 }
@@ -60,9 +63,9 @@ static int file_check(struct key_file *f) {
   unsigned pins = 0;
   if (f->n < HEAD || memcmp(f->p, MAGIC, AT_SLOTS) != 0) return DMP_E_KEY_FORMAT;
   unsigned slots = slot_count(f);
-  if (slots < 1 || slots > SLOTS_MAX || get16(f->p + AT_PAYLOAD_LENGTH) != PAYLOAD_BOX) return DMP_E_KEY_FORMAT;
-  if (f->n != HEAD + (size_t)slots * SLOT + PAYLOAD_BOX) return DMP_E_KEY_FORMAT;
-  if (box_suite(payload_at(f), PAYLOAD_BOX) != SUITE_XCHACHA) return DMP_E_KEY_FORMAT;
+  if (slots < 1 || slots > SLOTS_MAX || !payload_allowed(payload_size(f))) return DMP_E_KEY_FORMAT;
+  if (f->n != HEAD + (size_t)slots * SLOT + payload_size(f)) return DMP_E_KEY_FORMAT;
+  if (box_suite(payload_at(f), payload_size(f)) != SUITE_XCHACHA) return DMP_E_KEY_FORMAT;
   for (unsigned i = 0; i < slots; i++) {
     const uint8_t *slot = slot_at(f, i);
     if (get16(slot + AT_TYPE) != SLOT_PIN) continue;
@@ -164,30 +167,33 @@ static int file_unlock(struct key_file *f, const void *pin, size_t pin_len, uint
 static int payload_seal(struct key_file *f, const uint8_t file_key[SUITE_KEY], const struct credential *c) {
   struct buf plain = {0}, box = {0};
   struct box_ad ad = box_about(PAYLOAD_ID);
-  int rc = buf_reserve(&plain, PAYLOAD);
+  int rc = buf_reserve(&plain, PAYLOAD + FORMER_MAX * 32);
   buf_put(&plain, c->seed, sizeof c->seed);
   buf_put(&plain, c->principal, sizeof c->principal);
   buf_put(&plain, c->record, sizeof c->record);
   buf_put(&plain, c->authority, sizeof c->authority);
   buf_put(&plain, c->directory, sizeof c->directory);
   buf_u32(&plain, c->serial);
-  if (rc == 0 && (plain.bad || plain.n != PAYLOAD)) rc = DMP_E_NOMEM;
+  buf_put(&plain, c->former, c->formers * sizeof c->former[0]);
+  if (rc == 0 && plain.bad) rc = DMP_E_NOMEM;
   if (rc == 0) rc = box_seal(SUITE_XCHACHA, file_key, &ad, plain.p, plain.n, PAD_NONE, NULL, &box);
-  if (rc == 0 && (box.bad || box.n != PAYLOAD_BOX)) rc = DMP_E_NOMEM;
-  if (rc == 0) memcpy(payload_at(f), box.p, PAYLOAD_BOX);
+  if (rc == 0 && (box.bad || box.n != payload_size(f))) rc = DMP_E_NOMEM;
+  if (rc == 0) memcpy(payload_at(f), box.p, box.n);
   buf_free(&plain);
   buf_free(&box);
   return rc;
 }
 
 static int payload_get(const uint8_t *p, size_t n, struct credential *c) {
-  if (n != PAYLOAD) return DMP_E_KEY_FORMAT;
+  if (n < PAYLOAD || !payload_allowed((unsigned)n - PAYLOAD + PAYLOAD_BOX)) return DMP_E_KEY_FORMAT;
   memcpy(c->seed, p, 32);
   memcpy(c->principal, p + 32, 16);
   memcpy(c->record, p + 48, 16);
   memcpy(c->authority, p + 64, 64);
   memcpy(c->directory, p + 128, 32);
   c->serial = le_get32(p + 160);
+  c->formers = (unsigned)(n - PAYLOAD) / 32;
+  memcpy(c->former, p + PAYLOAD, n - PAYLOAD);
   return 0;
 }
 
@@ -196,7 +202,7 @@ static int payload_open(struct key_file *f, const uint8_t file_key[SUITE_KEY], s
   struct box_ad ad = box_about(PAYLOAD_ID);
   const uint8_t *plain;
   size_t n;
-  int rc = box_open(file_key, &ad, payload_at(f), PAYLOAD_BOX, &scratch, &plain, &n);
+  int rc = box_open(file_key, &ad, payload_at(f), payload_size(f), &scratch, &plain, &n);
   if (rc == 0) rc = payload_get(plain, n, c);
   else if (rc != DMP_E_NOMEM) rc = DMP_E_KEY_FORMAT;
   buf_free(&scratch);
@@ -209,7 +215,7 @@ static int payload_fits(struct key_file *f, const uint8_t file_key[SUITE_KEY]) {
   struct box_ad ad = box_about(PAYLOAD_ID);
   const uint8_t *plain;
   size_t n;
-  int rc = box_open(file_key, &ad, payload_at(f), PAYLOAD_BOX, &scratch, &plain, &n);
+  int rc = box_open(file_key, &ad, payload_at(f), payload_size(f), &scratch, &plain, &n);
   buf_free(&scratch);
   return rc == 0 || rc == DMP_E_NOMEM ? rc : DMP_E_KEY_PIN;
 }
@@ -295,14 +301,15 @@ void credential_derive(struct credential *c) {
 int credential_create(const char *path, const void *pin, size_t pin_len, struct kdf_cost cost,
                       const struct credential *c) {
   uint8_t file_key[SUITE_KEY];
-  struct key_file f = { .n = HEAD + SLOT + PAYLOAD_BOX };
+  const size_t payload = PAYLOAD_BOX + c->formers * sizeof c->former[0];
+  struct key_file f = { .n = HEAD + SLOT + payload };
   struct stat st;
   if (!pin_allowed(pin, pin_len)) return DMP_E_PIN_SHORT;
   if (!cost_allowed(cost)) return DMP_E_KEY_COST;
   if (lstat(path, &st) == 0) return DMP_E_KEY_EXISTS;     /* said before the slow Argon2id; take_name decides */
   memcpy(f.p, MAGIC, AT_SLOTS);
   put16(f.p + AT_SLOTS, 1);
-  put16(f.p + AT_PAYLOAD_LENGTH, PAYLOAD_BOX);
+  put16(f.p + AT_PAYLOAD_LENGTH, (unsigned)payload);
   int rc = random_bytes("credential-file-key", file_key, sizeof file_key);
   if (rc == 0) rc = slot_seal(slot_at(&f, 0), 0, pin, pin_len, cost, file_key);
   if (rc == 0) rc = payload_seal(&f, file_key, c);

@@ -2,7 +2,8 @@
  * Owns: the file's layout and its PIN slots.  Never: SQL, the record.
  * Layout (FORMAT, "Credential file"): magic 8 "DMPKEY1\n" · slots u16 · payload length u16 · slots of 136 (type u16 = 1 PIN;
  * opslimit u32; memlimit MiB u32; salt 16; an unpadded XChaCha box of 110 of the file key, associated data kind
- * BOX_CREDENTIAL id = slot number) · unpadded payload box under the file key (XChaCha, kind BOX_CREDENTIAL, id 255).
+ * BOX_CREDENTIAL id = slot number) · unpadded payload box under the file key (XChaCha, kind BOX_CREDENTIAL, id 255): seed 32 · principal 16 ·
+ * record 16 · authority 64 · D 32 · serial u32 · up to four former seeds of 32, the latest first, of a principal whose key was renewed.
  * Mode 0600; written to a temporary name in the same folder, fsync, linked or renamed, folder fsync. */
 #ifndef CREDENTIAL_H
 #define CREDENTIAL_H
@@ -12,9 +13,12 @@ struct kdf_cost { uint32_t ops, mem; };               /* passes; MiB. Bounds on 
 #define KDF_COST_DEFAULT ((struct kdf_cost){ 3, 256 })
 
 /* The payload, and the keys derived from the seed. Lives in memory_new() memory only. */
+enum { FORMER_MAX = 4 };
 struct credential {
   uint8_t seed[32], principal[16], record[16], authority[64], directory[32];
   uint32_t serial;
+  unsigned formers;
+  uint8_t former[FORMER_MAX][32];                     /* seeds before this one: what was sealed to them opens */
   uint8_t sign_pk[32], sign_sk[64], box_pk[32], box_sk[32], wrap[32], loc[32];   /* derived, not stored */
 };
 void credential_derive(struct credential *c);         /* fills the derived fields from the seed */

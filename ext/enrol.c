@@ -113,6 +113,11 @@ static int enrol_grantee(struct enrolment *en, const struct certificate *who, en
   return e == DMP_OK ? record_random_id(&g->grant_id) : e;
 }
 
+/* In which capacity the creator goes on: an authority in none. */
+static enum reader creator_as(const struct session *s) {
+  return s->me.kind == KIND_PROFESSIONAL ? READER_CONSENT : s->me.kind == KIND_STAFF ? READER_STAFF : READER_NONE;
+}
+
 /* Items that the patient's own key signs: identity, log pairs, the list, the creator's consent; and the practice's number. */
 static int enrol_items(struct enrolment *en) {
   struct session *s = en->s;
@@ -132,7 +137,7 @@ static int enrol_items(struct enrolment *en) {
   struct content list = { .table = ITEM_GRANTEES, .row = row.p, .row_len = row.n };
   id = 0;
   if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : object_insert(s, en->p, &me, (struct place){ CLASS_CHOICES, 0, 0 }, &list, NULL, &id);
-  if (e == DMP_OK && s->me.kind == KIND_PROFESSIONAL)
+  if (e == DMP_OK && creator_as(s) != READER_NONE)
     e = holder_consent_row(s, en->p, &me, s->principal, "opening", 0, s->principal);
   buf_free(&row);
   return e;
@@ -190,7 +195,7 @@ static int enrol_run(struct enrolment *en, const struct certificate *doctor) {
   e = enrol_certificate(en);
   if (e == DMP_OK) e = enrol_keys(en);
   if (e == DMP_OK) e = enrol_grantee(en, &en->cert, READER_PATIENT);
-  if (e == DMP_OK && s->me.kind == KIND_PROFESSIONAL) e = enrol_grantee(en, &s->me, READER_CONSENT);
+  if (e == DMP_OK && creator_as(s) != READER_NONE) e = enrol_grantee(en, &s->me, creator_as(s));
   if (e == DMP_OK && doctor) e = enrol_grantee(en, doctor, READER_TREATING);
   if (e == DMP_OK) e = enrol_items(en);
   if (e != DMP_OK) return e;
@@ -207,6 +212,7 @@ int enrol_patient(struct session *s, struct newcomer *n) {
   struct enrolment en = { .s = s, .n = n };
   const struct certificate *doctor = n->treating ? holder_professional(s, n->treating) : NULL;
   if (n->treating && (doctor == NULL || doctor->profession != 10)) return DMP_E_PROFESSION;
+  if (doctor && doctor->status == STATUS_REVOKED) return DMP_E_REVOKED;
   en.cred = memory_new(sizeof *en.cred);
   en.p = memory_new(sizeof *en.p);
   en.list.g = calloc(4, sizeof *en.list.g);

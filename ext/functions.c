@@ -110,7 +110,7 @@ static void fn_keygen(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   done_with(r);
 }
 
-/* $DMP_ASKPASS prints the PIN on its first line. Without such a program: DMP_E_LOCKED. */
+/* $DMP_ASKPASS prints the PIN on its first line. Without such a program: DMP_E_LOCKED; from one that prints none: DMP_E_ASKPASS. */
 static int pin_ask(char out[DMP_PIN_MAX + 2], struct pin *pin) {
   const char *program = secure_getenv("DMP_ASKPASS");
   char stdio[DMP_PIN_MAX + 2];
@@ -120,8 +120,8 @@ static int pin_ask(char out[DMP_PIN_MAX + 2], struct pin *pin) {
   int good = fgets(out, DMP_PIN_MAX + 2, f) != NULL;
   pclose(f);
   bytes_wipe(stdio, sizeof stdio);
-  if (!good) return DMP_E_KEY_PIN;
   out[strcspn(out, "\r\n")] = 0;
+  if (!good || *out == 0) return DMP_E_ASKPASS;
   *pin = (struct pin){ .p = out, .n = strlen(out) };
   return DMP_OK;
 }

@@ -249,8 +249,7 @@ static int grant_unseal(struct session *s, int seat, int64_t row, const uint8_t 
   size_t n;
   const struct seat *x = &s->seat[seat];
   struct box_ad ad = grant_ad(s, row, loc);
-  s->boxes_opened++;
-  int e = sent ? DMP_E_TAMPERED : box_open(x->wrap, &ad, box, len, &s->scratch, &p, &n);
+  int e = sent ? DMP_E_TAMPERED : session_open_box(s, x->wrap, &ad, box, len, &p, &n);
   for (size_t i = (size_t)x->newest; sent && e != DMP_OK && i < s->seats && s->seat[i].newest == x->newest; i++)   /* any secret of the team */
     e = box_open_from(s->seat[i].box_sk, s->seat[i].box_pk, NULL, &ad, box, len, &s->scratch, &p, &n);
   return e == DMP_OK ? grant_parse(p, n, g, sig ? sig : &ignored) : e;
@@ -361,30 +360,114 @@ static struct box_ad cert_ad(const struct session *s, int64_t patient, const uin
   return (struct box_ad){ .record = s->r->id, .kind = BOX_CERTIFICATE, .table = IN_CERTIFICATE, .id = patient, .loc = loc };
 }
 
-int patient_certificate(struct session *s, struct patient *p, const struct certificate **out) {
+/* One row at the patient's locator, where every grantee can write. An adopted grant pins a hash: the issuer's signature was checked
+ * then. Any other certificate counts by its signatures. */
+static int certificate_row(struct session *s, struct patient *p, sqlite3_stmt *st, const uint8_t loc[16], struct certificate *c) {
   const uint8_t *plain;
   size_t n;
+  struct box_ad ad = cert_ad(s, p->id, loc);
+  int e = session_open_box(s, p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &plain, &n);
+  if (e == DMP_OK) e = certificate_parse(plain, n, c);
+  if (e == DMP_OK && (c->kind != KIND_PATIENT || id_from_field(c->principal) != p->id)) e = DMP_E_CERT_BAD;
+  if (e == DMP_OK && (p->inbox || memcmp(c->hash, p->g.patient_cert, 32) != 0)) {
+    int signed_by = directory_verify_patient(&s->dir, plain, n, c);
+    if (memcmp(c->hash, p->g.patient_cert, 32) == 0) e = signed_by;
+    c->verified = signed_by == DMP_OK;
+  } else if (e == DMP_OK) {
+    c->verified = 1;
+  }
+  return e;
+}
+
+/* Keeps what leads to the pinned certificate, and what is signed to follow. */
+static void certificates_keep(struct patient *p) {
+  int kept = 0, more = 1;
+  uint8_t before[32];
+  memcpy(before, p->certificate.previous, 32);
+  for (int i = 0; i < p->certs; i++)
+    if (p->other[i].serial <= p->certificate.serial) p->other[i].verified = 0;
+  while (more) {
+    more = 0;
+    for (int i = 0; i < p->certs; i++)
+      if (!p->other[i].verified && memcmp(p->other[i].hash, before, 32) == 0) {
+        p->other[i].verified = more = 1;
+        memcpy(before, p->other[i].previous, 32);
+      }
+  }
+  for (int i = 0; i < p->certs; i++)
+    if (p->other[i].verified) p->other[kept++] = p->other[i];
+  p->certs = kept;
+}
+
+int patient_certificate(struct session *s, struct patient *p, const struct certificate **out) {
   uint8_t loc[16];
+  int64_t row = 0;
+  int rc = SQLITE_DONE, e = DMP_E_CERT_BAD, found = 0;
   *out = &p->certificate;
   if (p->certificate_read) return DMP_OK;
+  p->certs = 0;
   suite_prf(p->yk, "certificate", 11, loc);
   sqlite3_stmt *st = record_stmt(s->r, STMT_CERT_BY_LOC);
   if (st == NULL) return record_sql_fault(s->r);
   sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
-  int rc = sqlite3_step(st), e = DMP_E_CERT_BAD;
-  if (rc == SQLITE_ROW) {
-    struct box_ad ad = cert_ad(s, p->id, loc);
-    int64_t row = sqlite3_column_int64(st, 0);
-    e = session_open_box(s, p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &plain, &n);
-    /* an adopted grant pins its hash: the issuer's signature was checked then */
-    if (e == DMP_OK) e = p->inbox ? certificate_verify_patient(&s->dir, plain, n, &p->certificate) : certificate_parse(plain, n, &p->certificate);
-    if (e == DMP_OK) p->certificate.verified = 1;
-    if (e == DMP_OK && (memcmp(p->certificate.hash, p->g.patient_cert, 32) != 0 || id_from_field(p->certificate.principal) != p->id))
-      e = DMP_E_CERT_BAD;
-    if (e != DMP_OK) record_fault(s->r, e, "dmp_certificate", row);
+  while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+    struct certificate c = { 0 };
+    int this = certificate_row(s, p, st, loc, &c), pinned = this == DMP_OK && memcmp(c.hash, p->g.patient_cert, 32) == 0;
+    if (pinned) {
+      p->certificate = c;
+      found = 1;
+    } else if (this == DMP_OK && c.verified && p->certs < PATIENT_CERTS) {
+      p->other[p->certs++] = c;
+    } else if (this != DMP_OK) {
+      e = this;
+    }
+    row = sqlite3_column_int64(st, 0);
   }
   sqlite3_reset(st);
-  p->certificate_read = e == DMP_OK;
+  if (rc != SQLITE_DONE) return record_sql_fault(s->r);
+  if (!found) return record_fault(s->r, e, "dmp_certificate", row);
+  certificates_keep(p);
+  p->certificate_read = 1;
+  return DMP_OK;
+}
+
+const struct certificate *patient_first_certificate(struct session *s, struct patient *p) {
+  const struct certificate *c;
+  if (patient_certificate(s, p, &c) != DMP_OK) return NULL;
+  for (int i = 0; i < p->certs && c->serial > 0; i++)
+    if (memcmp(p->other[i].hash, c->previous, 32) == 0) {
+      c = &p->other[i];
+      i = -1;
+    }
+  return c;
+}
+
+/* The certificate of this hash, when it is `from` or continues it. Several may continue one: only who signs a keyset decides. */
+static const struct certificate *certificate_onward(const struct patient *p, const struct certificate *from, const uint8_t hash[32]) {
+  const struct certificate *all[1 + PATIENT_CERTS] = { &p->certificate }, *found = NULL;
+  if (memcmp(from->hash, hash, 32) == 0) return from;
+  for (int i = 0; i < p->certs; i++) all[1 + i] = &p->other[i];
+  for (int i = 0; found == NULL && i <= p->certs; i++)
+    if (all[i]->serial == from->serial + 1 && certificate_continues(from, all[i])) found = certificate_onward(p, all[i], hash);
+  return found;
+}
+
+int patient_keyset_step(struct session *s, struct patient *p, const struct certificate **by, const struct keyset *k, const struct keyset *next, const struct buf *raw) {
+  const struct certificate *on = certificate_onward(p, *by, next->signer);
+  if (on) *by = on;
+  return keyset_follows(s, p->id, *by, k, next, raw);
+}
+
+int patient_certify(struct session *s, struct patient *p, const struct buf *cert) {
+  struct buf box = { 0 };
+  uint8_t loc[16];
+  int64_t row;
+  suite_prf(p->yk, "certificate", 11, loc);
+  struct box_ad ad = cert_ad(s, p->id, loc);
+  int e = record_random_id(&row);
+  if (e == DMP_OK) e = box_seal(SUITE_XCHACHA, p->yk, &ad, cert->p, cert->n, PAD_PADME, NULL, &box);
+  if (e == DMP_OK) e = record_put(s->r, STMT_CERT_PUT, loc, &box, row);
+  buf_free(&box);
   return e;
 }
 
@@ -397,7 +480,11 @@ const struct certificate *patient_who(struct session *s, struct patient *p, cons
 const struct certificate *patient_who_hash(struct session *s, struct patient *p, const uint8_t hash[32]) {
   const struct certificate *c;
   if (memcmp(hash, p->g.patient_cert, 32) == 0) return patient_certificate(s, p, &c) == DMP_OK ? c : NULL;
-  return directory_by_hash(&s->dir, hash);
+  if ((c = directory_by_hash(&s->dir, hash)) != NULL) return c;
+  if (patient_certificate(s, p, &c) != DMP_OK) return NULL;
+  for (int i = 0; i < p->certs; i++)
+    if (memcmp(p->other[i].hash, hash, 32) == 0) return &p->other[i];
+  return NULL;
 }
 
 /* Who left a team since the keys last turned for it may hold them: what the team reads is due, whether or not a keyset says so. A list of
@@ -437,9 +524,9 @@ static int doctors_read(struct session *s, struct patient *p) {
     e = keyset_get(s, p->id, p->yk, seq, &k, NULL);
     if (e == DMP_OK && memcmp(k.hash, next, 32) != 0) e = DMP_E_KEYSET_BAD;
     memcpy(next, k.previous, 32);
-    int known = suite_is_zero(k.treating_cert, 32);
-    for (int i = 0; i < n; i++) known |= memcmp(p->doctors[i], k.treating_cert, 32) == 0;
-    if (e == DMP_OK && !known && n < DOCTORS) memcpy(p->doctors[n++], k.treating_cert, 32);   /* the latest ones */
+    int known = suite_is_zero(k.treating, 16);
+    for (int i = 0; i < n; i++) known |= memcmp(p->doctors[i], k.treating, 16) == 0;
+    if (e == DMP_OK && !known && n < DOCTORS) memcpy(p->doctors[n++], k.treating, 16);   /* the latest ones */
   }
   p->doctors_read = e == DMP_OK;
   return e;
@@ -447,9 +534,12 @@ static int doctors_read(struct session *s, struct patient *p) {
 
 int patient_trusts(struct session *s, struct patient *p, const uint8_t cert_hash[32]) {
   if (memcmp(cert_hash, p->g.patient_cert, 32) == 0) return 1;
+  const struct certificate *who = patient_who_hash(s, p, cert_hash);
+  if (who == NULL) return 0;
+  if (id_from_field(who->principal) == p->id) return 1;
   if (!p->doctors_read && doctors_read(s, p) != DMP_OK) return 0;
   for (int i = 0; i < DOCTORS; i++)
-    if (memcmp(p->doctors[i], cert_hash, 32) == 0 && !suite_is_zero(cert_hash, 32)) return 1;
+    if (memcmp(p->doctors[i], who->principal, 16) == 0) return 1;
   return 0;
 }
 
@@ -457,14 +547,15 @@ int patient_trusts(struct session *s, struct patient *p, const uint8_t cert_hash
 static int keyset_walk(struct session *s, struct patient *p, struct keyset *k, int from_nothing, uint64_t to,
                        int (*step)(void *ctx, const struct keyset *k), void *ctx) {
   struct buf raw = { 0 };
-  const struct certificate *pc;
+  const struct certificate *by;
   struct keyset next;
-  int e = patient_certificate(s, p, &pc);
+  int e = patient_certificate(s, p, &by);
+  if (e == DMP_OK && from_nothing && (by = patient_first_certificate(s, p)) == NULL) e = DMP_E_CERT_BAD;
   uint64_t seq = from_nothing ? 0 : k->seq + 1;
   for (; e == DMP_OK && seq <= to; seq++) {
     e = keyset_get(s, p->id, p->yk, seq, &next, &raw);
     if (e == DMP_E_NOT_FOUND) e = to == UINT64_MAX ? -1 : DMP_E_KEYSET_OLD;   /* -1: the chain's end, asked for */
-    if (e == DMP_OK) e = keyset_follows(s, p->id, pc, seq == 0 ? NULL : k, &next, &raw);
+    if (e == DMP_OK) e = patient_keyset_step(s, p, &by, seq == 0 ? NULL : k, &next, &raw);
     if (e == DMP_OK) *k = next;
     if (e == DMP_OK && step) e = step(ctx, k);
   }
@@ -477,9 +568,12 @@ static int keyset_walk(struct session *s, struct patient *p, struct keyset *k, i
 struct packets { struct session *s; struct patient *p; int64_t *ids; size_t n; struct grant *g; };
 
 /* By which certificate it may be addressed: the own one, or any key of the team that holds the seat. */
-static int grant_mine(const struct session *s, const struct patient *p, const uint8_t cert[32]) {
+static int grant_mine(struct session *s, struct patient *p, const uint8_t cert[32]) {
   const struct seat *x = &s->seat[p->seat];
-  if (p->seat == 0) return memcmp(cert, p->id == s->principal ? p->g.patient_cert : s->me.hash, 32) == 0;
+  if (x->newest == 0) {                               /* as it was when that was sent */
+    const struct certificate *mine = patient_who_hash(s, p, cert);
+    return mine != NULL && memcmp(mine->principal, s->cred->principal, 16) == 0;
+  }
   for (size_t i = (size_t)x->newest; i < s->seats && s->seat[i].newest == x->newest; i++)
     if (memcmp(s->seat[i].cert, cert, 32) == 0) return 1;
   return 0;
@@ -509,6 +603,18 @@ static void entry_set(struct grant *g, const struct entry *n) {
   if (g->count < ENTRIES_MAX) g->entry[g->count++] = *n;
 }
 
+/* The patient's certificate is another one now: proven by the packet's signer, who may be the patient himself. */
+static void patient_moves_on(struct patient *p, const uint8_t hash[32]) {
+  for (int i = 0; i < p->certs; i++)
+    if (memcmp(p->other[i].hash, hash, 32) == 0 && certificate_onward(p, &p->certificate, hash)) {
+      const struct certificate before = p->certificate;
+      p->certificate = p->other[i];
+      p->other[i] = before;
+      memcpy(p->g.patient_cert, hash, 32);
+      return;
+    }
+}
+
 /* For keyset k there must be one packet: merged in order. Without it the keys held would answer for rows they don't open. */
 static int packet_for(void *ctx, const struct keyset *k) {
   struct packets *q = ctx;
@@ -527,6 +633,7 @@ static int packet_for(void *ctx, const struct keyset *k) {
     p->g.until = q->g->until;
     p->g.seq = k->seq;
     memcpy(p->g.keyset_hash, k->hash, 32);
+    patient_moves_on(p, q->g->patient_cert);
     p->merged = 1;
     return DMP_OK;
   }
@@ -598,12 +705,18 @@ static int patient_prove(struct session *s, struct patient *p, const uint8_t sig
   return e;
 }
 
-void patient_own_leaf(const struct credential *who, struct patient *p) {
+static void own_keys(const struct credential *who, struct patient *p) {
   uint8_t x[3 + 8];
   memcpy(x, "own", 3);
   le_put64(x + 3, (uint64_t)p->id);
-  suite_kdf2(who->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf);
-  suite_prf(p->own_leaf, "wrap", 4, p->own_loc);
+  suite_kdf2(who->wrap, 32, p->anchor, 32, x, sizeof x, p->own_leaf[p->owns]);
+  suite_prf(p->own_leaf[p->owns], "wrap", 4, p->own_loc[p->owns]);
+  p->owns++;
+}
+
+void patient_own_leaf(const struct credential *who, struct patient *p) {
+  p->owns = 0;
+  own_keys(who, p);
 }
 
 static struct patient *cache_slot(struct session *s) {
@@ -613,6 +726,12 @@ static struct patient *cache_slot(struct session *s) {
     if (s->cache[i].tick < p->tick) p = &s->cache[i];
   }
   return p;
+}
+
+/* Where what this login deposited for the patient lies, and under which key. */
+static void patient_own_keys(const struct session *s, struct patient *p) {
+  patient_own_leaf(s->cred, p);
+  for (unsigned i = 0; i < s->cred->formers; i++) own_keys(&s->former[i], p);
 }
 
 static void patient_ends(struct session *s, struct patient *p) {
@@ -637,7 +756,7 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
   memcpy(proof, sig, SUITE_SIG);
   if ((e = anchor_get(s->r, p->g.slot, p->anchor)) != DMP_OK) return e;
   patient_yk(p->g.y, p->anchor, p->yk);
-  patient_own_leaf(s->cred, p);
+  patient_own_keys(s, p);
   suite_prf_key(p->yk, prf);
   suite_prf_with(prf, "deposit", 7, p->deposit_loc);
   if (p->inbox) e = patient_prove(s, p, proof);

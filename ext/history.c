@@ -40,7 +40,7 @@ static int read_pair(struct session *s, const uint8_t key[32], const struct cert
   struct log_author by = { .pk = who->sign_pk };
   int64_t from = id_time(patient ? patient : s->principal) - WEEK;
   if (tag) memcpy(by.tag, tag, 16);
-  else access_writer_tag(s->cred->directory, who->principal, by.tag);
+  else access_writer_tag(s->cred->directory, who, by.tag);
   int e = log_read(s->r->log, key, &by, patient, from, record_now() + WEEK, keep_line, &k);
   out->foreign += by.foreign;
   return e == DMP_OK ? k.e : e;
@@ -136,8 +136,9 @@ static int take_secret(void *ctx, struct item *it) {
   return DMP_OK;
 }
 
-static int read_person(struct session *s, struct patient *p, const struct certificate *who, const uint8_t *tag, const struct secrets *q, struct history *out) {
+static int read_key(struct session *s, struct patient *p, const struct certificate *who, const uint8_t *tag, const struct secrets *q, struct history *out) {
   int e = DMP_OK;
+  if (who && who->kind == KIND_TEAM) return DMP_OK;    /* writes no line, and its certificate names no key */
   for (size_t i = 0; e == DMP_OK && who && i < q->n; i++) {
     uint8_t shared[32], key[32];
     e = suite_x25519(q->k[i], who->box_pk, shared);
@@ -145,6 +146,18 @@ static int read_person(struct session *s, struct patient *p, const struct certif
     if (e == DMP_OK) e = read_pair(s, key, who, tag, p->id, out);
     bytes_wipe(shared, sizeof shared);
     bytes_wipe(key, sizeof key);
+  }
+  return e;
+}
+
+/* Under each key that the person has, or had. */
+static int read_person(struct session *s, struct patient *p, const struct certificate *who, const struct secrets *q, struct history *out) {
+  const struct certificate *c = who ? patient_who(s, p, who->principal) : NULL;
+  int e = DMP_OK;
+  while (e == DMP_OK && c) {
+    const struct certificate *before = c->serial ? patient_who_hash(s, p, c->previous) : NULL;
+    if (before == NULL || !certificate_same_keys(before, c)) e = read_key(s, p, c, NULL, q, out);
+    c = before;
   }
   return e;
 }
@@ -167,7 +180,7 @@ static int read_views(struct session *s, struct patient *p, struct history *out)
     memcpy(who.sign_pk, v.v[i].sign_pk, 32);
     memcpy(who.box_pk, v.v[i].box_pk, 32);
     view_writer_tag(s->cred->directory, who.sign_pk, tag);
-    e = read_person(s, p, &who, tag, &q, out);
+    e = read_key(s, p, &who, tag, &q, out);
     for (size_t k = first; k < out->n; k++) out->h[k].l.mode = LOG_SHOWN;
   }
   views_free(&v);
@@ -182,9 +195,9 @@ static int read_as_holder(struct session *s, struct patient *p, struct history *
   int e = object_scan(s, p, &SECRETS, take_secret, &q);
   if (e == DMP_OK) e = grantees_read(s, p, &gs);
   if (e == DMP_OK) e = grantees_people(s, p, &gs, &who, &n);
-  for (size_t i = 0; e == DMP_OK && i < n; i++) e = read_person(s, p, who[i], NULL, &q, out);
+  for (size_t i = 0; e == DMP_OK && i < n; i++) e = read_person(s, p, who[i], &q, out);
   free(who);
-  if (e == DMP_OK && s->view) e = read_person(s, p, &s->me, s->writer_tag, &q, out);
+  if (e == DMP_OK && s->view) e = read_key(s, p, &s->me, s->writer_tag, &q, out);
   secrets_free(&q);
   grantees_free(&gs);
   if (e == DMP_OK) e = read_views(s, p, out);         /* in a view there are none, and it looks as long for them */
@@ -222,9 +235,26 @@ static int drop_withheld(struct session *s, struct patient *p, struct history *o
 
 /* ---- anybody else: the own lines, about what he can still open ---- */
 
+/* The own lines under one log pair, by each key that this login has or had. */
+static int read_own_pair(struct session *s, struct patient *p, const uint8_t log_pk[32], struct history *out) {
+  uint8_t key[32], shared[32];
+  int e = patient_pairwise(s, p->anchor, log_pk, key);
+  if (e == DMP_OK) e = read_pair(s, key, &s->me, s->writer_tag, p->id, out);
+  for (unsigned i = 0; e == DMP_OK && i < s->cred->formers; i++) {
+    const struct certificate *then = session_by_key(s, s->former[i].sign_pk);
+    if (then == NULL) continue;
+    e = suite_x25519(s->former[i].box_sk, log_pk, shared);
+    if (e == DMP_OK) suite_kdf2(shared, 32, p->anchor, 32, "log", 3, key);
+    if (e == DMP_OK) e = read_pair(s, key, then, NULL, p->id, out);
+  }
+  bytes_wipe(key, sizeof key);
+  bytes_wipe(shared, sizeof shared);
+  return e;
+}
+
 /* The own lines: one pairwise key for each log pair that the keysets have named, visible ones from pair 0 on. */
 static int read_own(struct session *s, struct patient *p, int pair, struct history *out) {
-  uint8_t key[32], last[2][32] = { { 0 } };
+  uint8_t last[2][32] = { { 0 } };
   struct keyset *k = malloc(sizeof *k);
   size_t kept = out->n, first = out->n;
   int e = k ? DMP_OK : DMP_E_NOMEM;
@@ -233,14 +263,12 @@ static int read_own(struct session *s, struct patient *p, int pair, struct histo
     for (int i = pair; e == DMP_OK && i < 2; i++) {
       if (memcmp(last[i], k->log_pk[i], 32) == 0) continue;
       memcpy(last[i], k->log_pk[i], 32);
-      e = patient_pairwise(s, p->anchor, last[i], key);
-      if (e == DMP_OK) e = read_pair(s, key, &s->me, s->writer_tag, p->id, out);
+      e = read_own_pair(s, p, last[i], out);
     }
   }
   for (size_t i = first; e == DMP_OK && i < out->n; i++)
     if (own_line_shows(s, p, &out->h[i].l)) out->h[kept++] = out->h[i];
   if (e == DMP_OK) out->n = kept;
-  bytes_wipe(key, sizeof key);
   free(k);
   return e;
 }
@@ -252,8 +280,9 @@ static int read_as_representative(struct session *s, struct patient *p, struct h
   const struct certificate *pc;
   int e = object_scan(s, p, &SECRETS, take_secret, &q);
   if (e == DMP_OK) e = patient_certificate(s, p, &pc);
-  if (e == DMP_OK) e = read_person(s, p, pc, NULL, &q, out);
-  for (size_t i = 0; e == DMP_OK && i < s->dir.n; i++) e = read_person(s, p, directory_by_hash(&s->dir, s->dir.all[i].hash), NULL, &q, out);
+  if (e == DMP_OK) e = read_person(s, p, pc, &q, out);
+  for (size_t i = 0; e == DMP_OK && i < s->dir.n; i++)
+    if (session_who(s, s->dir.all[i].principal) == &s->dir.all[i]) e = read_person(s, p, &s->dir.all[i], &q, out);   /* each once */
   secrets_free(&q);
   return e == DMP_OK ? read_own(s, p, 1, out) : e;
 }
@@ -276,8 +305,13 @@ int history_read(struct session *s, struct patient *p, int all, struct history *
   if (e == DMP_OK && p) e = full ? read_as_holder(s, p, out) : read_as_reader(s, p, out);
   if (e == DMP_OK && p && !all && p->id == s->principal) e = drop_withheld(s, p, out);
   if (e == DMP_OK && p == NULL) {
-    access_own_key(s, key);
+    access_own_key(s->cred, key);
     e = read_pair(s, key, &s->me, s->writer_tag, 0, out);
+    for (unsigned i = 0; e == DMP_OK && i < s->cred->formers; i++) {
+      const struct certificate *then = session_by_key(s, s->former[i].sign_pk);
+      access_own_key(&s->former[i], key);
+      if (then) e = read_pair(s, key, then, NULL, 0, out);
+    }
     if (e == DMP_OK && s->view) e = read_kept(s, NULL, out);
     bytes_wipe(key, sizeof key);
   }

@@ -1,6 +1,7 @@
 /* holder.c: consents, withdrawals, treating doctors, what is owed (see holder.h). */
 #include "holder.h"
 #include "access.h"
+#include "blocked.h"
 #include "compartment.h"
 #include "episode.h"
 #include "random.h"
@@ -36,7 +37,7 @@ int writer_begin(struct session *s, int64_t patient, struct patient **out) {
 int holder_is_full(struct session *s, struct patient *p, int *full) {
   struct keyset *k;
   int e = patient_keyset(s, p, &k);
-  *full = e == DMP_OK && (p->id == s->principal || (memcmp(k->treating, s->cred->principal, 16) == 0 && memcmp(k->treating_cert, s->me.hash, 32) == 0)) &&
+  *full = e == DMP_OK && (p->id == s->principal || (memcmp(k->treating, s->cred->principal, 16) == 0 && session_mine(s, k->treating_cert))) &&
           patient_key(p, CLASS_CHOICES, WHICH_P) && patient_key(p, CLASS_CHOICES, WHICH_M);
   return e;
 }
@@ -97,11 +98,12 @@ int holder_begin(struct session *s, int64_t patient, struct patient **p) {
 /* ---- the end of a change ---- */
 
 static int representatives_drop(struct session *s, struct patient *p, int64_t principal);
+static int consents_drop(struct session *s, struct patient *p);
 
 /* What a change begins with: the newest keyset, the list, and what is owed because somebody's time is over. */
 static int begin(struct session *s, struct patient *p, struct change *c, uint8_t want[CLASSES_MAX]) {
   int e = change_begin(s, p, c);
-  if (e == DMP_OK) change_expired(c, want);
+  if (e == DMP_OK) e = change_owed(c, want);
   return e == DMP_OK ? change_departed(c, want) : e;
 }
 
@@ -114,7 +116,8 @@ static int finish(struct change *c) {
       e = episode_settle(c->s, c->p, &w);
       if (e == DMP_OK) e = compartment_settle(c->s, c->p, c->next.c[i].cls);
     }
-  return e == DMP_OK && c->expired ? representatives_drop(c->s, c->p, 0) : e;
+  if (e == DMP_OK && c->ended) e = representatives_drop(c->s, c->p, 0);
+  return e == DMP_OK && c->ended ? consents_drop(c->s, c->p) : e;
 }
 
 /* ---- consents ---- */
@@ -155,6 +158,39 @@ static int take_consent(void *ctx, struct item *it) {
   return DMP_OK;
 }
 
+/* The rows of those who are grantees no more: a consent that is over, or whose grantee's certificate was revoked. */
+struct consents { const struct grantees *list; struct item *it; size_t n; };
+
+static int take_ended(void *ctx, struct item *it) {
+  struct consents *q = ctx;
+  struct value v;
+  size_t count, used;
+  if (it->c.table != ITEM_CONSENT || row_get(it->c.row, it->c.row_len, &v, 1, &count, &used) != DMP_OK || v.type != VALUE_INT) return DMP_OK;
+  size_t i = 0;
+  while (i < q->list->n && id_from_field(q->list->g[i].principal) != v.u.i) i++;
+  if (i == q->list->n || q->list->g[i].as != READER_NONE) return DMP_OK;
+  struct item *m = realloc(q->it, (q->n + 1) * sizeof *m);
+  if (m == NULL) return DMP_E_NOMEM;
+  q->it = m;
+  m[q->n++] = *it;
+  memset(it, 0, sizeof *it);
+  return DMP_OK;
+}
+
+static int consents_drop(struct session *s, struct patient *p) {
+  struct grantees gs = { 0 };
+  struct consents q = { .list = &gs };
+  int e = grantees_read(s, p, &gs);
+  if (e == DMP_OK) e = object_scan(s, p, &CHOICES, take_ended, &q);
+  for (size_t i = 0; i < q.n; i++) {
+    if (e == DMP_OK) e = object_drop(s, p, &q.it[i]);
+    item_close(&q.it[i]);
+  }
+  free(q.it);
+  grantees_free(&gs);
+  return e;
+}
+
 static int consent_drop(struct session *s, struct patient *p, int64_t grantee) {
   struct consent_search q = { .grantee = grantee };
   int e = object_scan(s, p, &CHOICES, take_consent, &q);
@@ -191,9 +227,9 @@ static int take_back(struct session *s, struct patient *p, int64_t grantee, enum
   id_field(field, grantee);
   int e = begin(s, p, &c, want), over = 0;
   if (e == DMP_OK) g = grantees_find(&c.list, field);
-  if (e == DMP_OK && g && g->as == READER_NONE) over = c.expired != 0 && as == READER_REPRESENTATIVE;
+  if (e == DMP_OK && g && g->as == READER_NONE) over = c.ended != 0;
   if (e == DMP_OK && g && g->as == READER_TREATING && as == READER_CONSENT) e = DMP_E_TREATING;
-  if (e == DMP_OK && !over && (g == NULL || g->as != as)) e = DMP_E_NOT_FOUND;
+  if (e == DMP_OK && !over && (g == NULL || (g->as != as && !(as == READER_CONSENT && g->as == READER_STAFF)))) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK) {
     change_leave(&c, g, want);
     if (as == READER_TEAM) e = change_team(&c, g->principal, 0);
@@ -204,23 +240,60 @@ static int take_back(struct session *s, struct patient *p, int64_t grantee, enum
   return e;
 }
 
+/* Who works with patients, and may be consented to or blocked. */
+static const struct certificate *consentable(struct session *s, int64_t id) {
+  uint8_t field[16];
+  id_field(field, id);
+  const struct certificate *c = session_who(s, field);
+  return c && (c->kind == KIND_PROFESSIONAL || c->kind == KIND_STAFF) ? c : NULL;
+}
+
+/* Nobody gets keys whom the patient has blocked, or whose certificate was revoked. */
+static int may_receive(struct session *s, struct patient *p, const struct certificate *who) {
+  int64_t block;
+  if (who->status == STATUS_REVOKED) return DMP_E_REVOKED;
+  int e = blocked_find(s, p, id_from_field(who->principal), &block);
+  return e == DMP_OK && block ? DMP_E_BLOCKED : e;
+}
+
 int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_t until) {
   const struct signer me = { s->cred, s->me.hash };
-  const struct certificate *who = holder_professional(s, grantee);
+  const struct certificate *who = consentable(s, grantee);
   const struct team *team = NULL;
   uint8_t field[16];
   id_field(field, grantee);
   int e = who ? DMP_OK : team_get(s, field, &team);
   if (e == DMP_OK && team && !team_ready(team)) e = DMP_E_TEAM_KEY;
-  if (e == DMP_OK) e = give(s, p, who ? who : &team->now, who ? READER_CONSENT : READER_TEAM, until);
+  if (e == DMP_OK) e = may_receive(s, p, who ? who : &team->now);
+  if (e == DMP_OK) e = give(s, p, who ? who : &team->now, team ? READER_TEAM : who->kind == KIND_STAFF ? READER_STAFF : READER_CONSENT, until);
   if (e == DMP_OK) e = holder_consent_row(s, p, &me, grantee, "consent", until, s->principal);
   return e == DMP_OK ? access_pend_item(s, p, LOG_CONSENT, grantee, 1, NULL) : e;
 }
 
 int holder_withdraw(struct session *s, struct patient *p, int64_t grantee) {
-  int e = take_back(s, p, grantee, holder_professional(s, grantee) ? READER_CONSENT : READER_TEAM);
+  int e = take_back(s, p, grantee, consentable(s, grantee) ? READER_CONSENT : READER_TEAM);
   if (e == DMP_OK) e = consent_drop(s, p, grantee);
   return e == DMP_OK ? access_pend_item(s, p, LOG_WITHDRAW, grantee, 1, NULL) : e;
+}
+
+/* ---- blocks ---- */
+
+int holder_block(struct session *s, struct patient *p, int64_t principal, int64_t *row) {
+  const struct certificate *who = consentable(s, principal);
+  int64_t block;
+  if (who == NULL) return DMP_E_NO_PRINCIPAL;
+  int e = blocked_find(s, p, principal, &block);
+  if (e == DMP_OK && block) e = DMP_E_DUPLICATE;
+  if (e == DMP_OK) e = take_back(s, p, principal, READER_CONSENT);
+  if (e == DMP_E_NOT_FOUND) e = DMP_OK;               /* holds nothing: the block stands in the way of what may come */
+  if (e == DMP_OK) e = consent_drop(s, p, principal);
+  if (e == DMP_OK) e = blocked_add(s, p, principal, row);
+  return e == DMP_OK ? access_pend(s, p, LOG_BLOCK, p->id, principal, NULL) : e;
+}
+
+int holder_unblock(struct session *s, struct patient *p, int64_t row, int64_t principal) {
+  int e = blocked_drop(s, p, row);
+  return e == DMP_OK ? access_pend(s, p, LOG_UNBLOCK, p->id, principal, NULL) : e;
 }
 
 /* ---- representatives ---- */
@@ -274,7 +347,7 @@ int holder_represent(struct session *s, struct patient *p, int64_t principal, co
   struct content c = { .table = ITEM_REPRESENTATIVE };
   struct buf row = { 0 };
   if (who == NULL) return DMP_E_NO_PRINCIPAL;
-  int e = give(s, p, who, READER_REPRESENTATIVE, until);
+  int e = who->status == STATUS_REVOKED ? DMP_E_REVOKED : give(s, p, who, READER_REPRESENTATIVE, until);
   struct value v[REP_VALUES] = { value_int(principal), value_text(ground), value_int(record_now()), value_int(until), value_int(s->principal) };
   row_put(&row, v, REP_VALUES);
   c.row = row.p;
@@ -298,7 +371,9 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
   struct grantee *g;
   const struct certificate *who = doctor ? holder_professional(s, doctor) : NULL;
   if (doctor && (who == NULL || who->profession != 10)) return DMP_E_PROFESSION;
-  int e = begin(s, p, &c, want);
+  int e = who ? may_receive(s, p, who) : DMP_OK;
+  if (e != DMP_OK) return e;
+  e = begin(s, p, &c, want);
   int64_t former = e == DMP_OK ? id_from_field(c.next.treating) : 0;
   if (e == DMP_OK && former == doctor) {
     change_end(&c);
@@ -344,16 +419,27 @@ int holder_owed(struct session *s, struct patient *p, unsigned *things) {
   for (size_t i = 0; e == DMP_OK && i < k->n; i++) *things += (k->c[i].due | k->c[i].left) != 0;
   if (e == DMP_OK) e = announced_move(s, p, 0, things);
   if (e == DMP_OK) e = grantees_read(s, p, &gs);
-  for (size_t i = 0; i < gs.n; i++) *things += (unsigned)grantee_over(&gs.g[i]);
+  for (size_t i = 0; i < gs.n; i++) *things += grantee_owed(s, p, &gs.g[i]) != OWED_NOTHING;
   grantees_free(&gs);
+  return e;
+}
+
+/* For the patient, who alone changes that field: the treating doctor's certificate was revoked. */
+static int treating_revoked(struct session *s, struct patient *p, int *yes) {
+  struct keyset *k;
+  int e = patient_keyset(s, p, &k);
+  const struct certificate *doctor = e == DMP_OK && p->id == s->principal && !suite_is_zero(k->treating, 16) ? session_who(s, k->treating) : NULL;
+  *yes = doctor != NULL && doctor->status == STATUS_REVOKED;
   return e;
 }
 
 int holder_due(struct session *s, struct patient *p) {
   struct change c;
   uint8_t want[CLASSES_MAX] = { 0 };
-  int some = 0;
-  int e = begin(s, p, &c, want);
+  int some = 0, gone = 0, e = treating_revoked(s, p, &gone);
+  if (e != DMP_OK || gone) return e == DMP_OK ? holder_treating(s, p, 0) : e;
+  e = begin(s, p, &c, want);
+  if (e == DMP_OK) some = c.ended || c.renewed;
   for (size_t i = 0; e == DMP_OK && i < c.next.n; i++) {
     const struct keyset_class *kc = &c.next.c[i];
     if (kc->due & KEY_P && patient_key(p, kc->cls, WHICH_P)) want[i] |= KEY_P;
@@ -364,7 +450,7 @@ int holder_due(struct session *s, struct patient *p) {
   if (e == DMP_OK && some) {
     e = change_turn(&c, want);
     if (e == DMP_OK) e = finish(&c);
-    if (e == DMP_OK) e = access_pend(s, p, LOG_ROTATE, p->id, 0, c.expired ? "representative ended" : c.departed ? "somebody left a team" : NULL);
+    if (e == DMP_OK) e = access_pend(s, p, LOG_ROTATE, p->id, 0, c.why ? c.why : c.departed ? "somebody left a team" : NULL);
   }
   change_end(&c);
   return e;

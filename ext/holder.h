@@ -13,6 +13,9 @@ int holder_is_full(struct session *s, struct patient *p, int *full);
 
 int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_t until);
 int holder_withdraw(struct session *s, struct patient *p, int64_t grantee);
+/* Takes back what somebody holds, if anything, and stands in the way of consents; taking the block away gives nothing back. */
+int holder_block(struct session *s, struct patient *p, int64_t principal, int64_t *row);
+int holder_unblock(struct session *s, struct patient *p, int64_t row, int64_t principal);
 /* Names a representative, and withdraws one. until: 0, or when the right ends. */
 int holder_represent(struct session *s, struct patient *p, int64_t principal, const char *ground, int64_t until, int64_t *row);
 int holder_unrepresent(struct session *s, struct patient *p, int64_t principal);

@@ -218,6 +218,15 @@ static int doctor_stays_within(struct session *s, const struct keyset *k, const 
   return 1;
 }
 
+/* The treating doctor of k by the certificate named there or one that continues it; never by an older one than has signed already. */
+static const struct certificate *doctor_now(struct session *s, const struct keyset *k, const uint8_t signer[32]) {
+  const struct certificate *doctor = directory_by_hash(&s->dir, signer), *named = directory_by_hash(&s->dir, k->treating_cert);
+  const struct certificate *last = directory_by_hash(&s->dir, k->signer);
+  if (doctor == NULL || named == NULL || memcmp(doctor->principal, k->treating, 16) != 0 || memcmp(named->principal, k->treating, 16) != 0) return NULL;
+  if (last != NULL && memcmp(last->principal, k->treating, 16) == 0 && last->serial > doctor->serial) return NULL;
+  return doctor->serial >= named->serial ? doctor : NULL;
+}
+
 int keyset_follows(struct session *s, int64_t patient, const struct certificate *patient_cert, const struct keyset *k,
                    const struct keyset *next, const struct buf *raw) {
   const uint8_t *signer_pk = NULL;
@@ -226,10 +235,9 @@ int keyset_follows(struct session *s, int64_t patient, const struct certificate 
     return DMP_E_KEYSET_BAD;
   if (memcmp(next->signer, patient_cert->hash, 32) == 0) {
     signer_pk = patient_cert->sign_pk;
-  } else if (k != NULL && !suite_is_zero(k->treating, 16) && memcmp(next->signer, k->treating_cert, 32) == 0) {
-    const struct certificate *doctor = directory_by_hash(&s->dir, next->signer);
-    if (doctor != NULL && memcmp(doctor->principal, k->treating, 16) == 0 && doctor_stays_within(s, k, next, doctor))
-      signer_pk = doctor->sign_pk;
+  } else if (k != NULL && !suite_is_zero(k->treating, 16)) {
+    const struct certificate *doctor = doctor_now(s, k, next->signer);
+    if (doctor != NULL && doctor_stays_within(s, k, next, doctor)) signer_pk = doctor->sign_pk;
   }
   if (signer_pk == NULL) return DMP_E_KEYSET_BAD;
   struct buf over = { 0 };

@@ -786,6 +786,7 @@ const char *log_action_text(unsigned action) {
     [LOG_REGISTER] = "register", [LOG_ADOPT] = "adopt", [LOG_ROTATE] = "rotate", [LOG_IDENTITY] = "identity",
     [LOG_ANNOUNCE] = "announce", [LOG_REVEAL] = "reveal", [LOG_HOSTING] = "hosting", [LOG_EXPORT] = "export",
     [LOG_JOIN] = "join", [LOG_LEAVE] = "leave", [LOG_TEAM_KEY] = "team_key",
+    [LOG_BLOCK] = "block", [LOG_UNBLOCK] = "unblock", [LOG_REISSUE] = "reissue", [LOG_RENEW] = "renew",
     [LOG_VIEW] = "view", [LOG_VIEW_END] = "view end",
   };
   return action < sizeof TEXT / sizeof *TEXT && TEXT[action] != NULL ? TEXT[action] : "unknown";

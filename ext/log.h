@@ -23,7 +23,7 @@ enum log_kind { LOG_ACCESS = 'A', LOG_INTENT = 'I', LOG_DONE = 'C', LOG_UNDONE =
 /* Append only; texts in log_action_text(). */
 enum log_action { LOG_LOGIN = 1, LOG_LIST, LOG_READ, LOG_REFUSED, LOG_DEPOSIT, LOG_DELETE, LOG_MASK, LOG_UNMASK, LOG_CONSENT,
                   LOG_WITHDRAW, LOG_TREATING, LOG_CREATE, LOG_REGISTER, LOG_ADOPT, LOG_ROTATE, LOG_IDENTITY,
-                  LOG_ANNOUNCE = 24, LOG_REVEAL, LOG_JOIN = 34, LOG_LEAVE, LOG_TEAM_KEY, LOG_HOSTING = 42, LOG_EXPORT, LOG_VIEW = 46, LOG_VIEW_END };
+                  LOG_ANNOUNCE = 24, LOG_REVEAL, LOG_BLOCK = 30, LOG_UNBLOCK, LOG_REISSUE, LOG_RENEW, LOG_JOIN = 34, LOG_LEAVE, LOG_TEAM_KEY, LOG_HOSTING = 42, LOG_EXPORT, LOG_VIEW = 46, LOG_VIEW_END };
 enum log_mode { LOG_NORMAL = 1, LOG_SHOWN /* never written: how the patient reads the lines of a minimal view */ };
 
 struct log_line {

@@ -6,6 +6,7 @@
 #include "membership.h"
 #include "memory.h"
 #include "random.h"
+#include "seen.h"
 #include "show.h"
 #include "watch.h"
 #include <stdlib.h>
@@ -223,7 +224,9 @@ static int session_identify(struct session *s) {
     if (e == DMP_OK && p->g.basis == BASIS_VIEW) return identify_view(s, p, me);
     if (e != DMP_OK) return e;
   }
-  if (memcmp(me->sign_pk, s->cred->sign_pk, 32) != 0 || memcmp(me->box_pk, s->cred->box_pk, 32) != 0) return DMP_E_NOT_CERTIFIED;
+  if (memcmp(me->sign_pk, s->cred->sign_pk, 32) != 0 || memcmp(me->box_pk, s->cred->box_pk, 32) != 0)
+    return session_by_key(s, s->cred->sign_pk) ? DMP_E_REVOKED : DMP_E_NOT_CERTIFIED;   /* another key has taken its place */
+  if (me->status == STATUS_REVOKED) return DMP_E_REVOKED;
   s->me = *me;
   s->me.raw = (struct buf){ 0 };                      /* the directory's */
   return DMP_OK;
@@ -232,7 +235,7 @@ static int session_identify(struct session *s) {
 static int session_tags(struct session *s) {
   uint32_t bits = 0;
   if (s->view) view_writer_tag(s->cred->directory, s->cred->sign_pk, s->writer_tag);
-  else access_writer_tag(s->cred->directory, s->cred->principal, s->writer_tag);
+  else access_writer_tag(s->cred->directory, &s->me, s->writer_tag);
   int e = random_bytes("login", &bits, sizeof bits);
   id_field(s->login_id, id_make(record_now(), bits & 0x1FFFFF));
   return e;
@@ -334,7 +337,7 @@ static int team_duties(struct session *s) {
 static int login_line(struct session *s) {
   struct access a = { 0 };
   struct log_line l = { .action = LOG_LOGIN, .mode = LOG_NORMAL, .count = 1, .at = record_now() };
-  access_own_key(s, l.key);
+  access_own_key(s->cred, l.key);
   id_field(l.person, s->principal);
   memcpy(l.login, s->login_id, 16);
   a.line = &l;
@@ -352,17 +355,50 @@ static int pin_update(const char *path, struct pin pin, const struct credential 
   return pin.file_key ? credential_update_with(path, pin.file_key, c) : credential_update(path, pin.p, pin.n, c);
 }
 
+/* The keys that this credential had before. */
+static int login_formers(struct session *s) {
+  if (s->cred->formers == 0) return DMP_OK;
+  s->former = memory_new(s->cred->formers * sizeof *s->former);
+  if (s->former == NULL) return DMP_E_LOCK;
+  for (unsigned i = 0; i < s->cred->formers; i++) {
+    s->former[i] = *s->cred;
+    memcpy(s->former[i].seed, s->cred->former[i], 32);
+    s->former[i].formers = 0;
+    credential_derive(&s->former[i]);
+  }
+  return DMP_OK;
+}
+
+/* The log of certificates, and that it is the one which this credential has seen. */
+static int login_directory(struct session *s, const char *path, int *grown) {
+  struct credential *c = s->cred;
+  struct seen seen;
+  int e = seen_read(path, c, &seen);
+  s->dir.seen = seen.entries;
+  memcpy(s->dir.last, seen.last, 32);
+  if (e == DMP_OK) e = directory_load(s->r, c->directory, c->authority, &s->dir);
+  if (e == DMP_OK) e = directory_held(&s->dir);
+  *grown = e == DMP_OK && directory_note(&s->dir);
+  return e;
+}
+
 static int login_credential(struct session *s, const char *path, struct pin pin, const char *fingerprint) {
   struct record *r = s->r;
   struct credential *c = s->cred;
-  int e = pin_open(path, pin, s), first = 0;
+  int e = pin_open(path, pin, s), first = 0, grown = 0;
   if (e == DMP_OK && suite_is_zero(c->record, 16)) {
     first = 1;
     e = first_login(r, c, fingerprint);
   }
   if (e == DMP_OK && (memcmp(c->record, r->id, 16) != 0 || memcmp(c->authority, r->authority, 32) != 0)) e = DMP_E_OTHER_RECORD;
-  if (e == DMP_OK) e = directory_load(r, c->directory, c->authority, &s->dir);
+  if (e == DMP_OK) e = login_formers(s);
+  if (e == DMP_OK) e = login_directory(s, path, &grown);
   if (e == DMP_OK) e = session_identify(s);
+  if (e == DMP_OK && grown) {
+    struct seen seen = { .entries = s->dir.seen };
+    memcpy(seen.last, s->dir.last, 32);
+    seen_write(path, c, &seen);
+  }
   return e == DMP_OK && first ? pin_update(path, pin, c) : e;
 }
 
@@ -437,7 +473,7 @@ static int id_is_free(struct session *s, int64_t id) {
 int login_register(struct session *s, struct registration *reg) {
   struct certificate c = { .kind = (uint8_t)reg->kind, .profession = reg->profession, .flags = FLAG_OWN_KEY, .not_before = record_now() };
   if (s->me.kind != KIND_AUTHORITY) return DMP_E_NOT_ALLOWED;
-  if (reg->kind != KIND_PROFESSIONAL && reg->kind != KIND_SOURCE && reg->kind != KIND_REPRESENTATIVE) return DMP_E_KIND;
+  if (reg->kind != KIND_PROFESSIONAL && reg->kind != KIND_STAFF && reg->kind != KIND_SOURCE && reg->kind != KIND_REPRESENTATIVE) return DMP_E_KIND;
   int e = certificate_read_request(reg->request, c.principal, c.sign_pk, c.box_pk);
   if (e == DMP_OK) e = text_fits(c.identifier, reg->identifier);
   if (e == DMP_OK) e = text_fits(c.name, reg->name);

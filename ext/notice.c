@@ -153,8 +153,12 @@ static int ended(struct telling *t) {
   int e = t->to == TOLD_REPRESENTATIVE ? DMP_OK : grantees_read(t->s, t->p, &gs);
   for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
     const struct grantee *g = &gs.g[i];
-    if (grantee_over(g))
+    if (grantee_owed(t->s, t->p, g) != OWED_ENDED) continue;
+    if (g->as == READER_REPRESENTATIVE)
       e = tell(t, "representative", notice_id("over", g->until, id_from_field(g->principal), 0), g->until, "%s n’est plus représentant : son terme est passé",
+               name_of(t, g->principal));
+    else
+      e = tell(t, "consent", notice_id("over", g->until, id_from_field(g->principal), 0), g->until, "L’accord donné à %s est arrivé à son terme",
                name_of(t, g->principal));
   }
   grantees_free(&gs);

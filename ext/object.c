@@ -151,6 +151,7 @@ static int item_belongs(const struct item *it) {
     case ITEM_REPRESENTATIVE: return it->cls == CLASS_IDENTITY && it->leaf < 2;
     case ITEM_CONSENT:
     case ITEM_FEED:
+    case ITEM_BLOCKED:
     case ITEM_GRANTEES: return it->cls == CLASS_CHOICES && it->leaf < 2;
     case ITEM_EPISODE:
     case ITEM_ASSIGNMENT:
@@ -234,7 +235,14 @@ static int item_open_deposit(struct session *s, struct patient *p, const struct 
   return DMP_E_NOT_FOUND;
 }
 
-/* A row of dmp_wrap at this locator: symmetric under the key, or sealed to the certificate by who moved the item. */
+/* Which of this login's own keys, present and former, a locator belongs to; -1: none. */
+static int own_which(const struct patient *p, const uint8_t *loc) {
+  for (int i = 0; i < p->owns; i++)
+    if (memcmp(p->own_loc[i], loc, 16) == 0) return i;
+  return -1;
+}
+
+/* A row of dmp_wrap at this locator (NULL: one of the own): symmetric under the key, or sealed to the certificate by who moved the item. */
 static int wrap_open(struct session *s, struct patient *p, int64_t row, const uint8_t loc[16], const uint8_t key[32], struct item *it) {
   const uint8_t *b;
   size_t n;
@@ -243,13 +251,12 @@ static int wrap_open(struct session *s, struct patient *p, int64_t row, const ui
   sqlite3_bind_int64(st, 1, row);
   int rc = sqlite3_step(st), e = rc == SQLITE_ROW ? DMP_OK : rc == SQLITE_DONE ? DMP_E_NOT_FOUND : record_sql_fault(s->r);
   if (e == DMP_OK) {
-    struct box_ad ad = wrap_ad(s, IN_WRAP, row, loc);
+    int own = sqlite3_column_bytes(st, 0) == 16 ? own_which(p, sqlite3_column_blob(st, 0)) : -1;
+    if (own < 0) own = 0;                             /* moved elsewhere: it does not open */
+    struct box_ad ad = wrap_ad(s, IN_WRAP, row, loc ? loc : p->own_loc[own]);
     const void *box = sqlite3_column_blob(st, 1);
     size_t len = (size_t)sqlite3_column_bytes(st, 1);
-    s->boxes_opened++;
-    e = box_suite(box, len) == SUITE_SEALED
-      ? box_open_from(s->cred->box_sk, s->cred->box_pk, p->anchor, &ad, box, len, &s->scratch, &b, &n)
-      : box_open(key, &ad, box, len, &s->scratch, &b, &n);
+    e = box_suite(box, len) == SUITE_SEALED ? session_open_sealed(s, p->anchor, &ad, box, len, &b, &n) : session_open_box(s, loc ? key : p->own_leaf[own], &ad, box, len, &b, &n);
     if (e == DMP_OK) e = item_wrap_parse(b, n, it);
     if (e != DMP_OK) record_fault(s->r, e, "dmp_wrap", row);
   }
@@ -258,7 +265,7 @@ static int wrap_open(struct session *s, struct patient *p, int64_t row, const ui
 }
 
 static int own_wrap_open(struct session *s, struct patient *p, int64_t row, struct item *it) {
-  return wrap_open(s, p, row, p->own_loc, p->own_leaf, it);
+  return wrap_open(s, p, row, NULL, NULL, it);
 }
 
 static int raws_by_id(struct session *s, struct raws *a, int64_t id, uint8_t loc[16]) {
@@ -414,25 +421,25 @@ static int wrap_ids(struct session *s, const uint8_t loc[16], int64_t **ids, siz
   return e;
 }
 
-static void own_leaf_state(const struct patient *p, struct leaf *l) {
+static void own_leaf_state(const struct patient *p, int own, struct leaf *l) {
   memset(l, 0, sizeof *l);
-  memcpy(l->key, p->own_leaf, 32);
-  suite_prf(p->own_leaf, "state", 5, l->state_loc);
+  memcpy(l->key, p->own_leaf[own], 32);
+  suite_prf(p->own_leaf[own], "state", 5, l->state_loc);
 }
 
 /* The depositor's own state counts ids and what was signed: a deposit dropped with its wrap, or another content in its place,
  * is seen. Moving and sealing again change neither. */
 static void own_tag(const uint8_t signature[SUITE_SIG], uint8_t tag[16]) { suite_hash(signature, SUITE_SIG, tag, 16); }
 
-static int own_state_check(struct session *s, struct patient *p, const struct found *f, size_t counted) {
+static int own_state_check(struct session *s, struct patient *p, int which, const struct found *f, size_t counted) {
   struct leaf own;
   uint8_t tag[16];
   struct state now = { 0 }, stored;
-  own_leaf_state(p, &own);
+  own_leaf_state(p, which, &own);
   int e = state_get(s, p->id, &own, &stored);
   if (e == DMP_E_STATE_BAD && stored.row == 0 && counted == 0) e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < f->n; i++)
-    if (f->it[i].own_row) {
+    if (f->it[i].own_row && memcmp(f->it[i].c.wrap_loc, p->own_loc[which], 16) == 0) {
       own_tag(f->it[i].signature, tag);
       state_term(&now, &own, f->it[i].id, 0, tag);
       now.count++;
@@ -459,14 +466,15 @@ static int own_wrap_check(struct session *s, struct patient *p, int64_t row, con
 }
 
 /* Own deposits that no leaf opened: the wraps that no opened header names. */
-static int scan_own(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
-  int e = wrap_ids(s, p->own_loc, &f->own, &f->owns);
+static int scan_own(struct session *s, struct patient *p, int which, const struct scan *w, void *ctx, struct found *f) {
+  free(f->own);
+  int e = wrap_ids(s, p->own_loc[which], &f->own, &f->owns);
   size_t held = f->n;
   uint8_t *known = e == DMP_OK ? calloc(f->owns + 1, 1) : NULL;   /* by an opened header; the rows are in order */
   if (e == DMP_OK && known == NULL) e = DMP_E_NOMEM;
   for (size_t i = 0; e == DMP_OK && i < held; i++) {
     int64_t row = f->it[i].c.wrap_row;
-    if (memcmp(f->it[i].c.wrap_loc, p->own_loc, 16) != 0) continue;
+    if (memcmp(f->it[i].c.wrap_loc, p->own_loc[which], 16) != 0) continue;
     int64_t *at = f->owns ? bsearch(&row, f->own, f->owns, sizeof *f->own, by_int64) : NULL;
     if (at == NULL) continue;
     if (memcmp(f->it[i].c.depositor, s->cred->principal, 16) != 0) {   /* somebody put his own in the place of mine */
@@ -487,7 +495,7 @@ static int scan_own(struct session *s, struct patient *p, const struct scan *w, 
     }
   }
   free(known);
-  return e == DMP_OK ? scan_fault(w, ctx, own_state_check(s, p, f, f->owns)) : e;
+  return e == DMP_OK ? scan_fault(w, ctx, own_state_check(s, p, which, f, f->owns)) : e;
 }
 
 /* A sealed deposit that no leaf opens is no fault for who holds some of them; the patient, who holds all, is told when checking. */
@@ -545,7 +553,8 @@ static int scan_collect(struct session *s, struct patient *p, const struct scan 
   }
   raws_free(&a);
   if (e == DMP_OK && p->g.basis == BASIS_VIEW) e = scan_ticks(s, p, w, ctx, f);
-  return e == DMP_OK && w->own ? scan_own(s, p, w, ctx, f) : e;
+  for (int own = 0; e == DMP_OK && w->own && own < p->owns; own++) e = scan_own(s, p, own, w, ctx, f);
+  return e;
 }
 
 int object_scan(struct session *s, struct patient *p, const struct scan *w, int (*each)(void *ctx, struct item *it), void *ctx) {
@@ -576,11 +585,26 @@ static int object_open_raw(struct session *s, struct patient *p, const struct ra
   return DMP_E_NOT_FOUND;
 }
 
+/* By the wrap that its depositor keeps. */
+static int object_open_own(struct session *s, struct patient *p, int64_t id, struct item *it) {
+  int e = DMP_E_NOT_FOUND;
+  for (int which = 0; e == DMP_E_NOT_FOUND && which < p->owns; which++) {
+    int64_t *own = NULL;
+    size_t n = 0;
+    int own_e = wrap_ids(s, p->own_loc[which], &own, &n);
+    for (size_t i = 0; own_e == DMP_OK && e == DMP_E_NOT_FOUND && i < n; i++) {
+      own_e = own_wrap_open(s, p, own[i], it);
+      if (own_e == DMP_OK && it->id == id) e = item_open_own(s, p, own[i], it);
+    }
+    if (own_e != DMP_OK) e = own_e;
+    free(own);
+  }
+  return e;
+}
+
 int object_open(struct session *s, struct patient *p, int64_t id, struct item *it) {
   struct raws a = { 0 };
   uint8_t loc[16];
-  int64_t *own = NULL;
-  size_t n = 0;
   memset(it, 0, sizeof *it);
   int e = raws_by_id(s, &a, id, loc);
   if (e == DMP_OK) e = object_open_raw(s, p, &a, &a.r[0], loc, it);
@@ -588,16 +612,10 @@ int object_open(struct session *s, struct patient *p, int64_t id, struct item *i
     item_close(it);
     e = tick_find(s, p, id, it);
   } else if (e == DMP_E_NOT_FOUND) {
-    int own_e = wrap_ids(s, p->own_loc, &own, &n);
-    for (size_t i = 0; own_e == DMP_OK && e == DMP_E_NOT_FOUND && i < n; i++) {
-      own_e = own_wrap_open(s, p, own[i], it);
-      if (own_e == DMP_OK && it->id == id) e = item_open_own(s, p, own[i], it);
-    }
-    if (own_e != DMP_OK) e = own_e;
+    e = object_open_own(s, p, id, it);
   }
   if (e == DMP_OK && item_withheld(s, p, it)) e = DMP_E_NOT_FOUND;
-  if (e == DMP_OK && it->c.wrap_row && memcmp(it->c.wrap_loc, p->own_loc, 16) == 0) it->own_row = it->c.wrap_row;
-  free(own);
+  if (e == DMP_OK && it->c.wrap_row && own_which(p, it->c.wrap_loc) >= 0) it->own_row = it->c.wrap_row;
   raws_free(&a);
   if (e != DMP_OK) item_close(it);
   return e;
@@ -642,16 +660,19 @@ static int find_leaves(struct session *s, struct patient *p) {
 }
 
 static int find_deposits(struct session *s, struct patient *p) {
-  int64_t *rows = NULL;
-  size_t n = 0;
-  int e = wrap_ids(s, p->own_loc, &rows, &n);
-  for (size_t i = 0; e == DMP_OK && i < n; i++) {
-    struct item it = { 0 };
-    e = own_wrap_open(s, p, rows[i], &it);
-    if (e == DMP_OK) e = finder_add(&s->finder, (uint64_t)it.id, p->id);
-    item_close(&it);
+  int e = DMP_OK;
+  for (int own = 0; e == DMP_OK && own < p->owns; own++) {
+    int64_t *rows = NULL;
+    size_t n = 0;
+    e = wrap_ids(s, p->own_loc[own], &rows, &n);
+    for (size_t i = 0; e == DMP_OK && i < n; i++) {
+      struct item it = { 0 };
+      e = own_wrap_open(s, p, rows[i], &it);
+      if (e == DMP_OK) e = finder_add(&s->finder, (uint64_t)it.id, p->id);
+      item_close(&it);
+    }
+    free(rows);
   }
-  free(rows);
   return e;
 }
 
@@ -739,7 +760,7 @@ int object_verify(struct session *s, struct patient *p, const struct item *it) {
   const struct certificate *d = NULL;
   int e = DMP_OK;
   if (memcmp(it->c.depositor_cert, p->g.patient_cert, 32) == 0) e = patient_certificate(s, p, &d);
-  else d = directory_by_hash(&s->dir, it->c.depositor_cert);
+  else d = patient_who_hash(s, p, it->c.depositor_cert);
   if (e != DMP_OK) return e;                          /* not the item's fault */
   e = d != NULL && memcmp(d->principal, it->c.depositor, 16) == 0 ? item_signed(s->r->id, it, d->sign_pk) : DMP_E_SIGNATURE;
   return e == DMP_OK ? e : record_fault(s->r, e, "dmp_object", it->id);
@@ -810,9 +831,9 @@ static int own_insert(struct session *s, struct patient *p, const struct item *i
   struct leaf own;
   uint8_t tag[16];
   own_tag(signature, tag);
-  own_leaf_state(p, &own);
-  int e = wrap_seal(s, it, IN_WRAP, row, p->own_loc, p->own_leaf, NULL, NULL, &box);
-  if (e == DMP_OK) e = record_put(s->r, STMT_WRAP_PUT, p->own_loc, &box, row);
+  own_leaf_state(p, 0, &own);
+  int e = wrap_seal(s, it, IN_WRAP, row, p->own_loc[0], p->own_leaf[0], NULL, NULL, &box);
+  if (e == DMP_OK) e = record_put(s->r, STMT_WRAP_PUT, p->own_loc[0], &box, row);
   if (e == DMP_OK) e = state_change(s, p, &own, it->id, 0, tag, 1);   /* version 0: the own state's terms have none */
   buf_free(&box);
   bytes_wipe(&own, sizeof own);
@@ -852,7 +873,7 @@ int object_insert(struct session *s, struct patient *p, const struct signer *who
   if (body_key) memcpy(it.body_key, body_key, 32);
   if (e == DMP_OK && item_deposited(c->table) && s->me.kind != KIND_SOURCE) {   /* a source keeps nothing that it could read */
     e = record_random_id(&c->wrap_row);
-    memcpy(c->wrap_loc, p->own_loc, 16);
+    memcpy(c->wrap_loc, p->own_loc[0], 16);
   }
   if (e == DMP_OK) e = random_bytes("header key", it.header_key, 32);
   if (e == DMP_OK) e = item_write(s->r->id, it.id, c, who->cred->sign_sk, &plain);
@@ -867,14 +888,16 @@ int object_insert(struct session *s, struct patient *p, const struct signer *who
   return e;
 }
 
-/* The depositor's wrap follows the new header key: under the own leaf for oneself, else sealed to the certificate. */
+/* The depositor's wrap follows the new header key: under the own leaf for oneself, else sealed to the certificate, and never to one
+ * whose key was renewed since. */
 static int own_reseal(struct session *s, struct patient *p, const struct item *it) {
   struct buf box = { 0 };
   if (it->c.wrap_row == 0) return DMP_OK;
   const struct certificate *d = patient_who_hash(s, p, it->c.depositor_cert);
+  if (d != NULL) d = patient_who(s, p, d->principal);
   if (d == NULL) return DMP_E_CERT_BAD;
-  int mine = memcmp(it->c.depositor, s->cred->principal, 16) == 0;
-  int e = wrap_seal(s, it, IN_WRAP, it->c.wrap_row, it->c.wrap_loc, mine ? p->own_leaf : NULL, d->box_pk, p->anchor, &box);
+  int mine = memcmp(it->c.depositor, s->cred->principal, 16) == 0 && memcmp(it->c.wrap_loc, p->own_loc[0], 16) == 0;
+  int e = wrap_seal(s, it, IN_WRAP, it->c.wrap_row, it->c.wrap_loc, mine ? p->own_leaf[0] : NULL, d->box_pk, p->anchor, &box);
   sqlite3_stmt *st = e == DMP_OK ? record_stmt(s->r, STMT_WRAP_SET) : NULL;
   if (st) {
     sqlite3_bind_int64(st, 1, it->c.wrap_row);
@@ -945,7 +968,7 @@ int object_tick(struct session *s, struct patient *v, const struct item *it, int
 int object_own_state(struct session *s, struct patient *p, int gone) {
   struct leaf own;
   struct state st = { 0 };
-  own_leaf_state(p, &own);
+  own_leaf_state(p, 0, &own);
   int e = gone ? state_get(s, p->id, &own, &st) : DMP_OK;
   if (e == DMP_OK) e = gone ? state_drop(s, &st) : state_put(s, p->id, &own, &st);
   bytes_wipe(&own, sizeof own);

@@ -135,8 +135,7 @@ static int reader_take(struct session *s, const struct protect *p, const struct 
   int64_t since;
   struct box_ad ad = reader_ad(s->r, row->id, row->loc, 0);
   if (row->n < READER_BOX) return DMP_E_READER_BAD;
-  s->boxes_opened++;
-  int e = box_open_from(s->cred->box_sk, s->cred->box_pk, NULL, &ad, row->p, READER_BOX, &s->scratch, &b, &n);
+  int e = session_open_sealed(s, NULL, &ad, row->p, READER_BOX, &b, &n);
   if (e != DMP_OK) return e;
   if (n != READER_KEYS) return DMP_E_READER_BAD;
   memcpy(k->live, b, 32);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
-const char *const record_tables[] = { "dmp", "session", "principal", "patient", "identity", "representative", "consent", "membership", "document", "mask",
+const char *const record_tables[] = { "dmp", "session", "principal", "patient", "identity", "representative", "consent", "blocked", "certificate_log", "membership", "document", "mask",
                                       SECTION_NAMES "episode_suggestion", "feed", "minimal_view", "access_log", "access_right", "document_as", "notification", "hosting",
                                       "dmp_protected", "protected_reader", NULL };
 

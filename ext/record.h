@@ -87,7 +87,7 @@ struct record {
   struct session *session;                /* owned through session.h; NULL: nobody is logged in */
   struct fault fault;
   char faulty[128];                       /* what fault.table points to */
-  char detail[192];                       /* what of the schema stands in the way; told with the next error, once */
+  char detail[1024];                      /* what of the schema stands in the way; told with the next error, once */
   unsigned data_version;                  /* of the file when caches were last known good */
   int64_t schema_version;                 /* of the schema that was last checked */
   uint64_t texts_seen;                    /* digest of all databases' schema versions when their texts were last checked */

@@ -2,6 +2,7 @@
 #include "rights.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* The range of classes that a line of holders.tsv speaks of; any other value is the number of a system class. */
 enum { SCOPE_EVERY = 0, SCOPE_DOCUMENTS = 0xfffe, SCOPE_MATRIX = 0xffff };
@@ -9,6 +10,8 @@ enum { SCOPE_EVERY = 0, SCOPE_DOCUMENTS = 0xfffe, SCOPE_MATRIX = 0xffff };
 struct listed_type { struct type_code code; uint16_t cls; };
 struct class_reader { uint16_t cls, profession; };
 struct holder { enum reader as; uint16_t scope; unsigned keys; };
+enum barred_column { BARRED_KIND, BARRED_SPECIALTY, BARRED_FACILITY };
+struct barred { enum barred_column column; int anywhere; const char *value, *reason; };
 struct named_code { const char *code, *display; };
 struct named_profession { uint16_t profession; const char *display; };
 
@@ -78,6 +81,15 @@ const char *profession_display(uint16_t profession) {
 static int by_ground(const void *key, const void *row) { return strcmp(key, ((const struct ground *)row)->code); }
 
 const struct ground *ground_find(const char *code) { return code ? FIND(code, GROUNDS, by_ground) : NULL; }
+
+const char *rights_barred(const char *kind, const char *specialty, const char *facility) {
+  const char *text[] = { [BARRED_KIND] = kind, [BARRED_SPECIALTY] = specialty, [BARRED_FACILITY] = facility };
+  for (size_t i = 0; i < COUNT(BARRED); i++) {
+    const char *t = text[BARRED[i].column];
+    if (t && (BARRED[i].anywhere ? strcasestr(t, BARRED[i].value) != NULL : strcasecmp(t, BARRED[i].value) == 0)) return BARRED[i].reason;
+  }
+  return NULL;
+}
 
 static int by_recipient(const void *key, const void *row) { return strcmp(key, ((const struct recipient *)row)->code); }
 

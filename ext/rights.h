@@ -10,7 +10,7 @@
 enum { CLASS_IDENTITY = 1, CLASS_CHOICES = 2, CLASS_LOG = 3, CLASS_NOTICES = 4, CLASS_FIRST_DOCUMENT = 16, CLASS_UNLISTED = 16 };
 enum { RIGHTS_MAP_VERSION = 1 };
 /* In which capacity somebody holds keys of a patient: a row of schema/holders.tsv. */
-enum reader { READER_NONE = 0, READER_PATIENT, READER_TREATING, READER_CONSENT, READER_REPRESENTATIVE, READER_TEAM, READER_SOURCE = 8 /* deposits, holds nothing */ };
+enum reader { READER_NONE = 0, READER_PATIENT, READER_TREATING, READER_CONSENT, READER_REPRESENTATIVE, READER_TEAM, READER_STAFF, READER_SOURCE = 8 /* deposits, holds nothing */ };
 /* Which keys of a class: bits. P0 and M0 are the halves that lead to what is not hidden from representatives. */
 enum { KEY_P = 1, KEY_M = 2, KEY_P0 = 4, KEY_M0 = 8 };
 
@@ -27,6 +27,8 @@ const char *profession_display(uint16_t profession);           /* NULL: not in t
 /* On what somebody represents a patient (schema/grounds.tsv). majority: it ends when the patient is of age. */
 struct ground { const char *code, *display; int majority; };
 const struct ground *ground_find(const char *code);            /* NULL: unknown */
+/* Why somebody of this kind, specialty and facility (NULL: none) gets no certificate that could read (schema/barred.tsv); NULL: nothing bars. */
+const char *rights_barred(const char *kind, const char *specialty, const char *facility);
 /* For whom something may be exported (schema/recipients.tsv). */
 struct recipient { const char *code, *display; int allowed; };
 const struct recipient *recipient_find(const char *code);      /* NULL: unknown */

@@ -40,12 +40,13 @@ static void seat_keys(struct seat *x) {
   bytes_wipe(k, sizeof k);
 }
 
-static void seat_self(struct session *s, struct seat *x) {
+/* c: this login's credential, or what it was before its key was renewed. */
+static void seat_self(const struct session *s, const struct credential *c, struct seat *x) {
   memset(x, 0, sizeof *x);
-  memcpy(x->box_sk, s->cred->box_sk, 32);
-  memcpy(x->box_pk, s->cred->box_pk, 32);
-  memcpy(x->wrap, s->cred->wrap, 32);
-  suite_prf(s->cred->loc, "grant", 5, x->own);
+  memcpy(x->box_sk, c->box_sk, 32);
+  memcpy(x->box_pk, c->box_pk, 32);
+  memcpy(x->wrap, c->wrap, 32);
+  suite_prf(c->loc, "grant", 5, x->own);
   seat_inbox(s->cred->directory, s->cred->principal, x->inbox);
 }
 
@@ -78,8 +79,7 @@ static int secret_open(struct session *s, const struct team *t, uint32_t serial,
   const uint8_t *p;
   size_t len;
   struct box_ad ad = secret_ad(s, row, loc);
-  s->boxes_opened++;
-  if (box_open_from(s->cred->box_sk, s->cred->box_pk, NULL, &ad, box, n, &s->scratch, &p, &len) != DMP_OK) return DMP_E_NOT_FOUND;
+  if (session_open_sealed(s, NULL, &ad, box, n, &p, &len) != DMP_OK) return DMP_E_NOT_FOUND;
   if (len != SECRET_BYTES || memcmp(p, t->id, 16) != 0 || le_get32(p + 16) != serial) return DMP_E_NOT_FOUND;
   memcpy(x->secret, p + 20, 32);
   if (key == NULL) return secret_given(s, t, p) ? DMP_E_TEAM_OLD : DMP_E_NOT_FOUND;
@@ -115,7 +115,7 @@ static int seats_of_team(struct session *s, const struct team *t, const struct t
     e = secret_find(s, t, serial, x);
     if (e == DMP_E_NOT_FOUND && serial > t->serial) e = DMP_OK;
     else if (e == DMP_E_NOT_FOUND && serial == t->serial)   /* one that was sealed to a former certificate waits for a manager */
-      return memcmp(m->cert, s->me.hash, 32) == 0 ? DMP_E_TEAM_SECRET : DMP_OK;
+      return session_mine(s, m->cert) ? DMP_E_TEAM_SECRET : DMP_OK;
     else if (e == DMP_E_NOT_FOUND) return DMP_OK;
     else if (e == DMP_OK) {
       memcpy(x->team, t->id, 16);
@@ -171,8 +171,8 @@ static int seats_same(const struct session *s, const struct seat *now, size_t n)
 
 static int seats_load(struct session *s, struct seat *now, size_t *n) {
   int e = DMP_OK;
-  seat_self(s, &now[0]);
-  *n = 1;
+  seat_self(s, s->cred, &now[0]);
+  for (*n = 1; *n <= s->cred->formers; ++*n) seat_self(s, &s->former[*n - 1], &now[*n]);
   s->seats_until = 0;
   if (session_who(s, s->cred->principal) == NULL) return e;   /* patients are members of nothing */
   for (size_t i = 0; e == DMP_OK && i < s->teams.n; i++) {

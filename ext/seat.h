@@ -10,7 +10,7 @@
 
 enum { SEATS = 64 };
 struct seat {                                         /* secret: locked memory only */
-  uint8_t team[16];                                   /* zeros: oneself, always the first seat */
+  uint8_t team[16];                                   /* zeros: oneself, always the first seat, then by the keys that one had before */
   uint32_t serial;
   int newest;                                         /* index of the team's newest seat: where its grants are written */
   int manager, listed;

@@ -14,6 +14,7 @@ void session_free(struct session *s) {
   memory_free(s->cache);
   memory_free(s->opened);
   memory_free(s->cred);
+  memory_free(s->former);
   memory_free(s->seat);
   teams_free(&s->teams);
   directory_free(&s->dir);
@@ -40,6 +41,16 @@ void session_wrote(struct session *s) {
   if (listed) s->owns_generation = s->generation;
 }
 
+/* The certificate may have been issued again since the login. A patient's is not here: his keys tell (grant.h). */
+static int session_again(struct session *s) {
+  const struct certificate *now = session_who(s, s->me.principal);
+  if (now == NULL) return DMP_OK;
+  if (now->status == STATUS_REVOKED || !certificate_same_keys(now, &s->me)) return DMP_E_REVOKED;
+  s->me = *now;
+  s->me.raw = (struct buf){ 0 };
+  return DMP_OK;
+}
+
 int session_use(struct record *r, struct session **out) {
   struct session *s = r->session;
   *out = s;
@@ -53,6 +64,8 @@ int session_use(struct record *r, struct session **out) {
   if (e == DMP_OK && (record_changed(r) || s->dir.rows < 0)) {
     session_stale(s);
     e = directory_refresh(r, s->cred->directory, &s->dir);
+    if (e == DMP_OK && sqlite3_txn_state(r->db, r->schema) != SQLITE_TXN_WRITE) directory_note(&s->dir);
+    if (e == DMP_OK) e = session_again(s);
   }
   if (seats_lapsed(s)) session_stale(s);
   return e == DMP_OK ? watch_entries(s) : e;
@@ -69,6 +82,29 @@ int session_open_box(struct session *s, const uint8_t key[32], const struct box_
                      const uint8_t **plain, size_t *len) {
   s->boxes_opened++;
   return box_open(key, ad, box, n, &s->scratch, plain, len);
+}
+
+int session_open_sealed(struct session *s, const uint8_t *mix, const struct box_ad *ad, const void *box, size_t n, const uint8_t **plain, size_t *len) {
+  s->boxes_opened++;
+  int e = box_open_from(s->cred->box_sk, s->cred->box_pk, mix, ad, box, n, &s->scratch, plain, len);
+  for (unsigned i = 0; e == DMP_E_TAMPERED && i < s->cred->formers; i++)
+    e = box_open_from(s->former[i].box_sk, s->former[i].box_pk, mix, ad, box, n, &s->scratch, plain, len);
+  return e;
+}
+
+int session_mine(struct session *s, const uint8_t cert_hash[32]) {
+  if (memcmp(cert_hash, s->me.hash, 32) == 0) return 1;
+  const struct certificate *c = directory_by_hash(&s->dir, cert_hash);
+  return c != NULL && memcmp(c->principal, s->cred->principal, 16) == 0;
+}
+
+const struct certificate *session_by_key(struct session *s, const uint8_t sign_pk[32]) {
+  session_who(s, s->cred->principal);                 /* settles which of them count */
+  for (size_t i = 0; i < s->dir.n; i++) {
+    const struct certificate *c = &s->dir.all[i];
+    if (c->verified > 0 && memcmp(c->principal, s->cred->principal, 16) == 0 && memcmp(c->sign_pk, sign_pk, 32) == 0) return c;
+  }
+  return NULL;
 }
 
 const struct certificate *session_who(struct session *s, const uint8_t principal[16]) {

@@ -3,7 +3,7 @@
 #ifndef SESSION_H
 #define SESSION_H
 #include <sys/types.h>
-#include "certificate.h"
+#include "directory.h"
 #include "credential.h"
 #include "finder.h"
 #include "log.h"
@@ -37,6 +37,7 @@ struct session {
   struct kdf_cost cost;                   /* of the slot that opened: new credentials cost the same */
   pid_t pid;                              /* who logged in: a forked child is refused */
   struct certificate me;                  /* verified copy */
+  struct credential *former;              /* owned, locked: of keys before this one, cred->formers of them; NULL: none */
   int64_t principal;                      /* its id */
   int view;                               /* 1: the credential of a minimal view: it reads, as the patient would, and writes nothing */
   struct directory dir;
@@ -81,6 +82,12 @@ void session_stale(struct session *s);    /* forget everything read: after other
 /* After an own write that succeeded: forget what was read of patients; the list of grants stays true unless one was written. */
 void session_wrote(struct session *s);
 
+/* 1: the certificate is one of this login's principal, now or before. */
+int  session_mine(struct session *s, const uint8_t cert_hash[32]);
+/* The certificate of the directory that has this key, of this login's principal; NULL. */
+const struct certificate *session_by_key(struct session *s, const uint8_t sign_pk[32]);
+/* Opens a box sealed to this login's certificate, or to one that it had before. mix: as in box.h. */
+int  session_open_sealed(struct session *s, const uint8_t *mix, const struct box_ad *ad, const void *box, size_t n, const uint8_t **plain, size_t *len);
 /* Opens a box under a key into s->scratch and counts it. */
 int  session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
                       const uint8_t **plain, size_t *len);

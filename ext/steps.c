@@ -33,9 +33,10 @@ static int drop_column(struct conversion *c, const char *column) {
   char *before = shadow_sql(c), *after = NULL;
   int e = before ? conversion_run(c, sqlite3_mprintf("ALTER TABLE %s.\"%w" PROTECT_SUFFIX "\" DROP COLUMN \"%w\"", c->r->quoted, c->d.table, column)) : DMP_E_NOMEM;
   if (e == DMP_E_SQL && (c->r->fault.sql_rc & 0xff) == SQLITE_ERROR)
-    e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: %s", column, sqlite3_errmsg(c->r->db));
-  if (e == DMP_OK && (after = shadow_sql(c)) == NULL) e = DMP_E_NOMEM;
-  if (e == DMP_OK && ddl_count(before, "REFERENCES") != ddl_count(after, "REFERENCES")) e = conversion_named(c, DMP_E_COLUMN_USED, "column %s: REFERENCES", column);
+    e = conversion_used(c, "column %s: %s", column, sqlite3_errmsg(c->r->db));
+  else if (e == DMP_OK && (after = shadow_sql(c)) == NULL)
+    e = DMP_E_NOMEM;
+  if (e == DMP_OK && after && ddl_count(before, "REFERENCES") != ddl_count(after, "REFERENCES")) e = conversion_used(c, "column %s: REFERENCES", column);
   sqlite3_free(before);
   sqlite3_free(after);
   return e;
@@ -48,6 +49,45 @@ static int drop_columns(struct conversion *c) {
   return e;
 }
 
+/* One statement that fires triggers of the shadow, compiled; what keeps it from that, sqlite3_malloc'ed, or NULL. */
+static char *compile_probe(struct conversion *c, const char *probe) {
+  sqlite3_stmt *st = NULL;
+  char *sql = sqlite3_mprintf(probe, c->r->quoted, c->d.table);
+  char *why = sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK ? NULL : sqlite3_mprintf("%s", sqlite3_errmsg(c->r->db));
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return why;
+}
+
+/* The oldest trigger of the shadow, sqlite3_malloc'ed; NULL: none. */
+static char *a_trigger(struct conversion *c) {
+  sqlite3_stmt *st = NULL;
+  char *found = NULL, *sql = sqlite3_mprintf("SELECT name FROM %s.sqlite_schema WHERE type='trigger' AND tbl_name='%q" PROTECT_SUFFIX "' ORDER BY rowid", c->r->quoted, c->d.table);
+  if (sql && sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+    found = sqlite3_mprintf("%s", sqlite3_column_text(st, 0));
+  sqlite3_finalize(st);
+  sqlite3_free(sql);
+  return found;
+}
+
+/* Which trigger: the one without which the statement compiles, or fails by something else. They are dropped one after the other: the
+ * conversion is taken back as a whole. why is freed. */
+static int name_triggers(struct conversion *c, const char *probe, char *why) {
+  char *name = NULL;
+  int before = c->used, e = DMP_OK;
+  while (e == DMP_OK && why && (name = a_trigger(c)) != NULL) {
+    e = conversion_run(c, sqlite3_mprintf("DROP TRIGGER %s.\"%w\"", c->r->quoted, name));
+    char *next = e == DMP_OK ? compile_probe(c, probe) : NULL;
+    if (e == DMP_OK && (next == NULL || strcmp(next, why) != 0)) e = conversion_used(c, "trigger %s: %s", name, why);
+    sqlite3_free(name);
+    sqlite3_free(why);
+    why = next;
+  }
+  if (e == DMP_OK && c->used == before) e = conversion_used(c, "a trigger: %s", why ? why : "");
+  sqlite3_free(why);
+  return e;
+}
+
 /* The triggers of the table compile against the shadow: one that reads a sealed column does not. */
 static int check_triggers(struct conversion *c) {
   static const char *const PROBES[] = { "INSERT INTO %s.\"%w" PROTECT_SUFFIX "\" DEFAULT VALUES", "DELETE FROM %s.\"%w" PROTECT_SUFFIX "\"",
@@ -55,15 +95,11 @@ static int check_triggers(struct conversion *c) {
   int e = DMP_OK;
   sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL);
   for (size_t i = 0; e == DMP_OK && i < sizeof PROBES / sizeof *PROBES; i++) {
-    sqlite3_stmt *st = NULL;
-    char *sql = sqlite3_mprintf(PROBES[i], c->r->quoted, c->d.table);
-    if (sql == NULL || sqlite3_prepare_v2(c->r->db, sql, -1, &st, NULL) != SQLITE_OK)
-      e = conversion_named(c, DMP_E_COLUMN_USED, "a trigger: %s", sqlite3_errmsg(c->r->db));
-    sqlite3_finalize(st);
-    sqlite3_free(sql);
+    char *why = compile_probe(c, PROBES[i]);
+    if (why) e = name_triggers(c, PROBES[i], why);
   }
   sqlite3_db_config(c->r->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-  return e;
+  return e == DMP_OK && c->used ? DMP_E_COLUMN_USED : e;
 }
 
 /* What stands on a table and goes with it when it is made anew: the text of its indexes and triggers. */
@@ -266,7 +302,7 @@ int steps_protect(struct conversion *c) {
                                                          who, list, sets));
   if (e == DMP_OK) e = patient_index(c, 1);
   if (e == DMP_OK) e = drop_columns(c);
-  if (e == DMP_OK) e = indexes_make(c);
+  if (e == DMP_OK && !c->used) e = indexes_make(c);
   if (e == DMP_OK) e = check_triggers(c);
   if (e == DMP_OK) e = watch_hash(c->r, t, c->d.watched);
   if (e == DMP_OK) e = protect_put(c->s, &c->d, &c->keys[1]);

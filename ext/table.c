@@ -10,7 +10,7 @@ SQLITE_EXTENSION_INIT3
 
 #define TABLE_ADDRESS(name) &TABLE_##name,
 static const struct table *const TABLES[] = { SECTIONS(TABLE_ADDRESS) &TABLE_SUGGESTION, &TABLE_FEED, &TABLE_VIEW, &TABLE_DMP, &TABLE_SESSION, &TABLE_PRINCIPAL, &TABLE_PATIENT, &TABLE_IDENTITY,
-                                              &TABLE_REPRESENTATIVE, &TABLE_CONSENT, &TABLE_MEMBERSHIP, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG, &TABLE_ACCESS_RIGHT, &TABLE_DOCUMENT_AS, &TABLE_NOTIFICATION, &TABLE_HOSTING, &TABLE_PROTECTED,
+                                              &TABLE_REPRESENTATIVE, &TABLE_CONSENT, &TABLE_BLOCKED, &TABLE_CERTIFICATE_LOG, &TABLE_MEMBERSHIP, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG, &TABLE_ACCESS_RIGHT, &TABLE_DOCUMENT_AS, &TABLE_NOTIFICATION, &TABLE_HOSTING, &TABLE_PROTECTED,
                                               &TABLE_READER };
 /* Rows that a scan reads ahead: their patients are logged in one block before the first is released. The first batch is small,
  * each next one twice as large: who wants one row does not wait for 256. */

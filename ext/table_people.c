@@ -4,6 +4,7 @@
 #include "enrol.h"
 #include "login.h"
 #include "membership.h"
+#include "renewal.h"
 #include "syntax.h"
 #include "view.h"
 #include <stdlib.h>
@@ -104,8 +105,8 @@ static const struct column PRINCIPAL[] = {
 static int principal_make(struct session *s, struct patient *p, struct rows *out) {
   (void)p;
   for (size_t i = 0; i < s->dir.n; i++) {
-    const struct certificate *c = directory_by_hash(&s->dir, s->dir.all[i].hash);
-    if (c == NULL) continue;                          /* not verified: nobody; dmp_verify reports it */
+    const struct certificate *c = session_who(s, s->dir.all[i].principal);
+    if (c != &s->dir.all[i]) continue;                /* nobody, which dmp_verify reports, or followed by another one */
     struct value *row = rows_add(out, id_from_field(c->principal));
     char hex[33];
     if (row == NULL) return DMP_E_NOMEM;
@@ -119,7 +120,7 @@ static int principal_make(struct session *s, struct patient *p, struct rows *out
     row[P_FACILITY] = rows_text(out, c->facility);
     row[P_REGISTRAR] = value_int((c->rights & RIGHT_REGISTER_PATIENTS) != 0);
     row[P_CERTIFICATE] = rows_text(out, hex);
-    row[P_STATUS] = value_text("active");
+    row[P_STATUS] = value_text(c->status == STATUS_REVOKED ? "revoked" : "active");
   }
   return DMP_OK;
 }
@@ -154,8 +155,12 @@ static int principal_insert(struct session *s, sqlite3_value **v, int64_t *rowid
   if (e == DMP_OK && !t[P_CERTIFICATE]) e = DMP_E_MISSING;
   if (e != DMP_OK) return e;
   r.kind = certificate_kind_of(t[P_KIND]);
-  /* a representative or a source has no profession and registers nobody */
-  int represents = r.kind == KIND_REPRESENTATIVE, works = !represents && r.kind != KIND_SOURCE;
+  if (r.kind == 0 && rights_barred(t[P_KIND], NULL, NULL)) e = renewal_barred(s, t[P_KIND], NULL, NULL);
+  if (e == DMP_OK && (r.kind == KIND_PROFESSIONAL || r.kind == KIND_STAFF)) e = renewal_barred(s, t[P_KIND], t[P_SPECIALTY], t[P_FACILITY]);
+  if (e != DMP_OK) return e;
+  /* a representative or a source has no profession and registers nobody; staff have a specialty: a secretary, an interpreter */
+  int represents = r.kind == KIND_REPRESENTATIVE, works = !represents && r.kind != KIND_SOURCE && r.kind != KIND_STAFF;
+  if (r.kind == KIND_STAFF && t[P_PROFESSION]) return DMP_E_READ_ONLY;
   if (represents && (t[P_PROFESSION] || t[P_SPECIALTY] || r.registrar)) return DMP_E_READ_ONLY;
   if (works && !t[P_PROFESSION]) return DMP_E_MISSING;
   char *end = NULL;
@@ -172,8 +177,49 @@ static int principal_insert(struct session *s, sqlite3_value **v, int64_t *rowid
   *rowid = r.id;
   return e;
 }
+/* What an UPDATE gives a column: *out stays NULL where it leaves it alone. "": it is emptied. */
+static int given_text(sqlite3_value *v, const char **out) {
+  if (sqlite3_value_nochange(v)) return DMP_OK;
+  int e = take_text(v, out);
+  if (e == DMP_OK && *out == NULL) *out = "";
+  return e;
+}
+
+static int given_profession(struct session *s, int64_t id, const char *text, struct reissue *r) {
+  uint8_t field[16];
+  char *end;
+  id_field(field, id);
+  const struct certificate *who = session_who(s, field);
+  r->profession = who ? who->profession : 0;
+  if (text == NULL) return DMP_OK;
+  long n = strtol(text, &end, 10);
+  if (who == NULL || who->kind != KIND_PROFESSIONAL) return DMP_E_READ_ONLY;
+  if (*text == 0 || *end || n <= 0 || n > 99 || profession_display((uint16_t)n) == NULL) return DMP_E_CODE;
+  r->profession = (uint16_t)n;
+  return DMP_OK;
+}
+
+/* The authority issues the certificate again: another name, facility or profession, another key, revoked or active again. */
+static int principal_update(struct session *s, int64_t rowid, sqlite3_value **v) {
+  struct reissue r = { .id = rowid, .registrar = -1, .status = -1 };
+  const char *profession = NULL, *status = NULL;
+  int e = s->me.kind != KIND_AUTHORITY ? DMP_E_NOT_ALLOWED : sqlite3_value_nochange(v[P_ID]) && sqlite3_value_nochange(v[P_KIND]) ? DMP_OK : DMP_E_READ_ONLY;
+  if (e == DMP_OK) e = given_text(v[P_IDENTIFIER], &r.identifier);
+  if (e == DMP_OK) e = given_text(v[P_NAME], &r.name);
+  if (e == DMP_OK && r.name && *r.name == 0) e = DMP_E_MISSING;
+  if (e == DMP_OK) e = given_text(v[P_SPECIALTY], &r.specialty);
+  if (e == DMP_OK) e = given_text(v[P_FACILITY], &r.facility);
+  if (e == DMP_OK) e = given_text(v[P_CERTIFICATE], &r.request);
+  if (e == DMP_OK) e = given_text(v[P_PROFESSION], &profession);
+  if (e == DMP_OK) e = given_text(v[P_STATUS], &status);
+  if (e == DMP_OK && !sqlite3_value_nochange(v[P_REGISTRAR])) e = take_flag(v[P_REGISTRAR], &r.registrar);
+  if (e == DMP_OK && status) r.status = strcmp(status, "revoked") == 0 ? STATUS_REVOKED : strcmp(status, "active") == 0 ? STATUS_ACTIVE : -2;
+  if (e == DMP_OK && r.status == -2) e = DMP_E_CODE;
+  if (e == DMP_OK) e = given_profession(s, rowid, profession, &r);
+  return e == DMP_OK ? renewal_reissue(s, &r) : e;
+}
 const struct table TABLE_PRINCIPAL = { .name = "principal", .col = PRINCIPAL, .columns = P_COLUMNS, .patient_col = -1, .id_col = -1,
-                                       .needs_login = 1, .make = principal_make, .insert = principal_insert };
+                                       .needs_login = 1, .make = principal_make, .insert = principal_insert, .update = principal_update };
 
 /* ---- patient ---- */
 enum { A_ID, A_INS, A_INS_OID, A_BIRTH_NAME, A_USED_NAME, A_GIVEN_NAMES, A_BIRTH_DATE, A_SEX, A_BIRTH_PLACE, A_LANGUAGE,

@@ -21,6 +21,8 @@ static const char DECLARATION[] = "CREATE TABLE x(place TEXT, \"row\" INTEGER, p
 struct mine { uint16_t table; int64_t id, patient; int met; };
 /* Whose blocks count for a patient: those who hold a grant, or held one, as a full holder's list says. */
 struct writer { int64_t patient; uint8_t tag[16]; };
+/* The keys under which a patient signed blocks. */
+struct writer_key { uint8_t tag[16], pk[32]; };
 
 struct check {
   struct session *s;
@@ -28,6 +30,7 @@ struct check {
   struct audit audit;
   struct mine *mine; size_t mines, mine_cap;
   struct writer *writer; size_t writers, writer_cap;
+  struct writer_key *key; size_t keys, key_cap;
   struct history history; uint8_t *history_met;       /* of the patient being checked, for a full holder */
   int full;
   int64_t patient;                                    /* being checked; 0 */
@@ -64,24 +67,15 @@ static void fault(void *ctx, int e, const char *place) {
 static const uint8_t *writer_key(void *ctx, const uint8_t tag[16]) {
   struct check *c = ctx;
   struct session *s = c->s;
-  uint8_t k[32], t[16];
-  const uint8_t *pk = NULL;
-  suite_kdf_text(s->cred->directory, "writer", k);
-  for (size_t i = 0; pk == NULL && i < s->dir.n; i++) {
-    suite_prf(k, s->dir.all[i].principal, 16, t);
+  uint8_t t[16];
+  for (size_t i = 0; i < s->dir.n; i++) {
+    access_writer_tag(s->cred->directory, &s->dir.all[i], t);
     const struct certificate *w = memcmp(t, tag, 16) == 0 ? directory_by_hash(&s->dir, s->dir.all[i].hash) : NULL;
-    if (w) pk = w->sign_pk;
+    if (w) return w->sign_pk;
   }
-  for (size_t i = 0; pk == NULL && i < s->owns; i++) {
-    uint8_t id[16];
-    struct patient *p;
-    const struct certificate *w;
-    id_field(id, s->own[i].patient);
-    suite_prf(k, id, 16, t);
-    if (memcmp(t, tag, 16) == 0 && patient_get(s, s->own[i].patient, &p) == DMP_OK && patient_certificate(s, p, &w) == DMP_OK) pk = w->sign_pk;
-  }
-  bytes_wipe(k, sizeof k);
-  return pk;
+  for (size_t i = 0; i < c->keys; i++)
+    if (memcmp(c->key[i].tag, tag, 16) == 0) return c->key[i].pk;
+  return NULL;
 }
 
 static void log_fault(void *ctx, int64_t block, const char *what) { finding(ctx, "access log block", block, "fault", what); }
@@ -214,7 +208,7 @@ static int check_teams(struct check *c) {
     int bad = team_get(s, s->teams.t[i]->id, &t);
     if (bad == DMP_E_TEAM_BAD) fault(c, bad, "dmp_certificate");
     else if (bad != DMP_OK && bad != DMP_E_NO_PRINCIPAL) e = bad;
-    else if (bad != DMP_OK || t->foreign) finding(c, "dmp_certificate", 0, "fault", "lines about a team's members that nobody may write, or twice: they are ignored");
+    else if (t->foreign || (bad != DMP_OK && t->lines)) finding(c, "dmp_certificate", 0, "fault", "lines about a team's members that nobody may write, or twice: they are ignored");
   }
   if (e == DMP_OK) e = team_each_line(s, team_line, &w);
   if (w.n > 1) qsort(w.ids, w.n, sizeof *w.ids, by_id);
@@ -235,10 +229,18 @@ static int check_hosting(struct check *c) {
 static int check_directory(struct check *c) {
   struct session *s = c->s;
   struct directory dir = { 0 };
+  dir.seen = s->dir.seen;
+  memcpy(dir.last, s->dir.last, 32);
   int e = directory_load(s->r, s->cred->directory, s->cred->authority, &dir);
+  if (e == DMP_OK) e = directory_held(&dir);
   for (size_t i = 0; e == DMP_OK && i < dir.n; i++)
-    if (directory_by_hash(&dir, dir.all[i].hash) == NULL)
-      finding(c, "dmp_certificate", 0, "fault", "a certificate of the directory does not verify");
+    switch (directory_entry(&dir, i)) {
+      case ENTRY_UNSIGNED: finding(c, "dmp_certificate", 0, "fault", "a certificate of the directory does not verify"); break;
+      case ENTRY_DISCONTINUOUS:
+        finding(c, "dmp_certificate", 0, "fault", "a certificate was issued in somebody's place without a signature of the key before it: nothing is sealed to it");
+        break;
+      default: break;
+    }
   directory_free(&dir);
   if (e != DMP_OK && e != DMP_E_NOMEM && e != DMP_E_SQL) {
     fault(c, e, "dmp_certificate");
@@ -263,7 +265,7 @@ static int mine_add(struct check *c, uint16_t table, int64_t row) {
   return DMP_OK;
 }
 
-static int writer_add(struct check *c, const uint8_t principal[16]) {
+static int writer_add(struct check *c, const struct certificate *who) {
   if (c->writers == c->writer_cap) {
     size_t cap = c->writer_cap ? 2 * c->writer_cap : 64;
     struct writer *p = realloc(c->writer, cap * sizeof *p);
@@ -273,8 +275,44 @@ static int writer_add(struct check *c, const uint8_t principal[16]) {
   }
   struct writer *w = &c->writer[c->writers++];
   w->patient = c->patient;
-  access_writer_tag(c->s->cred->directory, principal, w->tag);
+  access_writer_tag(c->s->cred->directory, who, w->tag);
   return DMP_OK;
+}
+
+static int key_add(struct check *c, const struct certificate *who) {
+  if (c->keys == c->key_cap) {
+    size_t cap = c->key_cap ? 2 * c->key_cap : 64;
+    struct writer_key *p = realloc(c->key, cap * sizeof *p);
+    if (p == NULL) return DMP_E_NOMEM;
+    c->key = p;
+    c->key_cap = cap;
+  }
+  struct writer_key *k = &c->key[c->keys++];
+  access_writer_tag(c->s->cred->directory, who, k->tag);
+  memcpy(k->pk, who->sign_pk, 32);
+  return DMP_OK;
+}
+
+/* Calls add with each certificate of somebody, back to the first. */
+static int certificates_add(struct check *c, struct patient *p, const uint8_t principal[16], int (*add)(struct check *c, const struct certificate *who)) {
+  int e = DMP_OK;
+  for (const struct certificate *w = patient_who(c->s, p, principal); e == DMP_OK && w; w = w->serial ? patient_who_hash(c->s, p, w->previous) : NULL)
+    e = add(c, w);
+  return e;
+}
+
+/* Whose keys are to be turned, and why. */
+static void check_owed(struct check *c, struct patient *p, const struct grantee *g) {
+  static const char *const WHAT[] = {
+    [OWED_ENDED] = "a consent is over: the keys it gave are to be turned at the patient's next login",
+    [OWED_REVOKED] = "the certificate of somebody who holds keys was revoked: they are to be turned at the patient's next login",
+    [OWED_RENEWED] = "somebody who holds keys has another key of his own, or another profession: they are to be turned at the patient's next login",
+  };
+  enum owed why = grantee_owed(c->s, p, g);
+  if (why == OWED_ENDED && g->as == READER_REPRESENTATIVE)
+    finding(c, "dmp_grant", 0, "owed", "a representative's time is over: the keys he held are to be turned at the patient's next login");
+  else if (why != OWED_NOTHING)
+    finding(c, "dmp_grant", 0, "owed", WHAT[why]);
 }
 
 /* The states of the leaves that this login holds, and, for a full holder, who may have written them. */
@@ -292,10 +330,10 @@ static int check_attribution(struct check *c, struct patient *p) {
   if (e != DMP_OK || !c->full) return e;
   e = grantees_read(c->s, p, &gs);
   if (e == DMP_OK) e = grantees_people(c->s, p, &gs, &who, &people);
-  for (size_t i = 0; e == DMP_OK && i < people; i++) e = writer_add(c, who[i]->principal);
+  for (size_t i = 0; e == DMP_OK && i < people; i++) e = certificates_add(c, p, who[i]->principal, writer_add);
   free(who);
   for (size_t i = 0; e == DMP_OK && i < gs.n; i++) {
-    if (grantee_over(&gs.g[i])) finding(c, "dmp_grant", 0, "owed", "a representative's time is over: the keys he held are to be turned at the patient's next login");
+    check_owed(c, p, &gs.g[i]);
   }
   grantees_free(&gs);
   return e;
@@ -303,13 +341,13 @@ static int check_attribution(struct check *c, struct patient *p) {
 
 static int check_keysets(struct check *c, struct patient *p) {
   struct keyset *k = malloc(2 * sizeof *k);
-  const struct certificate *pc;
+  const struct certificate *by = patient_first_certificate(c->s, p);
   struct buf raw = { 0 };
-  int e = k ? patient_certificate(c->s, p, &pc) : DMP_E_NOMEM;
+  int e = k == NULL ? DMP_E_NOMEM : by == NULL ? DMP_E_CERT_BAD : certificates_add(c, p, by->principal, key_add);
   for (uint64_t seq = 0; e == DMP_OK && seq <= p->g.seq; seq++) {
     e = keyset_get(c->s, p->id, p->yk, seq, &k[1], &raw);
     if (e == DMP_E_NOT_FOUND) e = DMP_E_KEYSET_OLD;
-    if (e == DMP_OK) e = keyset_follows(c->s, p->id, pc, seq ? &k[0] : NULL, &k[1], &raw);
+    if (e == DMP_OK) e = patient_keyset_step(c->s, p, &by, seq ? &k[0] : NULL, &k[1], &raw);
     if (e == DMP_OK) k[0] = k[1];
     if (e == DMP_OK) e = mine_add(c, IN_KEYSET, k[1].row);
   }
@@ -508,6 +546,7 @@ static void check_clear(struct check *k) {
   free(k->history_met);
   free(k->mine);
   free(k->writer);
+  free(k->key);
   *k = (struct check){ .out.columns = V_COLUMNS };
 }
 

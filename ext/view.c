@@ -183,5 +183,7 @@ void view_patient(const struct patient *p, const uint8_t root[32], struct patien
 }
 
 void view_writer_tag(const uint8_t directory_key[32], const uint8_t sign_pk[32], uint8_t tag[16]) {
-  access_writer_tag(directory_key, sign_pk, tag);     /* of its first half */
+  struct certificate who = { .flags = 0 };            /* its principal: the first half of the key */
+  memcpy(who.principal, sign_pk, 16);
+  access_writer_tag(directory_key, &who, tag);
 }

@@ -82,7 +82,7 @@ enum {
   X(56, DUPLICATE,    CONSTRAINT,"this item already exists") \
   X(57, CREDENTIAL,   CONSTRAINT,"a new patient needs the columns credential (a new path) and pin: the patient keeps the key") \
   X(58, REQUEST,      CONSTRAINT,"the certificate request is malformed or its signature does not verify: make it with dmp_keygen()") \
-  X(59, KIND,         CONSTRAINT,"this kind of principal can't be registered in this version: authority, professional, representative, source and patient work") \
+  X(59, KIND,         CONSTRAINT,"this kind of principal can't be registered in this version: authority, professional, staff, representative, source and patient work") \
   X(60, LATER,        ERROR,  "the record holds something that only a later version understands: use that version") \
   X(61, TEXT,         CONSTRAINT,"a text is not valid UTF-8 or contains a NUL character") \
   X(62, MASKED,       CONSTRAINT,"this document is already masked") \
@@ -128,6 +128,11 @@ enum {
   X(105, ASSIGNED,    CONSTRAINT,"this item already belongs to an episode: refuse that one first") \
   X(106, NOT_SOURCE,  CONSTRAINT,"a feed names a source that the authority registered (kind source), and its state is on or off") \
   X(107, PROPOSAL,    CONSTRAINT,"the state of a proposal is accepted or refused") \
+  X(108, CERT_LOG,    CORRUPT,"the log of certificates is not the one that this credential has seen: entries were cut off, replaced or put back from an older copy; restore the newest file, or, if an older one was put back on purpose, remove the file named as the credential with -seen behind it") \
+  X(109, REVOKED,     AUTH,   "this certificate was revoked, or replaced by one with another key: log in with the new credential, or ask the authority") \
+  X(110, CONTINUITY,  CONSTRAINT,"a new key needs the signature of the one before it: make the request with dmp_renew() in a session of the former credential; recovery without it does not exist in this version") \
+  X(111, BLOCKED,     CONSTRAINT,"the patient has blocked this person: the patient unblocks first, which gives nothing back, then a new consent does") \
+  X(112, BARRED,      CONSTRAINT,"insurers, employers and occupational medicine get no certificate that could read") \
   X(113, TEAM_BAD,    CORRUPT,"the list of a team's members does not verify, or a line of it is missing: the file was altered or put back") \
   X(114, TEAM_OLD,    CORRUPT,"a team's list of members is older than one already seen: the file was altered or put back") \
   X(115, TEAM_SECRET, CORRUPT,"the secret of a team that you belong to is missing: the file was altered; a manager gives it again by INSERT INTO membership") \
@@ -138,7 +143,8 @@ enum {
   X(125, RECIPIENT,   AUTH,   "no export is made for such a recipient (insurer, employer, occupational medicine): the law bars them, also with the patient's consent") \
   X(126, PAGE,        CORRUPT,"this page is not signed, or it was altered after it was signed") \
   X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
-  X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now")
+  X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now") \
+  X(200, ASKPASS,     AUTH,   "the program in $DMP_ASKPASS gave no PIN: it prints it on its first line")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };

@@ -19,9 +19,10 @@ IDENTITIES = ['authority'] + PROFESSIONALS + PATIENTS + REPRESENTATIVES
 NO_SUCH_ID = 987654321
 UID = '1.2.250.1.999.%d'
 EPISODES = ['e1', 'e2', 'e3']
+TEAMS = {'desk': (21, 'pharmacist'), 'ward': (10, 'doctor1')}              # role, first manager
 SECTIONS = {'prescription': '57833-6', 'reimbursement': 'REMB'}           # table -> the type whose readers its lines have
 # The refusals of a right, a unique value or an absent item. Any other error is a failure, whatever the model says.
-REFUSALS = {'dmp-E%03d' % n for n in (41, 42, 43, 44, 45, 46, 47, 48, 56, 62, 72, 74, 88, 96, 99, 100, 101, 103)}
+REFUSALS = {'dmp-E%03d' % n for n in (41, 42, 43, 44, 45, 46, 47, 48, 56, 62, 72, 74, 88, 96, 99, 100, 101, 103, 116, 117, 118)}
 
 VIEWS = """SELECT 'document', patient, unique_id, masked || hidden_from_representatives || invisible_patient, availability, title FROM document
   UNION ALL SELECT 'patient', id, treating_doctor, NULL, NULL, NULL FROM patient
@@ -29,10 +30,11 @@ VIEWS = """SELECT 'document', patient, unique_id, masked || hidden_from_represen
   UNION ALL SELECT 'line', patient, 'prescription', masked || hidden_from_representatives, episode, label FROM prescription
   UNION ALL SELECT 'line', patient, 'reimbursement', masked || hidden_from_representatives, episode, label FROM reimbursement
   UNION ALL SELECT 'representative', patient, principal, ground, NULL, NULL FROM representative
+  UNION ALL SELECT 'membership', NULL, team, member, manager, NULL FROM membership WHERE until IS NULL
   UNION ALL SELECT 'mask', patient, coalesce(document, episode), grantee, NULL, NULL FROM mask"""
 
 Step = collections.namedtuple('Step', 'who verb args undone')        # undone: inside a transaction that is rolled back
-History = collections.namedtuple('History', 'professions patients steps')
+History = collections.namedtuple('History', 'professions patients teams steps')
 
 
 class Failure(Exception):
@@ -47,14 +49,16 @@ def make_history(rng, n):
     patients = {}
     for p in PATIENTS:
         patients[p] = (rng.choice([None, 'doctor1', 'doctor2']), rng.choice([None, 'doctor1', 'doctor1']), rng.random() < 0.6)
-    steps = [Step(p, 'consent', (p, who), False) for p in PATIENTS for who in PROFESSIONALS if rng.random() < 0.5]
+    teams = {t: (role, dict({manager: True}, **{m: rng.random() < 0.3 for m in rng.sample(PROFESSIONALS, 2)
+                                                if m != manager and professions[m] in (10, role)})) for t, (role, manager) in TEAMS.items()}
+    steps = [Step(p, 'consent', (p, who), False) for p in PATIENTS for who in PROFESSIONALS + list(TEAMS) if rng.random() < 0.4]
     steps += [Step(p, 'represent', (p, who), False) for p in PATIENTS for who in REPRESENTATIVES if rng.random() < 0.4]
     labels, owner = ['none'], {'none': (None, 'patient1')}
     for i in range(len(steps), n):
         patient = rng.choice(PATIENTS)
         label = rng.choice(labels)
         verb = rng.choices(['deposit', 'consent', 'withdraw', 'mask', 'unmask', 'treating', 'delete', 'login', 'mask_episode', 'unmask_episode',
-                            'represent', 'unrepresent', 'announce', 'reveal'], [40, 12, 6, 9, 7, 4, 5, 6, 6, 5, 5, 4, 6, 6])[0]
+                            'represent', 'unrepresent', 'announce', 'reveal', 'join', 'leave'], [40, 12, 6, 9, 7, 4, 5, 9, 6, 5, 5, 4, 6, 6, 6, 6])[0]
         who = rng.choice(IDENTITIES)
         if verb == 'deposit':
             uid = UID % (rng.randrange(i + 1) if rng.random() < 0.08 else i)
@@ -65,7 +69,10 @@ def make_history(rng, n):
             args = ('d%d' % i, table, patient, uid, 'Titre-%d-' % i, type_code, rng.choice([None] + EPISODES), rng.random() < 0.15,
                     replaces if table == 'document' else None, rng.random() < 0.2, table == 'document' and rng.random() < 0.2)
         elif verb in ('consent', 'withdraw'):
-            args = (patient, rng.choice(PROFESSIONALS) if rng.random() < 0.95 else 'authority')
+            args = (patient, rng.choice(PROFESSIONALS + 2 * list(TEAMS)) if rng.random() < 0.95 else 'authority')
+        elif verb in ('join', 'leave'):
+            team = rng.choice(list(TEAMS))
+            args = (team, rng.choice(PROFESSIONALS + ['patient1']))[:2] + ((rng.random() < 0.3,) if verb == 'join' else ())
         elif verb in ('represent', 'unrepresent'):
             args = (patient, rng.choice(REPRESENTATIVES) if rng.random() < 0.95 else 'nurse')
         elif verb == 'treating':
@@ -87,13 +94,15 @@ def make_history(rng, n):
             who = rng.choice([owner[label][1]] + DOCTORS)
         elif verb in ('consent', 'withdraw', 'mask_episode', 'unmask_episode', 'represent', 'unrepresent') and rng.random() < 0.8:
             who = rng.choice([patient] + DOCTORS)
+        elif verb in ('join', 'leave') and rng.random() < 0.8:
+            who = TEAMS[args[0]][1]
         elif verb in ('treating', 'login') and rng.random() < 0.8:
-            who = patient
+            who = rng.choice([patient, patient] + DOCTORS) if verb == 'login' else patient
         if verb == 'deposit':
             labels.append(args[0])
             owner[args[0]] = (who, patient)
         steps.append(Step(who, verb, args, verb != 'login' and rng.random() < 0.06))
-    return History(professions, patients, steps)
+    return History(professions, patients, teams, steps)
 
 
 # ---- the real record ----
@@ -129,6 +138,13 @@ class Record:
             request, = self.connect(who).execute("SELECT dmp_keygen(?, ?, 'kdf=1x8')", (self.key(who), PIN)).fetchone()
             authority.execute("INSERT INTO principal(kind, name, certificate) VALUES('representative', ?, ?)", (who, request))
             self.login(who)
+        for team, (role, members) in history.teams.items():
+            self.ids[team] = authority.execute("INSERT INTO principal(kind, name, profession) VALUES('team', ?, ?)", (team, '%02d' % role)).lastrowid
+            first = TEAMS[team][1]
+            self.join(authority, team, first, True)
+            self.login(first)
+            for member in members:
+                self.join(self.connections[first], team, member, members[member])
         self.minors = {who for who in PATIENTS if history.patients[who][2]}
         for n, who in enumerate(PATIENTS):
             treating, creator, minor = history.patients[who]
@@ -219,6 +235,15 @@ class Record:
     def do_withdraw(self, c, who, patient, grantee):
         return self.run(c, 'DELETE FROM consent WHERE patient=? AND grantee=?', (self.ids[patient], self.ids[grantee]))
 
+    def join(self, c, team, member, manager):
+        return self.run(c, 'INSERT INTO membership(team, member, manager) VALUES(?, ?, ?)', (self.ids[team], self.ids[member], int(manager)))
+
+    def do_join(self, c, who, team, member, manager):
+        return self.join(c, team, member, manager)
+
+    def do_leave(self, c, who, team, member):
+        return self.run(c, 'DELETE FROM membership WHERE team=? AND member=? AND until IS NULL', (self.ids[team], self.ids[member]))
+
     def do_represent(self, c, who, patient, representative):
         return self.run(c, 'INSERT INTO representative(patient, principal, ground) VALUES(?, ?, ?)',
                         (self.ids[patient], self.ids[representative], 'parent' if patient in self.minors else 'tuteur'))
@@ -242,11 +267,13 @@ class Record:
         return model.DONE
 
     def view(self, who):
-        rows = {'document': [], 'line': [], 'patient': [], 'consent': [], 'mask': [], 'representative': []}
+        rows = {'document': [], 'line': [], 'patient': [], 'consent': [], 'mask': [], 'representative': [], 'membership': []}
         for table, patient, a, b, c, d in self.connections[who].execute(VIEWS):
             name, other = self.names.get(patient, patient), self.names.get(a, a)
+            if table == 'membership':
+                b = self.names[b]
             row = {'document': (name, a, b, c, d), 'line': (name, a, b, c, d), 'patient': (name, other), 'consent': (name, other, b),
-                   'representative': (name, other, b), 'mask': (name, self.labels.get(a, a))}
+                   'representative': (name, other, b), 'membership': (other, b, c), 'mask': (name, self.labels.get(a, a))}
             rows[table].append(row[table])
         return {table: sorted(r, key=str) for table, r in rows.items()}
 
@@ -333,7 +360,7 @@ def play(history, so, dmpfs=None):
     try:
         record = Record(so, folder, history)
         mounts = Mounts(dmpfs, so, record) if dmpfs else None
-        oracle = model.Model(history.professions, history.patients)
+        oracle = model.Model(history.professions, history.patients, history.teams)
         for n, step in enumerate([None] + history.steps):
             when = 'at the start' if step is None else 'after step %d (%s)' % (n, show(step))
             if step is not None:
@@ -387,6 +414,7 @@ def show(step):
 def report(history, failure):
     print('professions: %s' % history.professions)
     print('patients (treating doctor, creator, minor): %s' % history.patients)
+    print('teams (role, members): %s' % history.teams)
     for n, step in enumerate(history.steps, 1):
         print('  %3d %s' % (n, show(step)))
     print('FAILS: %s' % failure)

@@ -64,20 +64,29 @@ class Patient:
         self.due = {}                                      # class -> which of its keys only the patient can change: P, M
         self.pending = set()                               # (person, class, key) that wait for the patient
         self.episodes = set()                              # masked ones
+        self.known_teams = set()                           # as known, for who is a member
+        self.left = set()                                  # teams that somebody left, and no full holder has written since
 
 
 class Model:
-    """professions: name -> code (authority: None). patients: name -> (treating doctor or None, creator or None, minor)."""
+    """professions: name -> code (authority: None). patients: name -> (treating doctor or None, creator or None, minor). teams: name -> (role,
+    members); members: name -> whether he manages."""
 
-    def __init__(self, professions, patients):
+    def __init__(self, professions, patients, teams):
         self.professions = professions
+        self.roles = {name: role for name, (role, _) in teams.items()}
+        self.members = {name: dict(members) for name, (_, members) in teams.items()}
         self.patients = {name: Patient(*p) for name, p in patients.items()}
         self.documents = {}                                # label -> Document
 
     # ---- who opens what ----
 
     def in_matrix(self, who, cls):
-        return self.professions.get(who) in cls
+        return self.roles.get(who, self.professions.get(who)) in cls
+
+    def granted(self, who, patient):
+        """Whom the patient's consents name through whom who reads: himself, and his teams."""
+        return [g for g in self.patients[patient].consents if g == who or who in self.members.get(g, ())]
 
     def full_holder(self, who, patient):
         return who == patient or (who is not None and who == self.patients[patient].treating)
@@ -89,8 +98,9 @@ class Model:
     def holds_visible(self, who, patient, cls):
         """Whether who may read what is masked from nobody and hidden from no representative in a class of this patient."""
         p = self.patients[patient]
-        return self.holds(who, patient, cls) or ((who, cls, 'P') not in p.pending and (
-            who in p.representatives or (who in p.consents and self.in_matrix(who, cls))))
+        if self.holds(who, patient, cls) or (who in p.representatives and (who, cls, 'P') not in p.pending):
+            return True
+        return any(self.in_matrix(g, cls) and (g, cls, 'P') not in p.pending for g in self.granted(who, patient))
 
     def opens(self, who, d):
         """By a key of the class."""
@@ -123,7 +133,7 @@ class Model:
 
     def identified(self, who, patient):
         p = self.patients[patient]
-        return self.full_holder(who, patient) or who in p.consents or who in p.representatives
+        return self.full_holder(who, patient) or bool(self.granted(who, patient)) or who in p.representatives
 
     # ---- what each table shows ----
 
@@ -139,6 +149,7 @@ class Model:
         masks += [(name, e) for name in full for e in self.patients[name].episodes]
         return {'document': sorted(documents), 'line': sorted(lines, key=str), 'patient': sorted([(n, self.patients[n].treating) for n in known], key=str),
                 'consent': sorted(consents), 'mask': sorted(masks),
+                'membership': sorted((t, m, int(manages)) for t, members in self.members.items() for m, manages in members.items()),
                 'representative': sorted((n, r, g) for n in known for r, g in self.patients[n].representatives.items())}
 
     # ---- what each step does ----
@@ -160,8 +171,23 @@ class Model:
         if taken and self.full_holder(who, patient):
             self.move(who, patient)
 
+    def due(self, patient, cls):
+        """Which keys of a class somebody may hold who should not any more."""
+        p = self.patients[patient]
+        return p.due.get(cls, set()) | ({'P'} if any(self.roles[t] in cls for t in p.left) else set())
+
     def begin_full(self, who, patient):
+        """Keys that somebody who left a team may hold turn before anything else is written."""
         self.begin(who, patient)
+        p = self.patients[patient]
+        if p.left:
+            classes = set().union(*(self.of_profession(t) for t in p.left))
+            p.left = set()
+            mine = {cls for cls in classes if self.holds(who, patient, cls)}
+            for cls in classes - mine:
+                p.due.setdefault(cls, set()).add('P')
+            self.settle(who, patient, mine | {cls for cls in p.due if self.holds(who, patient, cls)}, 'PM')
+            self.move(who, patient, mine)
         for d in self.documents.values():
             if d.patient == patient and d.announced_late() and self.holds(who, patient, d.cls):
                 d.hidden = False
@@ -173,7 +199,7 @@ class Model:
         for d in self.documents.values():
             if d.patient != patient or d.pooled or not self.holds(who, patient, d.cls) or (classes is not None and d.cls not in classes):
                 continue
-            was, due = (d.lies, d.hidden), d.cls in p.due
+            was, due = (d.lies, d.hidden), self.due(patient, d.cls)
             if self.covered(d):
                 d.lies = d.lies or not d.unannounced()
             elif not due and not d.meant and not d.noted and (d.late or d.diverted or (released and d.episode == released)):
@@ -189,7 +215,7 @@ class Model:
             return REFUSED
         if who not in self.professions and who not in self.patients and (hidden or invisible):
             return REFUSED
-        if who != patient and who not in p.known:
+        if who != patient and who not in p.known and not any(who in self.members[t] for t in p.known_teams):
             return REFUSED
         self.begin(who, patient)
         if table == 'document' and any(d.patient == patient and d.uid == uid and self.sees(who, o) for o, d in self.documents.items()):
@@ -201,11 +227,12 @@ class Model:
         if episode and not masked:
             d.late = episode in p.episodes if self.full_holder(who, patient) else all(o.lies for o in same)
         d.lies, d.hidden = d.lies or d.late, d.hidden or d.late
-        meant, due = (d.lies, d.hidden), p.due.get(d.cls, set())
+        meant, due = (d.lies, d.hidden), self.due(patient, d.cls)
         d.lies, d.hidden = d.lies or bool(due), d.hidden or 'M' in due
         d.diverted = (d.lies, d.hidden) != meant
         d.pooled = d.lies and (d.diverted or not self.opens(who, d))
         self.documents[label] = d
+        p.known |= {who} - {patient}
         return DONE
 
     def delete(self, who, label):
@@ -288,13 +315,13 @@ class Model:
 
     def consent(self, who, patient, grantee):
         p = self.patients[patient]
-        if not self.full_holder(who, patient) or self.professions.get(grantee) is None:
+        if not self.full_holder(who, patient) or (self.professions.get(grantee) is None and grantee not in self.roles):
             return REFUSED
         if grantee == p.treating or grantee in p.consents:
             return REFUSED
         self.begin_full(who, patient)
         p.consents[grantee] = 'consent'
-        p.known.add(grantee)
+        (p.known_teams if grantee in self.roles else p.known).add(grantee)
         self.turn(who, patient, grantee, self.of_profession(grantee), 'P')
         return DONE
 
@@ -374,14 +401,43 @@ class Model:
             p.known |= {doctor} - {None}
         return DONE
 
+    def manages(self, who, team):
+        return self.members[team].get(who, False)
+
+    def join(self, who, team, member, manager):
+        role, profession = self.roles[team], self.professions.get(member)
+        if profession is None or not self.manages(who, team):
+            return REFUSED
+        if not all(profession in cls for cls in map(rights_class, LISTED) if role in cls):     # who reads as the role reads no more than he may
+            return REFUSED
+        others = [m for m, manages in self.members[team].items() if manages and m != member]
+        if self.manages(member, team) and not manager and not others:
+            return REFUSED
+        self.members[team][member] = manager
+        return DONE
+
+    def leave(self, who, team, member):
+        if member not in self.members[team]:
+            return NOTHING
+        if not self.manages(who, team) or who == member:
+            return REFUSED
+        del self.members[team][member]
+        for p in self.patients.values():
+            if team in p.consents:
+                p.left.add(team)
+        return DONE
+
     def login(self, who):
+        for name, treated in self.patients.items():
+            if treated.treating == who and treated.left:
+                self.begin_full(who, name)
         p = self.patients.get(who)
         if p is None:
             return DONE
         mine = [d for d in self.documents.values() if d.patient == who]
         late = any(d.pooled and d.late for d in mine)
         moves = late or (p.episodes and copy.deepcopy(self).move(who, who))
-        if moves or p.due or any(d.announced_late() for d in mine):
+        if moves or p.due or p.left or any(d.announced_late() for d in mine):
             self.begin_full(who, who)
             self.settle(who, who, set(p.due), 'PM')
         if moves:

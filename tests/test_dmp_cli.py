@@ -233,7 +233,7 @@ class CommandLine(unittest.TestCase):
             db.enable_load_extension(True)
             db.load_extension(os.path.join(BUILD, 'dmp'))
             db.execute('PRAGMA temp_store = MEMORY')
-            key, = glob.glob(self.home + '/.config/dmp/cles/medecin-*')
+            key, = glob.glob(self.home + '/.config/dmp/cles/medecin-*.dmpkey')
             db.execute('SELECT dmp_login(?, ?)', (key, DOCTOR)).fetchone()
             db.execute("DELETE FROM document WHERE title = 'Copie'")
         db.close()
@@ -384,7 +384,7 @@ class CommandLine(unittest.TestCase):
         db.enable_load_extension(True)
         db.load_extension(os.path.join(BUILD, 'dmp'))
         db.execute('PRAGMA temp_store = MEMORY')
-        path, = [p for p in glob.glob(self.home + '/.config/dmp/cles/*') if os.path.basename(p).startswith(key)]
+        path, = [p for p in glob.glob(self.home + '/.config/dmp/cles/*.dmpkey') if os.path.basename(p).startswith(key)]
         db.execute('SELECT dmp_login(?, ?)', (path, pin)).fetchone()
         return db
 
@@ -639,6 +639,7 @@ class Words(unittest.TestCase):
                                       (86, 'ON CONFLICT in table t', 'ON CONFLICT dans la table t'),
                                       (86, 'REFERENCES t without a column in table u', 'REFERENCES t sans colonne, dans la table u'),
                                       (81, 'column n: UPDATE OF of trigger d', 'colonne n : UPDATE OF du déclencheur d'),
+                                      (81, 'column n: generated; trigger d: no such column: new.n', 'colonne n, calculée ; déclencheur d : no such column: new.n'),
                                       (81, 'column n: REFERENCES in table u', 'colonne n : REFERENCES dans la table u'),
                                       (81, 'column n names the patient', 'la colonne n désigne le patient'),
                                       (86, 'a CHECK of a sealed column: no such function: f', 'un CHECK d’une colonne scellée : no such function: f'),

@@ -120,6 +120,34 @@ class Feeds(People):
         self.run_as('marie', 'feeds', 'Sud', '--on', code=1, says='ne désigne rien')
 
 
+class Teams(People):
+    def test_a_team_is_made_joined_consented_to_and_left(self):
+        p = self.p
+        for name in ('boss', 'nurse'):
+            p.person(name, '60')
+        doc = deposit(self.t, self.marie, title='Pansement')
+        self.run_as('martin', 'new-team', 'Soins', '--role', '60', '--manager', 'Boss', code=1, says='dmp-E042')
+        self.run_as('authority', 'new-team', 'Soins infirmiers', '--role', '60', '--facility', 'Hôpital', '--manager', 'Boss', says='Équipe enregistrée')
+        self.run_as('boss', 'teams', says=['Soins infirmiers, Hôpital : Infirmier', 'BOSS (responsable)', '1 équipe'])
+        self.run_as('nurse', 'add-member', 'Soins', 'Nurse', code=1, says='dmp-E116')
+        self.run_as('boss', 'add-member', 'Soins', 'Kaci', code=1, says='dmp-E117')
+        self.run_as('boss', 'add-member', 'Soins', 'Nurse', says='Ajouté·e')
+        self.run_as('nurse', 'list', code=1, says='aucun patient ne vous est ouvert')
+        self.run_as('marie', 'consent', 'Soins', says='Accord enregistré')
+        self.run_as('nurse', 'list', says='Pansement')
+        self.run_as('marie', 'who', says='Soins infirmiers, accord du')
+        self.run_as('marie', 'accesses', says='(par l’équipe Soins infirmiers)')
+        self.run_as('boss', 'add-member', 'Soins', 'Nurse', '--until', '31/12/2030', says='Changé')
+        self.run_as('boss', 'teams', 'Soins', says='NURSE jusqu’au 2030-12-31')
+        self.run_as('boss', 'remove-member', 'Soins', 'Boss', code=1, says='dmp-E118')
+        self.run_as('boss', 'remove-member', 'Soins', 'Nurse', says='Retiré·e')
+        self.run_as('nurse', 'list', code=1, says='aucun patient ne vous est ouvert')
+        self.run_as('boss', 'list', says='Pansement')
+        self.run_as('marie', 'withdraw', 'Soins', says='Accord retiré')
+        self.run_as('boss', 'list', code=1)
+        self.t.execute('DELETE FROM document WHERE id = ?', (doc,))
+
+
 class Accesses(People):
     def test_the_log_becomes_a_table_for_a_spreadsheet_in_which_no_title_is_a_formula(self):
         path = os.path.join(self.p.folder, 'acces.csv')

@@ -1514,7 +1514,7 @@ static void a_core_dump_holds_no_key_of_the_session(void **state) {
   }
   assert_true(file_holds(core, marker, sizeof marker - 1));
   const uint8_t *secrets[] = { s->cred->seed, s->cred->wrap, s->cred->box_sk, s->cred->directory, p->g.y, p->g.pair, p->yk, p->g.entry[0].key,
-                               p->g.entry[1].key, p->own_leaf, patient_leaf(p, 17, 0)->key };
+                               p->g.entry[1].key, p->own_leaf[0], patient_leaf(p, 17, 0)->key };
   for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++) {
     uint8_t copy[16];                                 /* half of it, so that looking for it does not put it there */
     memcpy(copy, secrets[i], 16);

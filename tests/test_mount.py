@@ -631,6 +631,9 @@ def test_the_pin_is_asked_from_the_askpass_program_when_no_descriptor_is_given(p
     code, said = run_dmpfs(p.path, point, '-o', 'key=' + p.key('doctor'), env=dict(os.environ, DMP_ASKPASS=helper))
     same((code, os.path.ismount(point)), (0, True), said)
     subprocess.check_call(['umount', point])
+    for silent in ('true', 'echo', 'false'):
+        code, said = run_dmpfs(p.path, point, '-o', 'key=' + p.key('doctor'), env=dict(os.environ, DMP_ASKPASS=silent))
+        same((code, 'dmp-E200' in said), (6, True), said)
     environment = {k: v for k, v in os.environ.items() if k != 'DMP_ASKPASS'}
     same(run_dmpfs(p.path, point, '-o', 'key=' + p.key('doctor'), env=environment, stdin=subprocess.DEVNULL)[0], 6)
 

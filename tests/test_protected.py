@@ -67,6 +67,16 @@ class Protected(ProtectedCase):
         for column, what in (('a', 'column a: .*after drop column'), ('b', 'column b: index sqlite_autoindex_r_1'), ('c', 'column c: index r_c'), ('d', 'column d: .*r_d'),
                              ('e', 'trigger'), ('f', 'column f: .*foreign key|column f: REFERENCES'), ('g', 'column g: generated'), ('id', 'column id: PRIMARY KEY')):
             self.assertRegex(self.refused(81, c, "SELECT dmp_protect('r',?)", (column,)), what)
+        self.assertEqual(self.refused(81, c, "SELECT dmp_protect('r','b,g,c')").partition('first (')[2],
+                         'column g: generated; column b: index sqlite_autoindex_r_1, unless index= names the column; column c: index r_c, unless index= names the column)')
+        c.executescript('CREATE TRIGGER r_u AFTER UPDATE ON r BEGIN INSERT INTO letter(body) VALUES(new.b); END; '
+                        'CREATE TRIGGER r_i AFTER UPDATE ON r BEGIN INSERT INTO letter(body) VALUES(new.id); END')
+        said = self.refused(81, c, "SELECT dmp_protect('r','e')")
+        self.assertIn('trigger r_t: no such column: new.e', said)
+        self.assertNotIn('r_u', said)
+        self.assertNotIn('r_i', said)
+        self.assertEqual(one(c, "SELECT count(*) FROM sqlite_schema WHERE type='trigger' AND tbl_name='r'"), 3)   # nothing was dropped
+        c.executescript('DROP TRIGGER r_u; DROP TRIGGER r_i')
         self.assertRegex(self.refused(86, c, "SELECT dmp_protect('s','b')"), 'ON CONFLICT in table s')
         self.assertRegex(self.refused(86, c, "SELECT dmp_protect('k','b')"), 'REFERENCES k without a column in table kc')
         c.execute("SELECT dmp_protect('r','e') WHERE 0")

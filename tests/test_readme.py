@@ -49,7 +49,7 @@ class Readme(unittest.TestCase):
             db.enable_load_extension(True)
             db.load_extension(os.path.join(BUILD, "dmp.so"))
             db.execute("SELECT dmp_create(?, ?, 'main', 'kdf=1x8')", (os.path.join(folder, "a.dmpkey"), "un code long"))
-            for table in ("session", "principal", "patient", "identity", "representative", "consent", "document", "prescription", "reimbursement", "mask", "episode_suggestion", "feed", "access_log", "access_right", "document_as", "notification", "hosting", "dmp_protected", "protected_reader"):
+            for table in ("session", "principal", "patient", "identity", "representative", "consent", "blocked", "certificate_log", "document", "prescription", "reimbursement", "mask", "episode_suggestion", "feed", "access_log", "access_right", "document_as", "notification", "hosting", "dmp_protected", "protected_reader"):
                 declared = db.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (table,)).fetchall()
                 shown, _, hidden = rows[table].partition("; hidden: ")
                 self.assertEqual(shown.split(", "), [n for n, h in declared if not h], table)

@@ -10,7 +10,7 @@ import sys
 import time
 import unittest
 from harness import BUILD, HERE, NO_SUCH_ID, PIN, TYPES, Case, Practice, deposit, documents, error_of, main, one
-from test_representatives import FAKETIME, MOUNTS, Mount, later
+from test_representatives import FAKETIME, MOUNTS, Mount, later, name, represent
 
 STAFF = {'treating': ('10', 1), 'boss': ('60', 0), 'nurse': ('60', 0), 'other': ('60', 0), 'doctor': ('10', 0), 'pharmacist': ('21', 0)}
 
@@ -135,6 +135,18 @@ class Reading(TeamCase):
         self.assertEqual(one(self.me, 'SELECT depositor FROM document WHERE id=?', mine), p.id['nurse'])
         own = p.login('nurse').execute('SELECT action,object,team FROM access_log WHERE patient=?', (self.pid,)).fetchall()
         self.assertEqual(own, [('read', doc, p.id['Soins']), ('deposit', mine, p.id['Soins'])])
+
+    def test_a_representative_reads_the_log_where_there_are_teams(self):
+        p = self.p
+        represent(p, 'mother')
+        name(self.me, p, self.pid, 'mother', 'tuteur')
+        doc = deposit(self.me, self.pid, b'corps')
+        consent(self.me, p, 'patient', 'Soins')
+        one(p.login('nurse'), 'SELECT dmp_read(?,0,9)', doc)
+        mother = p.login('mother')
+        rows = mother.execute("SELECT name,action,object FROM access_log WHERE patient=? AND action='read'", (self.pid,)).fetchall()
+        self.assertEqual(rows, [('NURSE', 'read', doc)])
+        self.assertEqual(faults(mother), [])
 
     def test_a_consent_to_a_team_ends_by_its_date(self):
         p = self.p

@@ -5,7 +5,7 @@ import errno, re
 PROFESSIONS = [('10', 'Médecin'), ('21', 'Pharmacien'), ('60', 'Infirmier'), ('40', 'Chirurgien-dentiste'),
                ('39', 'Préparateur en pharmacie')]
 KINDS = {'authority': 'autorité d’enregistrement', 'professional': 'professionnel', 'patient': 'patient', 'representative': 'représentant légal',
-         'source': 'alimentation automatique'}
+         'source': 'alimentation automatique', 'team': 'équipe'}
 TYPES = [('11488-4', 'Compte rendu de consultation'), ('57833-6', 'Ordonnance'), ('11502-2', 'Examens biologiques'),
          ('18748-4', 'Imagerie'), ('34112-3', 'Compte rendu d’hospitalisation'), ('11490-0', 'Lettre de sortie'),
          ('60591-5', 'Synthèse médicale'), ('60593-1', 'Dispensation de médicaments'),
@@ -16,8 +16,9 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
            'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
            'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants',
            'view': 'a préparé une vue à montrer', 'view end': 'a mis fin à une vue',
+           'block': 'a bloqué', 'unblock': 'a débloqué', 'reissue': 'a refait un certificat', 'renew': 'a pris une nouvelle clé',
            'hosting': 'a dit où le dossier est conservé', 'export': 'a exporté'}
-GIVEN = {'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
+GIVEN = {'block': ' ', 'unblock': ' ', 'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
 RECIPIENTS = [('patient', 'Le patient'), ('representant', 'Un représentant du patient'), ('professionnel', 'Un professionnel qui prend en charge le patient'),
@@ -130,6 +131,11 @@ FRENCH = {
     105: 'ce document appartient déjà à un épisode : refusez d’abord celui-là',
     106: 'une alimentation nomme une source enregistrée par l’autorité (type source), et son état est on ou off',
     107: 'une proposition d’épisode est acceptée (accepted) ou refusée (refused)',
+    108: 'le journal des certificats n’est pas celui que cette clé a vu : des certificats ont été coupés, remplacés, ou repris d’une ancienne copie. Restaurez le fichier le plus récent ; si l’ancien a été remis exprès, supprimez le fichier qui porte le nom de la clé suivi de -seen',
+    109: 'ce certificat a été révoqué, ou remplacé par un autre qui a une nouvelle clé : ouvrez avec la nouvelle clé, ou adressez-vous à l’autorité',
+    110: 'une nouvelle clé doit être signée par l’ancienne : faites la demande avec l’ancienne clé ; sans elle, cette version ne sait pas la remplacer',
+    111: 'le patient a bloqué cette personne : il lève d’abord le blocage, ce qui ne rend rien, puis donne un nouvel accord',
+    112: 'assureurs, employeurs et médecine du travail n’ont pas de certificat qui permette de lire',
     113: 'la liste des membres d’une équipe ne se vérifie pas, ou une ligne y manque : le fichier a été modifié ou remplacé',
     114: 'la liste des membres d’une équipe est plus ancienne que celle qui a déjà été vue : le fichier a été modifié ou remplacé',
     115: 'le secret d’une équipe dont vous êtes membre manque : le fichier a été modifié ; un responsable de l’équipe le redonne',
@@ -141,6 +147,7 @@ FRENCH = {
     126: 'cette page n’est pas signée, ou elle a été modifiée après sa signature',
     130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',
     131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
+    200: 'le programme de DMP_ASKPASS n’a donné aucun code : il l’écrit sur sa première ligne',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',
@@ -282,7 +289,7 @@ TRAITS = {'birth name': 'nom de naissance', 'given names': 'prénoms', 'birth da
 # What stands in the way, at the end of a refusal to protect: SQL's own words stay.
 OBSTACLES = [(r'^a CHECK of a sealed column names (.*), which a foreign key changes$', r'un CHECK d’une colonne scellée nomme \1, qu’une clé étrangère change'),
              (r'^a CHECK of a sealed column: ', 'un CHECK d’une colonne scellée : '),
-             (r'^column (\w+): generated$', r'colonne \1, calculée'), (r'^column (\w+): ', r'colonne \1 : '), (r'^a trigger: ', 'un déclencheur : '),
+             (r'^column (\w+): generated$', r'colonne \1, calculée'), (r'^column (\w+): ', r'colonne \1 : '), (r'^a trigger: ', 'un déclencheur : '), (r'^trigger (\S+): ', r'déclencheur \1 : '),
              (r': UPDATE OF of trigger (.*)', r': UPDATE OF du déclencheur \1'), (r': REFERENCES in table (.*)', r': REFERENCES dans la table \1'),
              (r'^column (\w+) names the patient$', r'la colonne \1 désigne le patient'),
              (r'^a foreign key that changes column (\w+), which names the patient$', r'une clé étrangère qui change la colonne \1, qui désigne le patient'),
@@ -332,9 +339,13 @@ def in_french(text):
 
 
 def obstacle_text(text):
-    for english, french in OBSTACLES:
-        text = re.sub(english, french, text)
-    return text
+    """Obstacles stand one behind the other, with semicolons between."""
+    out = []
+    for part in re.split(r'; (?=column |trigger \S+: |a trigger: )', text):
+        for english, french in OBSTACLES:
+            part = re.sub(english, french, part)
+        out.append(part)
+    return ' ; '.join(out)
 
 
 def finding_text(place, row, patient, what):

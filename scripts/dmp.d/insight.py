@@ -87,8 +87,8 @@ def access_lines(db, patient):
     names = dict(db.execute('SELECT id, name FROM principal'))
     names.update((i, patient_text(*traits)) for i, *traits in
                  db.execute('SELECT id, birth_name, given_names, NULL FROM patient'))
-    for at, principal, name, profession, action, item, reason, count, mode in db.execute(
-            'SELECT at, principal, name, profession, action, object, reason, count, mode FROM access_log WHERE patient = ?',
+    for at, principal, name, profession, action, item, reason, count, mode, team in db.execute(
+            'SELECT at, principal, name, profession, action, object, reason, count, mode, team FROM access_log WHERE patient = ?',
             (patient,)):
         role = dict(PROFESSIONS).get(profession, profession) or ('patient' if principal == patient else None)
         given = GIVEN[action] + names[item] if action in GIVEN and item in names else ''
@@ -96,7 +96,7 @@ def access_lines(db, patient):
         yield '%s  %s%s %s%s%s%s' % (local_time(at), names.get(principal) or name or 'Quelqu’un',
                                      ' (%s)' % role if role else '', ACTIONS.get(action, action), about,
                                      ' (%d fois)' % count if count > 1 else '',
-                                     ', motif : ' + reason if reason else '') + (' (par une vue)' if mode == 'view' else '')
+                                     ', motif : ' + reason if reason else '') + (' (par une vue)' if mode == 'view' else '') + (' (par l’équipe %s)' % names.get(team, team) if team else '')
 
 
 def accesses(args, settings):
@@ -113,15 +113,15 @@ def accesses(args, settings):
 
 def write_csv(db, patient, path):
     """The log's rows for another program, in UTF-8, with semicolons as a French spreadsheet wants them."""
-    titles = {i.id: i.title for i in items(db, patient)}
+    titles, names = {i.id: i.title for i in items(db, patient)}, dict(db.execute('SELECT id, name FROM principal'))
     with open(path, 'x', encoding='utf-8-sig', newline='') as f:
         out = csv.writer(f, delimiter=';')
-        out.writerow(['date', 'personne', 'nom', 'profession', 'action', 'élément', 'titre', 'mode', 'motif', 'fois'])
+        out.writerow(['date', 'personne', 'nom', 'profession', 'action', 'élément', 'titre', 'mode', 'motif', 'fois', 'équipe'])
         n = 0
-        for at, principal, name, profession, action, item, mode, reason, count in db.execute(
-                'SELECT at, principal, name, profession, action, object, mode, reason, count FROM access_log WHERE patient = ?', (patient,)):
+        for at, principal, name, profession, action, item, mode, reason, count, team in db.execute(
+                'SELECT at, principal, name, profession, action, object, mode, reason, count, team FROM access_log WHERE patient = ?', (patient,)):
             out.writerow([harmless(v) for v in (at, principal, name, dict(PROFESSIONS).get(profession, profession), ACTIONS.get(action, action), item,
-                                                titles.get(item), mode, reason, count)])
+                                                titles.get(item), mode, reason, count, names.get(team, team))])
             n += 1
     print('%s dans %s' % (several(n, 'accès', 'accès'), path))
 

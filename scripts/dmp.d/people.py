@@ -1,7 +1,9 @@
-"""people.py: who is around the patient: consents, representatives, automatic feeds."""
-from french import GROUNDS, several
+"""people.py: who is around the patient: consents, representatives, automatic feeds, teams."""
+from french import GROUNDS, PROFESSIONS, several
 from asking import choose, choose_code, day_form, Refused, visible
 from record import login, one, the_patient, the_person
+
+GRANTEES = ('professional', 'team')                    # to whom a patient consents
 
 
 def representative(args, settings):
@@ -24,14 +26,14 @@ def consent(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
     db.execute('INSERT INTO consent(patient, grantee, until) VALUES(?, ?, ?)',
-               (patient, the_person(db, args.person), day_form(args.until)))
+               (patient, the_person(db, args.person, GRANTEES, 'Professionnel ou équipe'), day_form(args.until)))
     print('Accord enregistré.')
 
 
 def withdraw(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
-    person = the_person(db, args.person)
+    person = the_person(db, args.person, GRANTEES, 'Professionnel ou équipe')
     if db.execute('DELETE FROM consent WHERE patient = ? AND grantee = ?', (patient, person)).rowcount == 0:
         raise Refused('Cette personne n’avait pas d’accord.')
     print('Accord retiré : ses clés sont changées.')
@@ -56,3 +58,55 @@ def feeds(args, settings):
     else:
         db.execute('INSERT INTO feed(patient, source) VALUES(?, ?)', (patient, source))
     print('Ouverte : elle peut déposer.' if args.on else 'Fermée : elle ne dépose plus. Ce qu’elle a déposé reste ; dmp mask le masque.')
+
+
+# ---- teams ----
+
+def the_team(db, wanted):
+    return the_person(db, wanted, ('team',), 'Équipe', 'aucune équipe n’est enregistrée (dmp new-team)')
+
+
+def teams(args, settings):
+    db = login(settings)
+    wanted = the_team(db, args.team) if args.team else None
+    names = dict(db.execute('SELECT id, name FROM principal'))
+    members = db.execute('SELECT team, member, manager, until, pending FROM membership').fetchall()
+    found = [row for row in db.execute("SELECT id, name, profession, facility FROM principal WHERE kind = 'team' ORDER BY name, id") if wanted in (None, row[0])]
+    for team, name, role, facility in found:
+        print(visible('%s%s%s' % (name, ', ' + facility if facility else '', ' : ' + dict(PROFESSIONS).get(role, role) if role else '')))
+        for _, member, manager, until, pending in [row for row in members if row[0] == team]:
+            print(visible('  %s%s%s%s' % (names.get(member, 'n° %d' % member), ' (responsable)' * bool(manager), ' jusqu’au ' + until[:10] if until else '',
+                                          ', parti·e : les clés de %s changeront à la prochaine connexion' % several(pending, 'patient') if pending else '')))
+    print(several(len(found), 'équipe'))
+
+
+def new_team(args, settings):
+    db = login(settings, 'authority')
+    manager = the_person(db, args.manager)
+    db.execute('BEGIN')
+    team = db.execute("INSERT INTO principal(kind, name, profession, facility) VALUES('team', ?, ?, ?)", (
+        args.name, args.role or choose_code('Rôle : la profession dont l’équipe a les droits', PROFESSIONS), args.facility)).lastrowid
+    db.execute('INSERT INTO membership(team, member, manager) VALUES(?, ?, 1)', (team, manager))
+    db.execute('COMMIT')
+    print('Équipe enregistrée. Sa clé sera faite à la prochaine connexion de son responsable (dmp teams) ; ensuite il ajoute les membres (dmp add-member).')
+
+
+def add_member(args, settings):
+    db = login(settings)
+    team, person = the_team(db, args.team), the_person(db, args.person)
+    if one(db, 'SELECT count(*) FROM membership WHERE team = ? AND member = ?', team, person):
+        db.execute('UPDATE membership SET manager = ?, until = ? WHERE team = ? AND member = ?', (int(args.manager), day_form(args.until), team, person))
+        print('Changé.')
+        return
+    db.execute('INSERT INTO membership(team, member, manager, until) VALUES(?, ?, ?, ?)', (team, person, int(args.manager), day_form(args.until)))
+    print('Ajouté·e : les accords donnés à l’équipe lui ouvrent les dossiers.')
+
+
+def remove_member(args, settings):
+    db = login(settings)
+    team = the_team(db, args.team)
+    names = dict(db.execute('SELECT id, name FROM principal'))
+    rows = [(member, names.get(member, 'n° %d' % member), 'n° %d' % member) for member, in db.execute('SELECT member FROM membership WHERE team = ?', (team,))]
+    person = choose('Membre', rows, args.person, nothing='rien à choisir, vous ne voyez aucun membre de cette équipe')
+    db.execute('DELETE FROM membership WHERE team = ? AND member = ?', (team, person))
+    print('Retiré·e : ses sessions se ferment ; les clés des patients changent aux prochaines connexions (dmp teams dit ce qui reste).')

@@ -210,9 +210,8 @@ def the_item(db, args, patient, keep=None, nothing='ce patient n’a pas de docu
     return choose('Document', rows, args.document, nothing='rien à choisir, ' + nothing)
 
 
-def the_person(db, wanted):
-    rows = [(i, ' '.join(filter(None, (name, identifier, dict(PROFESSIONS).get(profession, profession)))), 'n° %d' % i) for
-            i, name, identifier, profession in db.execute(
-                "SELECT id, name, identifier, profession FROM principal WHERE kind = 'professional' ORDER BY name, id")]
-    return choose('Professionnel', rows, wanted,
-                  nothing='rien à choisir, personne n’est enregistré (dmp invite, puis dmp enrol)')
+def the_person(db, wanted, kinds=('professional',), what='Professionnel', nothing='personne n’est enregistré (dmp invite, puis dmp enrol)'):
+    """kinds: those of principal.kind that may be meant. A team's role stands where a person's profession does."""
+    rows = [(i, ' '.join(filter(None, ('équipe' if kind == 'team' else None, name, identifier, dict(PROFESSIONS).get(profession, profession)))), 'n° %d' % i) for
+            i, kind, name, identifier, profession in db.execute('SELECT id, kind, name, identifier, profession FROM principal ORDER BY name, id') if kind in kinds]
+    return choose(what, rows, wanted, nothing='rien à choisir, ' + nothing)

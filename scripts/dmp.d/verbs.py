@@ -12,6 +12,7 @@ DOCUMENT = ('document', {'nargs': '?', 'help': 'numéro dans la liste, identifia
 PERSON = ('person', {'nargs': '?', 'metavar': 'professionnel', 'help': 'numéro dans la liste, identifiant, ou une partie du nom'})
 REPRESENTATIVE = ('person', {'nargs': '?', 'metavar': 'représentant', 'help': 'numéro dans la liste, identifiant, ou une partie du nom'})
 MOUNTPOINT = ('mountpoint', {'metavar': 'DOSSIER', 'nargs': '?', 'help': 'vide et déjà là ; sinon ~/dossier-partage, créé'})
+TEAM = ('team', {'nargs': '?', 'metavar': 'équipe', 'help': 'numéro dans la liste, identifiant, ou une partie du nom'})
 TABLE = ('table', {'metavar': 'TABLE', 'nargs': '?', 'help': 'son nom'})
 EPISODE = ('-e --episode', {'metavar': 'ÉPISODE', 'nargs': '?', 'const': '', 'help': 'tout un épisode'})
 ROW = (('table', {'metavar': 'TABLE', 'help': 'son nom'}), ('row', {'metavar': 'LIGNE', 'help': 'sa clé primaire (ou son numéro de ligne)'}))
@@ -81,8 +82,14 @@ VERBS = [
          ('documents', {'nargs': '*', 'help': 'numéros dans la liste, identifiants, ou parties des titres'}), PATIENT,
          option('--until', 'DATE', 'date de fin ; sinon demain à la même heure'), option('-o --output', 'FICHIER', 'fichier de sa clé'), place='patient', kinds='patient'),
     Verb('end-show', showing.end_show, 'mettre fin à une vue', ('view', {'nargs': '?', 'metavar': 'vue', 'help': 'numéro dans la liste'}), place='patient', kinds='patient'),
-    Verb('consent', people.consent, 'donner l’accord du patient à un professionnel', PERSON, PATIENT, UNTIL, place='patient', kinds=HOLDERS),
+    Verb('consent', people.consent, 'donner l’accord du patient à un professionnel ou à une équipe', PERSON, PATIENT, UNTIL, place='patient', kinds=HOLDERS),
     Verb('withdraw', people.withdraw, 'retirer l’accord', PERSON, PATIENT, place='patient', kinds=HOLDERS),
+    Verb('teams', people.teams, 'dire les équipes et leurs membres', TEAM, place='practice', kinds='professional authority patient'),
+    Verb('new-team', people.new_team, 'enregistrer une équipe et son premier responsable (autorité)', ('name', {'metavar': 'NOM', 'help': 'nom de l’équipe'}),
+         option('--role', 'CODE', 'profession dont elle a les droits ; sans elle, des noms seulement'), option('--facility', 'NOM', 'établissement'),
+         option('--manager', 'PROFESSIONNEL', 'premier responsable'), place='practice', kinds='authority'),
+    Verb('add-member', people.add_member, 'ajouter un membre à une équipe (responsable)', TEAM, PERSON, UNTIL, flag('--manager', 'comme responsable'), place='practice'),
+    Verb('remove-member', people.remove_member, 'retirer un membre d’une équipe (responsable)', TEAM, PERSON, place='practice'),
     Verb('feeds', people.feeds, 'dire les alimentations automatiques, en ouvrir ou fermer une', ('source', {'nargs': '?', 'metavar': 'source', 'help':
          'numéro dans la liste, identifiant, ou une partie du nom'}), PATIENT, flag('--on', 'l’ouvrir'), flag('--off', 'la fermer'), place='patient', kinds=HOLDERS),
     Verb('who', insight.who, 'dire qui peut lire, un document ou le dossier', DOCUMENT, PATIENT, place='patient document', kinds=HOLDERS),

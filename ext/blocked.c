@@ -1,0 +1,52 @@
+/* blocked.c: see blocked.h. */
+#include "blocked.h"
+#include <string.h>
+SQLITE_EXTENSION_INIT3
+
+static const struct scan CHOICES = { .first = CLASS_CHOICES, .last = CLASS_CHOICES };
+
+int blocked_row(const struct item *it, struct value v[BLOCKED_VALUES]) {
+  size_t count, used;
+  memset(v, 0, BLOCKED_VALUES * sizeof *v);
+  return it->c.table == ITEM_BLOCKED && row_get(it->c.row, it->c.row_len, v, BLOCKED_VALUES, &count, &used) == DMP_OK &&
+         v[BLOCKED_WHO].type == VALUE_INT && v[BLOCKED_SINCE].type == VALUE_INT;
+}
+
+struct search { struct session *s; struct patient *p; int64_t principal, id; };
+
+static int take(void *ctx, struct item *it) {
+  struct search *q = ctx;
+  struct value v[BLOCKED_VALUES];
+  if (q->id == 0 && blocked_row(it, v) && v[BLOCKED_WHO].u.i == q->principal && object_trusted(q->s, q->p, it) == DMP_OK) q->id = it->id;
+  return DMP_OK;
+}
+
+int blocked_find(struct session *s, struct patient *p, int64_t principal, int64_t *id) {
+  struct search q = { s, p, principal, 0 };
+  int e = object_scan(s, p, &CHOICES, take, &q);
+  *id = q.id;
+  return e;
+}
+
+int blocked_add(struct session *s, struct patient *p, int64_t principal, int64_t *id) {
+  const struct signer me = { s->cred, s->me.hash };
+  const struct value v[BLOCKED_VALUES] = { value_int(principal), value_int(record_now()) };
+  struct content c = { .table = ITEM_BLOCKED };
+  struct buf row = { 0 };
+  row_put(&row, v, BLOCKED_VALUES);
+  c.row = row.p;
+  c.row_len = row.n;
+  *id = 0;
+  int e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_CHOICES, 0, 0 }, &c, NULL, id);
+  buf_free(&row);
+  return e;
+}
+
+int blocked_drop(struct session *s, struct patient *p, int64_t id) {
+  struct item it;
+  struct value v[BLOCKED_VALUES];
+  int e = object_open(s, p, id, &it);
+  if (e == DMP_OK) e = blocked_row(&it, v) ? object_drop(s, p, &it) : DMP_E_NOT_FOUND;
+  item_close(&it);
+  return e;
+}
