@@ -17,6 +17,7 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
            'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
            'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants',
            'view': 'a préparé une vue à montrer', 'view end': 'a mis fin à une vue',
+           'join': 'a fait entrer dans une équipe', 'leave': 'a fait sortir d’une équipe', 'team_key': 'a changé la clé d’une équipe',
            'block': 'a bloqué', 'unblock': 'a débloqué', 'reissue': 'a refait un certificat', 'renew': 'a pris une nouvelle clé',
            'hosting': 'a dit où le dossier est conservé', 'export': 'a exporté'}
 GIVEN = {'block': ' ', 'unblock': ' ', 'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access

@@ -1,7 +1,7 @@
 """verbs.py: the verbs as rows of one table, from which the command line and its help are made; how a failure is told."""
 import argparse, configparser, os, sqlite3, sys
 
-import documents, house, insight, masks, menu, patients, people, practice, protected, sheet, showing
+import documents, house, insight, leaving, masks, menu, patients, people, practice, protected, sheet, showing
 from asking import program, Refused, shell_word, typed
 from french import GROUNDS, in_french, SYSTEM
 from record import CONFIG, Settings
@@ -112,6 +112,8 @@ VERBS = [
          option('--page', 'FICHIER', 'l’écrire comme une page signée (HTML)'),
          option('--for', 'DESTINATAIRE', 'pour qui est la page', dest='recipient'), place='patient', kinds=READERS),
     Verb('check-page', insight.check_page, 'vérifier la signature d’une page du journal', ('page', {'metavar': 'PAGE', 'help': 'fichier de la page'})),
+    Verb('export', leaving.export, 'emporter tout : documents, tables, journal en CSV et en page signée', ('folder', {'metavar': 'DOSSIER', 'help': 'dossier, nouveau'}),
+         PATIENT, option('--for', 'DESTINATAIRE', 'pour qui', dest='recipient'), place='patient', kinds='patient treating representative'),
     Verb('notifications', insight.notifications, 'lire les avis', flag('--all', 'aussi ceux qui sont lus'), flag('--seen', 'les marquer comme lus'),
          place='practice', kinds='patient professional representative'),
     Verb('hosting', insight.hosting, 'dire où le dossier est conservé', option('--name', 'NOM', 'un nouvel hébergement (autorité)'),
