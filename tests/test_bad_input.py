@@ -411,7 +411,7 @@ class Documents(Bad):
         self.insert(62, self.me, 'mask', {'document': doc})
 
     def test_what_cannot_be_changed_says_so(self):
-        for con, sql in ((self.t, "UPDATE document SET title='x'"), (self.t, "UPDATE principal SET name='x'"), (self.t, 'DELETE FROM principal'),
+        for con, sql in ((self.t, "UPDATE document SET title='x'"), (self.p.authority, "UPDATE principal SET kind='staff'"), (self.t, 'DELETE FROM principal'),
                          (self.me, 'DELETE FROM patient'), (self.me, "UPDATE consent SET until='2030-01-01'"), (self.me, 'DELETE FROM access_log'),
                          (self.me, "INSERT INTO access_log(action) VALUES('read')"), (self.me, 'UPDATE access_log SET count=0'), (self.me, 'DELETE FROM session'),
                          (self.me, "INSERT INTO session(name) VALUES('x')"), (self.me, "INSERT INTO dmp VALUES('x','y')")):
