@@ -405,8 +405,10 @@ class Documents(Bad):
         self.insert(41, self.me, 'mask', {'document': self.doc, 'patient': NO_SUCH_ID})
         self.insert(51, self.me, 'mask', {'patient': self.pid})
         self.insert(50, self.me, 'mask', {'document': 'rapport'})
-        for column in ('episode', 'grantee', 'since'):
+        for column in ('episode', 'since'):
             self.insert(49, self.me, 'mask', {'document': self.doc, column: '5'})
+        for code, grantee in ((120, '5'), (120, 'profession:99'), (44, 5), (50, 1.5)):
+            self.insert(code, self.me, 'mask', {'document': self.doc, 'grantee': grantee})
         doc = deposit(self.t, self.pid, masked=1)
         self.insert(62, self.me, 'mask', {'document': doc})
 
