@@ -81,12 +81,14 @@ static int grantees_open(struct session *s, struct patient *p, struct item *it, 
   return e == DMP_OK ? grantees_parse(it, out) : e;
 }
 
-int grantees_read(struct session *s, struct patient *p, struct grantees *out) {
+int grantees_circles(struct session *s, struct patient *p, struct grantees *out, struct circles *circles) {
   struct item it;
-  int e = grantees_open(s, p, &it, out, NULL);
+  int e = grantees_open(s, p, &it, out, circles);
   item_close(&it);
   return e;
 }
+
+int grantees_read(struct session *s, struct patient *p, struct grantees *out) { return grantees_circles(s, p, out, NULL); }
 
 struct grantee *grantees_find(struct grantees *gs, const uint8_t principal[16]) {
   for (size_t i = 0; i < gs->n; i++)

@@ -20,6 +20,7 @@ const struct certificate *grantee_who(struct session *s, struct patient *p, cons
  * certificate once; freed by the caller. Good until the directory or the file changes. */
 int  grantees_people(struct session *s, struct patient *p, const struct grantees *gs, const struct certificate ***who, size_t *n);
 int  grantees_read(struct session *s, struct patient *p, struct grantees *out);
+int  grantees_circles(struct session *s, struct patient *p, struct grantees *out, struct circles *circles);   /* and the circles he may know of */
 struct grantee *grantees_find(struct grantees *gs, const uint8_t principal[16]);
 void grantees_row(const struct grantees *gs, struct buf *row);
 void grantees_free(struct grantees *g);
