@@ -242,8 +242,10 @@ static int turn(struct change *c, struct circle *k) {
 
 int circle_turn(struct change *c) {
   int e = DMP_OK;
-  for (size_t i = 0; e == DMP_OK && i < c->circles.n; i++)
-    if (c->circles.c[i].news == CIRCLE_SAME && circle_held(c->p, &c->circles.c[i]) && circle_is_due(c, &c->circles.c[i])) e = turn(c, &c->circles.c[i]);
+  for (size_t i = 0; e == DMP_OK && i < c->circles.n; i++) {
+    struct circle *k = &c->circles.c[i];
+    if (k->news == CIRCLE_SAME && circle_held(c->p, k) && circle_is_due(c, k)) e = turn(c, k);
+  }
   return e;
 }
 

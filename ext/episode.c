@@ -472,7 +472,8 @@ int episode_shades(struct session *s, struct patient *p, const struct item *it) 
   struct choices c;
   struct value v;
   uint64_t headers = s->headers_opened, boxes = s->boxes_opened;
-  if (s->principal == p->id || !(it->c.flags & ITEM_LATE) || it->leaf < 2 || it->circle || it->via == VIA_OWN || !patient_key(p, CLASS_CHOICES, WHICH_M)) return 0;
+  if (s->principal == p->id || !(it->c.flags & ITEM_LATE) || it->leaf < 2 || it->circle || it->via == VIA_OWN) return 0;
+  if (!patient_key(p, CLASS_CHOICES, WHICH_M)) return 0;
   int yes = choices_read(s, p, &c) != DMP_OK || (episode_of_row(it, &v) && choices_shade(&c, &v));
   choices_free(&c);
   s->headers_opened = headers;
@@ -541,7 +542,8 @@ int episode_hide_choices(struct session *s, struct patient *p) {
   struct choices c = { 0 };
   struct hiding h = { s, p, &c, circle_private(p) };
   int e = s->principal == p->id ? choices_read(s, p, &c) : DMP_OK;
-  for (size_t i = 0; e == DMP_OK && i < c.froms; i++) e = home_move(&h, c.from[i].id, c.from[i].home, is_hidden(&h, c.from[i].item, c.from[i].episode));
+  for (size_t i = 0; e == DMP_OK && i < c.froms; i++)
+    e = home_move(&h, c.from[i].id, c.from[i].home, is_hidden(&h, c.from[i].item, c.from[i].episode));
   for (size_t i = 0; e == DMP_OK && i < c.items; i++) e = home_move(&h, c.item[i].id, c.item[i].home, is_hidden(&h, c.item[i].item, NULL));
   for (size_t i = 0; e == DMP_OK && i < c.episodes; i++) e = home_move(&h, c.episode[i].id, c.episode[i].home, is_hidden(&h, 0, c.episode[i].name));
   for (size_t i = 0; e == DMP_OK && i < c.circles.n; i++)

@@ -9,6 +9,7 @@
 SQLITE_EXTENSION_INIT3
 
 static const char PROOF_LABEL[] = "dmp-grant-1";
+_Static_assert(328 + 2 * CLASSES_MAX * 36 + CIRCLES_MAX * 44 <= GRANT_BYTES, "a grant with all its entries fits");
 enum { PROOF_BYTES = 32 + 32 + 4 + SUITE_SIG };
 
 /* ---- derivations ---- */
