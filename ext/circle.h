@@ -44,6 +44,9 @@ int64_t circle_private(const struct patient *p);      /* the patient's circle of
 struct circle_want { uint16_t cls; uint8_t masked; struct excluded out; int64_t circle; /* out */ };
 int  circle_ensure(struct session *s, struct patient *p, struct circle_want *w, size_t n);
 
+/* WHICH_C or WHICH_C0: what somebody of the list holds of the circle today; 0: nothing. */
+uint8_t circle_holds(struct session *s, struct patient *p, const struct circle *k, const struct grantee *g);
+
 /* ---- parts of a change (change.c) ---- */
 int  circle_held(struct patient *p, const struct circle *k);   /* 1: this login holds the whole key */
 int  circle_is_due(struct change *c, const struct circle *k);

@@ -288,12 +288,12 @@ int holder_block(struct session *s, struct patient *p, int64_t principal, int64_
   if (e == DMP_E_NOT_FOUND) e = DMP_OK;               /* holds nothing: the block stands in the way of what may come */
   if (e == DMP_OK) e = consent_drop(s, p, principal);
   if (e == DMP_OK) e = blocked_add(s, p, principal, row);
-  return e == DMP_OK ? access_pend(s, p, LOG_BLOCK, p->id, principal, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_BLOCK, principal, 1, NULL) : e;
 }
 
 int holder_unblock(struct session *s, struct patient *p, int64_t row, int64_t principal) {
   int e = blocked_drop(s, p, row);
-  return e == DMP_OK ? access_pend(s, p, LOG_UNBLOCK, p->id, principal, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_UNBLOCK, principal, 1, NULL) : e;
 }
 
 /* ---- representatives ---- */

@@ -9,6 +9,10 @@ SQLITE_EXTENSION_INIT3
 
 enum { UNASKED = 0xFF };
 
+static const struct scan CHOICES = { .first = CLASS_CHOICES, .last = CLASS_CHOICES };
+
+static int take_circle(void *ctx, struct item *it) { return circle_take(ctx, it); }
+
 int sight_begin(struct session *s, struct patient *p, struct sight *out) {
   *out = (struct sight){ .s = s, .p = p };
   int full, e = holder_is_full(s, p, &full);
@@ -16,6 +20,7 @@ int sight_begin(struct session *s, struct patient *p, struct sight *out) {
   e = grantees_read(s, p, &out->list);
   out->keys = malloc((out->list.n + 1) * sizeof *out->keys);
   if (e == DMP_OK && out->keys == NULL) e = DMP_E_NOMEM;
+  if (e == DMP_OK) e = object_scan(s, p, &CHOICES, take_circle, &out->circles);
   if (out->keys) memset(out->keys, UNASKED, (out->list.n + 1) * sizeof *out->keys);
   out->full = e == DMP_OK;
   return e;
@@ -23,6 +28,7 @@ int sight_begin(struct session *s, struct patient *p, struct sight *out) {
 
 void sight_end(struct sight *v) {
   grantees_free(&v->list);
+  circles_free(&v->circles);
   free(v->keys);
   *v = (struct sight){ 0 };
 }
@@ -42,6 +48,15 @@ static int keys_of(struct sight *v, size_t i, uint16_t cls, unsigned *keys) {
   }
   *keys = e == DMP_OK ? v->keys[i][at] : 0;
   return e;
+}
+
+/* The same of where the item lies: a circle has a key of its own, whole or the half that is not hidden from representatives. */
+static int keys_where(struct sight *v, size_t i, const struct item *it, unsigned *keys) {
+  const struct circle *k = it->circle ? circle_find(&v->circles, it->circle) : NULL;
+  if (it->circle == 0) return keys_of(v, i, it->cls, keys);
+  uint8_t which = k ? circle_holds(v->s, v->p, k, &v->list.g[i]) : 0;
+  *keys = which == WHICH_C ? KEY_P | KEY_M : which == WHICH_C0 ? KEY_P0 | KEY_M0 : 0;
+  return DMP_OK;
 }
 
 static int opens(unsigned keys, int leaf) {
@@ -68,6 +83,14 @@ static void say_capacity(const struct grantee *g, char *why) {
   }
 }
 
+/* Who is revoked opens no session, whatever his keys open. */
+static int is_revoked(struct sight *v, int64_t principal) {
+  uint8_t field[16];
+  id_field(field, principal);
+  const struct certificate *c = patient_who(v->s, v->p, field);
+  return c && c->status == STATUS_REVOKED;
+}
+
 /* Each member reads by the team's key; a departure shows at once. */
 static int by_member(struct sight *v, const struct grantee *g, struct reason *r, int64_t only, int (*each)(void *ctx, const struct reason *r), void *ctx) {
   struct team_member *m;
@@ -81,7 +104,7 @@ static int by_member(struct sight *v, const struct grantee *g, struct reason *r,
   for (size_t i = 0; e == DMP_OK && i < n; i++) {
     r->principal = id_from_field(m[i].principal);
     sqlite3_snprintf(sizeof r->why, r->why, "membre de l’équipe %s (%s)", t->now.name, capacity);
-    if (only == 0 || r->principal == only) e = each(ctx, r);
+    if ((only == 0 || r->principal == only) && !is_revoked(v, r->principal)) e = each(ctx, r);
   }
   free(m);
   return e;
@@ -93,10 +116,9 @@ static int by_key(struct sight *v, size_t i, const struct item *it, int64_t only
   struct reason r = { .principal = id_from_field(g->principal), .by_key = 1 };
   unsigned keys;
   if (only && r.principal != only && g->as != READER_TEAM) return DMP_OK;
-  if (r.principal == v->p->id && object_unannounced(it)) return DMP_OK;
-  int e = keys_of(v, i, it->cls, &keys);
+  if ((r.principal == v->p->id && object_unannounced(it)) || is_revoked(v, r.principal)) return DMP_OK;
+  int e = keys_where(v, i, it, &keys);
   if (e != DMP_OK || !opens(keys, it->leaf)) return e;
-  r.held = opens(keys, deposit_meant_leaf(it));
   if (g->as == READER_TEAM) return by_member(v, g, &r, only, each, ctx);
   say_capacity(g, r.why);
   return each(ctx, &r);
@@ -112,11 +134,12 @@ static int is_member(struct sight *v, const struct grantee *g, const uint8_t pri
 static int by_deposit(struct sight *v, const struct item *it, int64_t only, int (*each)(void *ctx, const struct reason *r), void *ctx) {
   struct reason r = { .principal = id_from_field(it->c.depositor) };
   int e = DMP_OK;
-  if (it->c.wrap_row == 0 || (only && r.principal != only)) return DMP_OK;
+  if (it->c.wrap_row == 0 || (only && r.principal != only) || is_revoked(v, r.principal)) return DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < v->list.n; i++) {
     unsigned keys = 0;
     if (memcmp(v->list.g[i].principal, it->c.depositor, 16) == 0 || is_member(v, &v->list.g[i], it->c.depositor)) e = keys_of(v, i, it->cls, &keys);
     r.held |= opens(keys, deposit_meant_leaf(it));
+    r.whole |= opens(keys, 3);
   }
   if (e != DMP_OK || (r.principal == v->p->id && object_unannounced(it))) return e;
   sqlite3_snprintf(sizeof r.why, r.why, "déposant");
