@@ -9,18 +9,13 @@ SQLITE_EXTENSION_INIT3
 
 enum { UNASKED = 0xFF };
 
-static const struct scan CHOICES = { .first = CLASS_CHOICES, .last = CLASS_CHOICES };
-
-static int take_circle(void *ctx, struct item *it) { return circle_take(ctx, it); }
-
 int sight_begin(struct session *s, struct patient *p, struct sight *out) {
   *out = (struct sight){ .s = s, .p = p };
   int full, e = holder_is_full(s, p, &full);
   if (e != DMP_OK || !full) return e;
-  e = grantees_read(s, p, &out->list);
+  e = grantees_circles(s, p, &out->list, &out->circles);
   out->keys = malloc((out->list.n + 1) * sizeof *out->keys);
   if (e == DMP_OK && out->keys == NULL) e = DMP_E_NOMEM;
-  if (e == DMP_OK) e = object_scan(s, p, &CHOICES, take_circle, &out->circles);
   if (out->keys) memset(out->keys, UNASKED, (out->list.n + 1) * sizeof *out->keys);
   out->full = e == DMP_OK;
   return e;
