@@ -12,8 +12,8 @@ static int announce(struct session *s, struct patient *p, struct item *it) {
   int e = object_amend(s, p, it, AMEND_ANNOUNCE);
   item_close(it);
   if (e == DMP_OK) e = object_open(s, p, id, it);
-  if (e == DMP_OK && !(it->c.flags & ITEM_HIDDEN) && it->via == VIA_LEAF && it->leaf & 1 && patient_leaf(p, it->cls, it->leaf - 1)->held)
-    e = object_move(s, p, it, (struct place){ it->cls, it->leaf - 1, 0 });
+  if (e == DMP_OK && !(it->c.flags & ITEM_HIDDEN) && it->via == VIA_LEAF && it->leaf & 1 && object_leaf(p, item_beside(it, it->leaf - 1))->held)
+    e = object_move(s, p, it, item_beside(it, it->leaf - 1));
   return e == DMP_OK ? access_pend_item(s, p, LOG_ANNOUNCE, id, deposit_hidden(it), NULL) : e;
 }
 
@@ -23,8 +23,8 @@ static int reveal(struct session *s, struct patient *p, struct item *it) {
   if (e != DMP_OK || !deposit_hidden(it)) return e;
   if (object_unannounced(it)) return DMP_E_UNANNOUNCED;
   if (!full && memcmp(it->c.depositor, s->cred->principal, 16) != 0) return DMP_E_NOT_ALLOWED;
-  if (it->via != VIA_LEAF || !patient_leaf(p, it->cls, it->leaf - 1)->held) return DMP_E_NOT_ALLOWED;
-  e = object_move(s, p, it, (struct place){ it->cls, it->leaf - 1, 0 });
+  if (it->via != VIA_LEAF || !object_leaf(p, item_beside(it, it->leaf - 1))->held) return DMP_E_NOT_ALLOWED;
+  e = object_move(s, p, it, item_beside(it, it->leaf - 1));
   return e == DMP_OK ? access_pend_item(s, p, LOG_REVEAL, it->id, 0, NULL) : e;
 }
 

@@ -37,7 +37,7 @@ int blocked_add(struct session *s, struct patient *p, int64_t principal, int64_t
   c.row = row.p;
   c.row_len = row.n;
   *id = 0;
-  int e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_CHOICES, 0, 0 }, &c, NULL, id);
+  int e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_CHOICES, 0, 0, 0 }, &c, NULL, id);
   buf_free(&row);
   return e;
 }

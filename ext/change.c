@@ -60,19 +60,20 @@ void grantees_row(const struct grantees *gs, struct buf *row) {
 
 static const struct scan CHOICES = { .first = CLASS_CHOICES, .last = CLASS_CHOICES };
 
-struct list_search { struct item *out; int lists; };
+struct list_search { struct item *out; int lists; struct circles *circles; /* NULL: not asked for */ };
 
 static int take_grantees(void *ctx, struct item *it) {
   struct list_search *q = ctx;
+  if (q->circles && it->c.table == ITEM_CIRCLE) return circle_take(q->circles, it);
   if (it->c.table != ITEM_GRANTEES || q->lists++) return DMP_OK;
   *q->out = *it;
   memset(it, 0, sizeof *it);
   return DMP_OK;
 }
 
-static int grantees_open(struct session *s, struct patient *p, struct item *it, struct grantees *out) {
+static int grantees_open(struct session *s, struct patient *p, struct item *it, struct grantees *out, struct circles *circles) {
   memset(it, 0, sizeof *it);
-  struct list_search q = { it, 0 };
+  struct list_search q = { it, 0, circles };
   int e = object_scan(s, p, &CHOICES, take_grantees, &q);
   if (e == DMP_OK && q.lists != 1) e = record_fault(s->r, DMP_E_STATE_BAD, "dmp_object", it->id);
   if (e == DMP_OK) e = object_trusted(s, p, it);
@@ -81,7 +82,7 @@ static int grantees_open(struct session *s, struct patient *p, struct item *it, 
 
 int grantees_read(struct session *s, struct patient *p, struct grantees *out) {
   struct item it;
-  int e = grantees_open(s, p, &it, out);
+  int e = grantees_open(s, p, &it, out, NULL);
   item_close(&it);
   return e;
 }
@@ -141,7 +142,7 @@ int change_begin(struct session *s, struct patient *p, struct change *c) {
   c->p = p;
   c->by = (struct signer){ s->cred, s->me.hash };
   int e = patient_keyset(s, p, &k);
-  if (e == DMP_OK) e = grantees_open(s, p, &c->list_item, &c->list);
+  if (e == DMP_OK) e = grantees_open(s, p, &c->list_item, &c->list, &c->circles);
   if (e == DMP_OK) {
     c->next = *k;
     c->next.seq = k->seq + 1;
@@ -153,6 +154,7 @@ int change_begin(struct session *s, struct patient *p, struct change *c) {
 void change_end(struct change *c) {
   item_close(&c->list_item);
   grantees_free(&c->list);
+  circles_free(&c->circles);
 }
 
 static unsigned grantee_keys(struct session *s, struct patient *p, const struct grantee *g, uint16_t cls) {
@@ -198,16 +200,10 @@ static void deposit_keys(struct keyset_class *kc, struct leaf leaf[2], int first
 }
 
 void change_entry(struct grant *g, uint16_t cls, uint8_t which, const uint8_t key[32]) {
-  for (size_t i = 0; i < g->count; i++)
-    if (g->entry[i].cls == cls && g->entry[i].which == which) {
-      memcpy(g->entry[i].key, key, 32);
-      return;
-    }
-  if (g->count == ENTRIES_MAX) return;                /* two for each class of the map: whole keys or halves */
-  struct entry *n = &g->entry[g->count++];
-  n->cls = cls;
-  n->which = which;
-  memcpy(n->key, key, 32);
+  struct entry en = { .cls = cls, .which = which };
+  memcpy(en.key, key, 32);
+  entry_set(g, &en);
+  bytes_wipe(&en, sizeof en);
 }
 
 /* Turns P or M of one class: new key, items of both leaves wrapped again, states, keyset entry, own entry. */
@@ -403,6 +399,8 @@ int change_send(struct change *c, const struct grantee *to, struct grant *g) {
     if (to != c->first) may &= turned | (turned & KEY_P ? KEY_P0 : 0) | (turned & KEY_M ? KEY_M0 : 0);
     send_class(p, &c->next.c[i], may, g);
   }
+  int e = circle_entries(c, to, g);
+  if (e != DMP_OK) return e;
   return grant_send(c->s, g, to == c->first, who, c->by.cred->sign_sk, c->by.cert_hash);
 }
 
@@ -420,9 +418,12 @@ static int send_all(struct change *c) {
 int change_write(struct change *c) {
   struct patient *p = c->p;
   struct buf row = { 0 };
-  int e = keyset_put(c->s, p->id, p->yk, &c->next, c->by.cred->sign_sk, c->by.cert_hash);
+  struct grantees before = { 0 };
+  int e = circle_turn(c);
+  if (e == DMP_OK) e = keyset_put(c->s, p->id, p->yk, &c->next, c->by.cred->sign_sk, c->by.cert_hash);
   if (e != DMP_OK) return e;
   p->keyset = c->next;
+  p->doctors_read = 0;                                /* the chain is longer by one */
   p->g.seq = c->next.seq;
   memcpy(p->g.keyset_hash, c->next.hash, 32);
   p->hidden_pair_made = 0;
@@ -432,11 +433,11 @@ int change_write(struct change *c) {
   grantees_row(&c->list, &row);
   /* the choices class may have turned: the item is opened again where it lies now */
   item_close(&c->list_item);
-  grantees_free(&c->list);
-  if (e == DMP_OK) e = grantees_open(c->s, p, &c->list_item, &c->list);
+  if (e == DMP_OK) e = grantees_open(c->s, p, &c->list_item, &before, NULL);
   if (e == DMP_OK) e = object_rewrite(c->s, p, &c->list_item, &row);
+  grantees_free(&before);
   buf_free(&row);
-  return e;
+  return e == DMP_OK ? circle_write(c) : e;
 }
 
 int change_add(struct change *c, const struct certificate *who, struct grantee **out) {
@@ -471,7 +472,7 @@ int change_log_pairs(struct session *s, struct patient *p, const struct signer *
     row_put(&row, &v, 1);
     c.row = row.p;
     c.row_len = row.n;
-    if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : object_insert(s, p, who, (struct place){ CLASS_LOG, 2 + i, 0 }, &c, NULL, &id);
+    if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : object_insert(s, p, who, (struct place){ CLASS_LOG, 2 + i, 0, 0 }, &c, NULL, &id);
     bytes_wipe(secret, sizeof secret);
     buf_free(&row);
   }

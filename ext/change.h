@@ -3,7 +3,7 @@
  * Never: decides that somebody is to be given or refused (holder.h, enrol.h); what may be given is asked of rights.h per key. */
 #ifndef CHANGE_H
 #define CHANGE_H
-#include "object.h"
+#include "circle.h"
 
 /* Somebody who holds a grant, or held one: a grant never disappears. */
 struct grantee {
@@ -33,6 +33,7 @@ struct change {
   struct signer by;                                   /* who gives: the session, or the patient being enrolled */
   struct item list_item;
   struct grantees list;
+  struct circles circles;                             /* as far as this login may know of them */
   struct keyset next;                                 /* the keyset that will be written */
   uint8_t turned[CLASSES_MAX];                        /* bits KEY_P, KEY_M by index in next.c */
   uint8_t settled[CLASSES_MAX];                       /* by the same index: was due, and nothing of it is any more */

@@ -31,7 +31,7 @@ static int follow_episode(struct session *s, struct patient *p, const struct dep
   *late = !d->masked && !seen.visible;
   if (e != DMP_OK || d->masked || !full) return e;
   e = choices_read(s, p, &c);
-  *late = e == DMP_OK && choices_episode(&c, &v) != NULL;
+  *late = e == DMP_OK && (choices_episode(&c, &v) || episode_is_from(&c, &v));
   choices_free(&c);
   return e;
 }
@@ -43,7 +43,7 @@ int deposit_place(struct session *s, struct patient *p, const struct deposit *d,
   if ((d->invisible && p->id == s->principal) || ((d->invisible || d->hidden) && s->me.kind == KIND_REPRESENTATIVE)) e = DMP_E_HIDE_SELF;
   if (e == DMP_OK && s->me.kind == KIND_SOURCE && p->g.kind != GRANT_ACTIVE) e = DMP_E_FEED_OFF;
   if (e == DMP_OK) e = follow_episode(s, p, d, &late, &hidden);
-  *where = (struct place){ rights_class_of(d->type_code), late ? 3 : (d->masked ? 2 : 0) | (hidden || d->invisible), 0 };
+  *where = (struct place){ rights_class_of(d->type_code), late ? 3 : (d->masked ? 2 : 0) | (hidden || d->invisible), 0, 0 };
   *flags = (uint8_t)((d->masked ? ITEM_MASKED : late ? ITEM_LATE : 0) | (hidden ? ITEM_HIDDEN : 0) | (d->invisible ? ITEM_INVISIBLE : 0));
   const struct keyset_class *c = e == DMP_OK ? keyset_class(k, where->cls) : NULL;
   if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
@@ -65,7 +65,10 @@ int deposit_confidentiality(const char **code) {
 
 int deposit_put(struct session *s, struct patient *p, struct place where, struct content *c, const uint8_t body_key[32], int64_t *id) {
   const struct signer me = { s->cred, s->me.hash };
-  int e = object_insert(s, p, &me, where, c, body_key, id);
+  int full, e = holder_is_full(s, p, &full);
+  if (e == DMP_OK) e = object_insert(s, p, &me, where, c, body_key, id);
+  /* who knows of masks to some puts it into their circle */
+  if (e == DMP_OK && full && c->flags & ITEM_LATE && !where.sealed) e = episode_resettle(s, p, *id, 1);
   return e == DMP_OK ? access_pend_item(s, p, LOG_DEPOSIT, *id, where.leaf & 1, NULL) : e;
 }
 
@@ -89,6 +92,8 @@ int deposit_masked_for(const struct item *it, int held) {
 }
 
 int deposit_masked(struct patient *p, const struct item *it, uint16_t cls) {
+  /* in no leaf of a class that he holds whole: masked from him, and he does not see from whom else */
+  if (it->via == VIA_OWN && !(it->c.flags & ITEM_MASKED) && patient_leaf(p, cls, 3)->held) return 0;
   return deposit_masked_for(it, patient_leaf(p, cls, deposit_meant_leaf(it))->held);
 }
 

@@ -125,18 +125,18 @@ static int enrol_items(struct enrolment *en) {
   struct content c = { .table = ITEM_PATIENT, .row = en->n->row->p, .row_len = en->n->row->n };
   struct buf row = { 0 };
   int64_t id = en->n->id;
-  int e = object_insert(s, en->p, &me, (struct place){ CLASS_IDENTITY, 0, 0 }, &c, NULL, &id);
+  int e = object_insert(s, en->p, &me, (struct place){ CLASS_IDENTITY, 0, 0, 0 }, &c, NULL, &id);
   if (e == DMP_OK && en->n->local) {
     struct content local = { .table = ITEM_IDENTITY, .row = en->n->local->p, .row_len = en->n->local->n };
     int64_t local_id = 0;
     const struct signer registrar = { s->cred, s->me.hash };   /* a number of the practice is the practice's word, not the patient's */
-    e = object_insert(s, en->p, &registrar, (struct place){ CLASS_IDENTITY, 0, 0 }, &local, NULL, &local_id);
+    e = object_insert(s, en->p, &registrar, (struct place){ CLASS_IDENTITY, 0, 0, 0 }, &local, NULL, &local_id);
   }
   if (e == DMP_OK) e = change_log_pairs(s, en->p, &me, &en->k);
   grantees_row(&en->list, &row);
   struct content list = { .table = ITEM_GRANTEES, .row = row.p, .row_len = row.n };
   id = 0;
-  if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : object_insert(s, en->p, &me, (struct place){ CLASS_CHOICES, 0, 0 }, &list, NULL, &id);
+  if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : object_insert(s, en->p, &me, (struct place){ CLASS_CHOICES, 0, 0, 0 }, &list, NULL, &id);
   if (e == DMP_OK && creator_as(s) != READER_NONE)
     e = holder_consent_row(s, en->p, &me, s->principal, "opening", 0, s->principal);
   buf_free(&row);

@@ -29,7 +29,7 @@ static int add_item(struct choices *c, const struct item *it, const struct value
   struct masked_item *m = grow(c->item, c->items, sizeof *m);
   if (m == NULL) return DMP_E_NOMEM;
   c->item = m;
-  m[c->items] = (struct masked_item){ .item = v[MASK_DOCUMENT].u.i, .id = it->id };
+  m[c->items] = (struct masked_item){ .item = v[MASK_DOCUMENT].u.i, .id = it->id, .home = it->circle };
   text_short(&v[MASK_SINCE], m[c->items++].since);
   return DMP_OK;
 }
@@ -38,7 +38,7 @@ static int add_episode(struct choices *c, const struct item *it, const struct va
   struct masked_episode *m = grow(c->episode, c->episodes, sizeof *m);
   if (m == NULL) return DMP_E_NOMEM;
   c->episode = m;
-  m[c->episodes] = (struct masked_episode){ .name = text_copy(&v[EPISODE_NAME]), .id = it->id };
+  m[c->episodes] = (struct masked_episode){ .name = text_copy(&v[EPISODE_NAME]), .id = it->id, .home = it->circle };
   text_short(&v[EPISODE_SINCE], m[c->episodes].since);
   return m[c->episodes++].name ? DMP_OK : DMP_E_NOMEM;
 }
@@ -52,12 +52,36 @@ static int add_assignment(struct choices *c, const struct item *it, const struct
   return m[c->assigns++].episode ? DMP_OK : DMP_E_NOMEM;
 }
 
+static int add_from(struct choices *c, const struct item *it, const struct value *v) {
+  struct masked_from *m = grow(c->from, c->froms, sizeof *m);
+  int item = v[EXCLUSION_ITEM].type == VALUE_INT;
+  if (m == NULL) return DMP_E_NOMEM;
+  c->from = m;
+  if ((!item && v[EXCLUSION_EPISODE].type != VALUE_TEXT) || v[EXCLUSION_KIND].type != VALUE_INT || v[EXCLUSION_WHO].type != VALUE_INT) return DMP_E_ROW_FORMAT;
+  m[c->froms] = (struct masked_from){ .item = item ? v[EXCLUSION_ITEM].u.i : 0, .id = it->id, .home = it->circle,
+                                      .episode = item ? NULL : text_copy(&v[EXCLUSION_EPISODE]),
+                                      .x = { (uint8_t)v[EXCLUSION_KIND].u.i, v[EXCLUSION_WHO].u.i } };
+  text_short(&v[EXCLUSION_SINCE], m[c->froms].since);
+  c->froms++;
+  return item || m[c->froms - 1].episode ? DMP_OK : DMP_E_NOMEM;
+}
+
+static int add_circle(struct choices *c, const struct item *it) {
+  int64_t *h = grow(c->homes, c->circles.n, sizeof *h);
+  if (h == NULL) return DMP_E_NOMEM;
+  c->homes = h;
+  h[c->circles.n] = it->circle;
+  return circle_take(&c->circles, it);
+}
+
 static int take_choice(void *ctx, struct item *it) {
   struct choices *c = ctx;
-  struct value v[ASSIGN_VALUES] = { 0 };
+  struct value v[EXCLUSION_VALUES] = { 0 };             /* the longest of them */
   size_t count, used;
-  if (it->c.table != ITEM_MASK && it->c.table != ITEM_EPISODE && it->c.table != ITEM_ASSIGNMENT) return DMP_OK;
-  if (row_get(it->c.row, it->c.row_len, v, ASSIGN_VALUES, &count, &used) != DMP_OK) return DMP_OK;
+  if (it->c.table == ITEM_CIRCLE) return add_circle(c, it);
+  if (it->c.table != ITEM_MASK && it->c.table != ITEM_EPISODE && it->c.table != ITEM_ASSIGNMENT && it->c.table != ITEM_EXCLUSION) return DMP_OK;
+  if (row_get(it->c.row, it->c.row_len, v, EXCLUSION_VALUES, &count, &used) != DMP_OK) return DMP_OK;
+  if (it->c.table == ITEM_EXCLUSION) return add_from(c, it, v);
   if (it->c.table == ITEM_EPISODE) return v[EPISODE_NAME].type == VALUE_TEXT ? add_episode(c, it, v) : DMP_OK;
   if (v[0].type != VALUE_INT) return DMP_OK;          /* both others begin with an item's id */
   if (it->c.table == ITEM_MASK) return add_item(c, it, v);
@@ -85,6 +109,10 @@ int choices_read(struct session *s, struct patient *p, struct choices *out) {
 void choices_free(struct choices *c) {
   for (size_t i = 0; i < c->episodes; i++) free(c->episode[i].name);
   for (size_t i = 0; i < c->assigns; i++) free(c->assign[i].episode);
+  for (size_t i = 0; i < c->froms; i++) free(c->from[i].episode);
+  circles_free(&c->circles);
+  free(c->from);
+  free(c->homes);
   free(c->item);
   free(c->episode);
   free(c->assign);
@@ -139,11 +167,26 @@ int episode_covers(const struct choices *c, const struct item *it) {
   return v.type == VALUE_TEXT && choices_episode(c, &v) != NULL;
 }
 
+int episode_from(const struct choices *c, const struct item *it, struct excluded *out) {
+  struct value v = episode_of(c, it);
+  int e = DMP_OK;
+  *out = (struct excluded){ 0 };
+  for (size_t i = 0; e == DMP_OK && i < c->froms; i++)
+    if (c->from[i].episode ? episode_is(&v, c->from[i].episode) : c->from[i].item == it->id) e = excluded_add(out, c->from[i].x);
+  return e;
+}
+
+int episode_is_from(const struct choices *c, const struct value *name) {
+  for (size_t i = 0; i < c->froms; i++)
+    if (c->from[i].episode && episode_is(name, c->from[i].episode)) return 1;
+  return 0;
+}
+
 static int see_episode(void *ctx, struct item *it) {
   struct episode_seen *q = ctx;
   struct value v;
   if (!item_deposited(it->c.table) || it->deleted || !episode_of_row(it, &v) || !episode_is(&v, q->name)) return DMP_OK;
-  if (it->leaf < 2) q->visible = 1;
+  if (it->leaf < 2 && !it->circle) q->visible = 1;
   if (it->leaf & 1 && it->c.flags & ITEM_HIDDEN) q->hidden = 1;
   return DMP_OK;
 }
@@ -155,7 +198,7 @@ int episode_look(struct session *s, struct patient *p, struct episode_seen *seen
 
 /* ---- moving ---- */
 
-struct move { struct item it; int leaf; };
+struct move { struct item it; int leaf, stays; struct excluded from; };
 struct settling {
   struct session *s;
   struct patient *p;
@@ -172,6 +215,13 @@ static int release(const struct settling *q, const struct item *it, const struct
   return q->w->episode && episode_is(episode, q->w->episode);
 }
 
+/* 1: the circle that keeps these people out, and nobody else; no circle where nobody is kept out. */
+static int lies_in(const struct choices *c, const struct item *it, int masked, const struct excluded *from) {
+  const struct circle *k = it->circle ? circle_find(&c->circles, it->circle) : NULL;
+  if (from->n == 0 || k == NULL) return from->n == 0 && it->circle == 0;
+  return k->masked == masked && excluded_equal(&k->out, from);
+}
+
 static int take_move(void *ctx, struct item *it) {
   struct settling *q = ctx;
   const struct keyset_class *kc = keyset_class(&q->p->keyset, it->cls);
@@ -182,8 +232,9 @@ static int take_move(void *ctx, struct item *it) {
   if (covered && !masked) masked = !object_unannounced(it);   /* it would be nobody's to announce */
   else if (masked && !covered && !kc->due && !kc->left && !episode_item_masked(&q->c, it) && release(q, it, &episode)) masked = 0;
   if (hidden && !kc->due && !kc->left && (it->c.flags & (ITEM_DIVERTED | ITEM_LATE))) hidden = item_hidden_meant(it);   /* what was shown meanwhile stays so */
-  int to = (masked ? 2 : 0) | hidden;
-  if (to == it->leaf) return DMP_OK;
+  struct excluded from;
+  int to = (masked ? 2 : 0) | hidden, e = episode_from(&q->c, it, &from);
+  if (e != DMP_OK || (to == it->leaf && lies_in(&q->c, it, masked, &from))) return e;
   q->late += it->leaf & 1 && !hidden && it->c.flags & ITEM_LATE;
   if (q->n == q->cap) {
     size_t cap = q->cap ? 2 * q->cap : 16;
@@ -196,7 +247,7 @@ static int take_move(void *ctx, struct item *it) {
     q->cap = cap;
   }
   q->proposed += to < 2 && (it->c.flags & ITEM_LATE) && episode.type == VALUE_NULL;
-  q->m[q->n++] = (struct move){ *it, to };
+  q->m[q->n++] = (struct move){ *it, to, 0, from };
   memset(it, 0, sizeof *it);
   return DMP_OK;
 }
@@ -237,7 +288,7 @@ static int keep_proposed(struct settling *q) {
   for (size_t i = 0; e == DMP_OK && i < q->n; i++)
     for (size_t k = 0; q->m[i].leaf != q->m[i].it.leaf && (q->m[i].it.c.flags & ITEM_LATE) && k < all.n; k++) {
       struct value v = value_text(all.p[k].episode);
-      if (all.p[k].item == q->m[i].it.id && (choices_episode(&q->c, &v) || hidden_episode(q, &v))) q->m[i].leaf = q->m[i].it.leaf;
+      if (all.p[k].item == q->m[i].it.id && (choices_episode(&q->c, &v) || episode_is_from(&q->c, &v) || hidden_episode(q, &v))) q->m[i].stays = 1;
     }
   proposals_free(&all);
   return e;
@@ -250,7 +301,9 @@ static int settle_collect(struct settling *q) {
   if (e == DMP_OK) e = choices_read(q->s, q->p, &q->c);
   if (e == DMP_OK) e = object_scan(q->s, q->p, &w, take_move, q);
   if (e == DMP_OK && q->late) e = keep_hidden(q);
-  return e == DMP_OK && q->proposed && (q->c.episodes || q->hiddens) ? keep_proposed(q) : e;
+  if (e == DMP_OK && q->proposed && (q->c.episodes || q->c.froms || q->hiddens)) e = keep_proposed(q);
+  for (size_t i = 0; i < q->n; i++) q->m[i].stays |= q->m[i].leaf == q->m[i].it.leaf && lies_in(&q->c, &q->m[i].it, q->m[i].leaf >= 2, &q->m[i].from);
+  return e;
 }
 
 static void settle_end(struct settling *q) {
@@ -263,34 +316,72 @@ static void settle_end(struct settling *q) {
 
 static const struct settle ALL = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
 
+/* Circles first, all in one change of keys: then what is to lie in them moves. */
+static int settle_move(struct settling *q) {
+  struct circle_want *w = calloc(q->n + 1, sizeof *w);
+  size_t n = 0;
+  int e = w ? DMP_OK : DMP_E_NOMEM;
+  for (size_t i = 0; e == DMP_OK && i < q->n; i++)
+    if (!q->m[i].stays && q->m[i].from.n) w[n++] = (struct circle_want){ .cls = q->m[i].it.cls, .masked = q->m[i].leaf >= 2, .out = q->m[i].from };
+  if (e == DMP_OK && n) e = circle_ensure(q->s, q->p, w, n);
+  n = 0;
+  for (size_t i = 0; e == DMP_OK && i < q->n; i++) {
+    struct move *m = &q->m[i];
+    if (!m->stays) e = object_move(q->s, q->p, &m->it, (struct place){ m->it.cls, m->leaf, 0, m->from.n ? w[n++].circle : 0 });
+  }
+  free(w);
+  return e;
+}
+
 int episode_settle(struct session *s, struct patient *p, const struct settle *w) {
   struct settling q = { .s = s, .p = p, .w = w ? w : &ALL };
   int e = settle_collect(&q);
-  for (size_t i = 0; e == DMP_OK && i < q.n; i++)
-    if (q.m[i].leaf != q.m[i].it.leaf) e = object_move(s, p, &q.m[i].it, (struct place){ q.m[i].it.cls, q.m[i].leaf, 0 });
+  if (e == DMP_OK) e = settle_move(&q);
   settle_end(&q);
   return e;
+}
+
+int episode_resettle(struct session *s, struct patient *p, int64_t item, int follow) {
+  struct settling q = { .s = s, .p = p, .w = &ALL };
+  struct excluded from;
+  struct item it;
+  int e = object_open(s, p, item, &it);
+  if (e != DMP_OK) return e == DMP_E_NOT_FOUND ? DMP_OK : e;
+  e = choices_read(s, p, &q.c);
+  if (e == DMP_OK) e = episode_from(&q.c, &it, &from);
+  if (e == DMP_OK && (!follow || from.n)) e = take_move(&q, &it);
+  if (e == DMP_OK) e = settle_move(&q);
+  item_close(&it);
+  settle_end(&q);
+  return e;
+}
+
+int episode_move(struct session *s, struct patient *p, const struct choices *c, struct item *it, int leaf) {
+  struct circle_want w = { .cls = it->cls, .masked = leaf >= 2 };
+  int e = episode_from(c, it, &w.out);
+  if (e == DMP_OK && w.out.n) e = circle_ensure(s, p, &w, 1);
+  return e == DMP_OK ? object_move(s, p, it, (struct place){ it->cls, leaf, 0, w.circle }) : e;
 }
 
 int episode_owed(struct session *s, struct patient *p, size_t *items) {
   struct settling q = { .s = s, .p = p, .w = &ALL };
   int e = settle_collect(&q);
   *items = 0;
-  for (size_t i = 0; i < q.n; i++) *items += q.m[i].leaf != q.m[i].it.leaf;
+  for (size_t i = 0; i < q.n; i++) *items += !q.m[i].stays;
   settle_end(&q);
   return e;
 }
 
 /* ---- writing the choices ---- */
 
-static int note(struct session *s, struct patient *p, enum item_table table, const struct value *v, size_t n, int64_t *id) {
+static int note(struct session *s, struct patient *p, int64_t home, enum item_table table, const struct value *v, size_t n, int64_t *id) {
   const struct signer me = { s->cred, s->me.hash };
   struct content c = { .table = (uint16_t)table };
   struct buf row = { 0 };
   row_put(&row, v, n);
   c.row = row.p;
   c.row_len = row.n;
-  int e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_CHOICES, 2, 0 }, &c, NULL, id);
+  int e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_CHOICES, 2, 0, home }, &c, NULL, id);
   buf_free(&row);
   return e;
 }
@@ -300,7 +391,7 @@ int episode_note_mask(struct session *s, struct patient *p, int64_t item) {
   int64_t id = 0;
   syntax_time_ms(record_now(), now);
   const struct value v[MASK_VALUES] = { value_int(item), value_text(now) };
-  return note(s, p, ITEM_MASK, v, MASK_VALUES, &id);
+  return note(s, p, 0, ITEM_MASK, v, MASK_VALUES, &id);
 }
 
 int episode_note_episode(struct session *s, struct patient *p, const char *name, int64_t *id) {
@@ -308,7 +399,7 @@ int episode_note_episode(struct session *s, struct patient *p, const char *name,
   *id = 0;
   syntax_time_ms(record_now(), now);
   const struct value v[EPISODE_VALUES] = { value_text(name), value_text(now) };
-  return note(s, p, ITEM_EPISODE, v, EPISODE_VALUES, id);
+  return note(s, p, 0, ITEM_EPISODE, v, EPISODE_VALUES, id);
 }
 
 int episode_note_assignment(struct session *s, struct patient *p, int64_t item, const char *episode, int accepted) {
@@ -316,7 +407,65 @@ int episode_note_assignment(struct session *s, struct patient *p, int64_t item, 
   int64_t id = 0;
   syntax_time_ms(record_now(), now);
   const struct value v[ASSIGN_VALUES] = { value_int(item), value_text(episode), value_int(accepted), value_text(now) };
-  return note(s, p, ITEM_ASSIGNMENT, v, ASSIGN_VALUES, &id);
+  return note(s, p, 0, ITEM_ASSIGNMENT, v, ASSIGN_VALUES, &id);
+}
+
+/* The patient's own circle, made where it is missing. */
+static int home_of_hidden(struct session *s, struct patient *p, int64_t *home) {
+  struct circle_want w = { .cls = CLASS_CHOICES, .masked = 1 };
+  int e = circle_ensure(s, p, &w, 1);
+  *home = w.circle;
+  return e;
+}
+
+int episode_note_from(struct session *s, struct patient *p, const struct masked_from *m, int64_t *id) {
+  struct excluded x = { { m->x }, 1 };
+  char now[32];
+  int64_t home = 0;
+  int e = circle_hides(s, p, &x) ? home_of_hidden(s, p, &home) : DMP_OK;
+  *id = 0;
+  syntax_time_ms(record_now(), now);
+  const struct value v[EXCLUSION_VALUES] = { m->episode ? (struct value){ 0 } : value_int(m->item), value_text(m->episode), value_int(m->x.kind),
+                                             value_int(m->x.who), value_text(now) };
+  return e == DMP_OK ? note(s, p, home, ITEM_EXCLUSION, v, EXCLUSION_VALUES, id) : e;
+}
+
+/* ---- what the treating doctor may not know ---- */
+
+struct hiding { struct session *s; struct patient *p; const struct choices *c; int64_t home; };
+
+/* An item, or an episode, that some choice masks from the treating doctor of today. */
+static int is_hidden(struct hiding *h, int64_t item, const char *episode) {
+  for (size_t i = 0; i < h->c->froms; i++) {
+    const struct masked_from *m = &h->c->from[i];
+    struct excluded x = { { m->x }, 1 };
+    if ((m->episode ? episode && strcmp(m->episode, episode) == 0 : m->item == item) && circle_hides(h->s, h->p, &x)) return 1;
+  }
+  return 0;
+}
+
+static int home_move(struct hiding *h, int64_t id, int64_t home, int hidden) {
+  struct item it;
+  if ((home != 0) == hidden) return DMP_OK;
+  int e = hidden && h->home == 0 ? home_of_hidden(h->s, h->p, &h->home) : DMP_OK;
+  if (e == DMP_OK) e = object_open(h->s, h->p, id, &it);
+  if (e != DMP_OK) return e;
+  e = object_move(h->s, h->p, &it, (struct place){ CLASS_CHOICES, 2, 0, hidden ? h->home : 0 });
+  item_close(&it);
+  return e;
+}
+
+int episode_hide_choices(struct session *s, struct patient *p) {
+  struct choices c = { 0 };
+  struct hiding h = { s, p, &c, circle_private(p) };
+  int e = s->principal == p->id ? choices_read(s, p, &c) : DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < c.froms; i++) e = home_move(&h, c.from[i].id, c.from[i].home, is_hidden(&h, c.from[i].item, c.from[i].episode));
+  for (size_t i = 0; e == DMP_OK && i < c.items; i++) e = home_move(&h, c.item[i].id, c.item[i].home, is_hidden(&h, c.item[i].item, NULL));
+  for (size_t i = 0; e == DMP_OK && i < c.episodes; i++) e = home_move(&h, c.episode[i].id, c.episode[i].home, is_hidden(&h, 0, c.episode[i].name));
+  for (size_t i = 0; e == DMP_OK && i < c.circles.n; i++)
+    e = home_move(&h, c.circles.c[i].item, c.homes[i], circle_hides(s, p, &c.circles.c[i].out));
+  choices_free(&c);
+  return e;
 }
 
 int episode_drop_choice(struct session *s, struct patient *p, int64_t id) {

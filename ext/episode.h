@@ -5,20 +5,26 @@
  * its episode unmasked, and to representatives when nothing of it is hidden from them. One without an episode waits while it is proposed for a masked one. */
 #ifndef EPISODE_H
 #define EPISODE_H
-#include "object.h"
+#include "circle.h"
 
+/* Row of an ITEM_EXCLUSION: an item, or an episode, is masked from somebody. */
+enum { EXCLUSION_ITEM, EXCLUSION_EPISODE, EXCLUSION_KIND, EXCLUSION_WHO, EXCLUSION_SINCE, EXCLUSION_VALUES };
 enum { MASK_DOCUMENT, MASK_SINCE, MASK_VALUES };      /* row of an ITEM_MASK */
 enum { EPISODE_NAME, EPISODE_SINCE, EPISODE_VALUES }; /* row of an ITEM_EPISODE: the episode is masked */
 enum { ASSIGN_ITEM, ASSIGN_EPISODE, ASSIGN_ACCEPTED, ASSIGN_AT, ASSIGN_VALUES };   /* row of an ITEM_ASSIGNMENT */
 
-struct masked_item { int64_t item, id; char since[32]; };
-struct masked_episode { char *name; int64_t id; char since[32]; };
+/* home: the circle in which the row lies, 0 for where the treating doctor reads it too. */
+struct masked_item { int64_t item, id, home; char since[32]; };
+struct masked_episode { char *name; int64_t id, home; char since[32]; };
+struct masked_from { int64_t item, id, home; char *episode; /* owned; NULL: the item */ struct exclusion x; char since[32]; };
 struct assignment { int64_t item, id; char *episode; int accepted; };
 /* What a full holder has chosen for one patient. */
 struct choices {
   struct masked_item *item; size_t items;             /* sorted by item */
   struct masked_episode *episode; size_t episodes;
   struct assignment *assign; size_t assigns;          /* sorted by item */
+  struct masked_from *from; size_t froms;
+  struct circles circles; int64_t *homes;             /* of the rows that describe circles, as many */
 };
 int  choices_read(struct session *s, struct patient *p, struct choices *out);
 void choices_free(struct choices *c);
@@ -42,7 +48,17 @@ int  episode_look(struct session *s, struct patient *p, struct episode_seen *see
 struct settle { uint16_t first, last; const char *episode; int64_t item; /* released: an episode, an item */ };
 int  episode_settle(struct session *s, struct patient *p, const struct settle *w);
 int  episode_owed(struct session *s, struct patient *p, size_t *items);   /* how many it would move, released ones aside */
+/* The same of one item. follow: only where it is masked from somebody, with its episode. */
+int  episode_resettle(struct session *s, struct patient *p, int64_t item, int follow);
+/* Moves an item to this leaf: into the circle, made where it is missing, that keeps out whom the choices say, or out of it. */
+int  episode_move(struct session *s, struct patient *p, const struct choices *c, struct item *it, int leaf);
+/* Of an item, and of its episode: from whom it is masked. */
+int  episode_from(const struct choices *c, const struct item *it, struct excluded *out);
+int  episode_is_from(const struct choices *c, const struct value *name);   /* 1: the episode is masked from somebody */
+/* The patient's rows about what the treating doctor may not know lie where he does not read them, and the others where he does. */
+int  episode_hide_choices(struct session *s, struct patient *p);
 /* Items of the choices class; *id: of the new one. */
+int  episode_note_from(struct session *s, struct patient *p, const struct masked_from *m, int64_t *id);
 int  episode_note_mask(struct session *s, struct patient *p, int64_t item);
 int  episode_note_episode(struct session *s, struct patient *p, const char *name, int64_t *id);
 int  episode_note_assignment(struct session *s, struct patient *p, int64_t item, const char *episode, int accepted);

@@ -86,7 +86,53 @@ const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which) {
   return NULL;
 }
 
-int entry_leaf(const struct entry *en) { return en->which == WHICH_P || en->which == WHICH_P0 ? 0 : 2; }
+static int entry_leaf(const struct entry *en) { return en->which == WHICH_P || en->which == WHICH_P0 ? 0 : 2; }
+
+static int is_circle(const struct entry *en) { return en->which == WHICH_C || en->which == WHICH_C0; }
+
+int patient_room(struct patient *p) {
+  if (p->circle == NULL) p->circle = memory_new(CIRCLES_MAX * sizeof *p->circle);
+  return p->circle ? DMP_OK : DMP_E_LOCK;
+}
+
+void patient_forget(struct patient *p) {
+  memory_free(p->circle);
+  bytes_wipe(p, sizeof *p);
+}
+
+static struct circle_leaf *circle_derived(struct patient *p, const struct entry *en) {
+  struct circle_leaf *c;
+  for (size_t i = 0; i < p->circles; i++)
+    if (p->circle[i].circle == en->circle) return &p->circle[i];
+  if (p->circle == NULL || p->circles == CIRCLES_MAX) return NULL;
+  c = &p->circle[p->circles++];
+  memset(c, 0, sizeof *c);
+  c->circle = en->circle;
+  for (int l = 0; l < (en->which == WHICH_C ? 2 : 1); l++) {
+    if (en->which == WHICH_C) leaf_derive(en->key, p->anchor, l, &c->leaf[l]);
+    else leaf_from_half(en->key, p->anchor, &c->leaf[l]);
+  }
+  return c;
+}
+
+struct leaf *circle_leaf(struct patient *p, int64_t circle, int l) {
+  const struct entry *en;
+  for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
+    struct circle_leaf *c = is_circle(en) && en->circle == circle ? circle_derived(p, en) : NULL;
+    if (c) return &c->leaf[l & 1];
+  }
+  return &p->none;
+}
+
+size_t entry_ways(struct patient *p, const struct entry *en, struct way out[2]) {
+  size_t n = 0;
+  int first = is_circle(en) ? (en->flags & ENTRY_MASKED ? 2 : 0) : entry_leaf(en);
+  for (int l = first; l < first + 2; l++) {
+    struct leaf *leaf = is_circle(en) ? circle_leaf(p, en->circle, l) : patient_leaf(p, en->cls, l);
+    if (leaf->held) out[n++] = (struct way){ en->cls, (uint8_t)l, en->circle, leaf };
+  }
+  return n;
+}
 
 static int patient_over(const struct patient *p) { return p->expires != 0 && record_now() > p->expires; }
 
@@ -135,12 +181,26 @@ static void grant_write(const struct grant *g, struct buf *b) {
   for (size_t i = 0; i < g->count; i++) {
     buf_u16(b, g->entry[i].cls);
     buf_u8(b, g->entry[i].which);
-    buf_u8(b, 0);
+    buf_u8(b, g->entry[i].flags);
+    if (is_circle(&g->entry[i])) buf_u64(b, (uint64_t)g->entry[i].circle);
     buf_put(b, g->entry[i].key, 32);
   }
   buf_put(b, g->grantee_cert, 32);
   buf_put(b, g->granter_cert, 32);
   buf_u32(b, RIGHTS_MAP_VERSION);
+}
+
+static int entry_parse(struct rd *r, struct entry *en) {
+  *en = (struct entry){ 0 };
+  en->cls = rd_u16(r);
+  en->which = rd_u8(r);
+  en->flags = rd_u8(r);
+  int circle = is_circle(en);
+  if (!circle && (en->which < WHICH_P || en->which > WHICH_M0)) return DMP_E_LATER;
+  if (en->flags & ~(circle ? ENTRY_MASKED : 0)) return DMP_E_LATER;
+  if (circle && (en->circle = (int64_t)rd_u64(r)) <= 0) return DMP_E_GRANT_BAD;
+  rd_copy(r, en->key, 32);
+  return DMP_OK;
 }
 
 /* *sig points at the signature inside p. */
@@ -162,10 +222,8 @@ static int grant_parse(const uint8_t *p, size_t n, struct grant *g, const uint8_
   g->count = rd_u16(&r);
   if (r.bad || g->count > ENTRIES_MAX) return DMP_E_GRANT_BAD;
   for (size_t i = 0; i < g->count; i++) {
-    g->entry[i].cls = rd_u16(&r);
-    g->entry[i].which = rd_u8(&r);
-    if (rd_u8(&r) != 0 || g->entry[i].which < WHICH_P || g->entry[i].which > WHICH_M0) return DMP_E_LATER;
-    rd_copy(&r, g->entry[i].key, 32);
+    int e = entry_parse(&r, &g->entry[i]);
+    if (e != DMP_OK) return e;
   }
   rd_copy(&r, g->grantee_cert, 32);
   rd_copy(&r, g->granter_cert, 32);
@@ -621,13 +679,13 @@ static int grant_proven(struct session *s, struct patient *p, const struct grant
   return e;
 }
 
-static void entry_set(struct grant *g, const struct entry *n) {
-  for (size_t i = 0; i < g->count; i++)
-    if (g->entry[i].cls == n->cls && g->entry[i].which == n->which) {
-      g->entry[i] = *n;
-      return;
-    }
-  if (g->count < ENTRIES_MAX) g->entry[g->count++] = *n;
+void entry_set(struct grant *g, const struct entry *n) {
+  int gone = is_circle(n) && suite_is_zero(n->key, 32);
+  size_t i = 0;
+  while (i < g->count && (g->entry[i].circle != n->circle || (!n->circle && (g->entry[i].cls != n->cls || g->entry[i].which != n->which)))) i++;
+  if (gone && i < g->count) g->entry[i] = g->entry[--g->count];
+  else if (!gone && i < g->count) g->entry[i] = *n;
+  else if (!gone && g->count < ENTRIES_MAX) g->entry[g->count++] = *n;
 }
 
 /* The patient's certificate is another one now: proven by the packet's signer, who may be the patient himself. */
@@ -653,7 +711,10 @@ static int packet_for(void *ctx, const struct keyset *k) {
     memcpy(proof, sig, SUITE_SIG);                    /* the scratch is reused while the proof is checked */
     if (grant_proven(q->s, p, q->g, k, proof) != DMP_OK) continue;
     if (q->g->kind == GRANT_WITHDRAWN) p->g.count = 0;
-    for (size_t j = 0; j < q->g->count; j++) entry_set(&p->g, &q->g->entry[j]);
+    for (size_t j = 0; j < q->g->count; j++) {
+      if (is_circle(&q->g->entry[j]) && (e = patient_room(p)) != DMP_OK) return e;
+      entry_set(&p->g, &q->g->entry[j]);
+    }
     p->g.kind = q->g->kind;
     p->g.basis = q->g->basis;
     p->g.until = q->g->until;
@@ -675,10 +736,12 @@ static int note_follows(void *ctx, const struct keyset *k) {
   return DMP_OK;
 }
 
-/* P and M are told by their key id, halves by the public deposit key of the leaf that they derive. */
+/* P and M are told by their key id, halves by the public deposit key of the leaf that they derive. Keysets, which who is left out reads too,
+ * list no circle: its entry stands by the packet of the newest keyset that brought it, or was not in one since. */
 static int entry_live(const struct patient *p, const struct entry *en, const struct keyset_class *c) {
   uint8_t kid[16];
   struct leaf l;
+  if (is_circle(en)) return 1;
   if (en->which == WHICH_P || en->which == WHICH_M) {
     keyset_kid(en->key, kid);
     return memcmp(kid, en->which == WHICH_P ? c->kid_p : c->kid_m, 16) == 0;
@@ -771,7 +834,7 @@ static void patient_ends(struct session *s, struct patient *p) {
 static int patient_open(struct session *s, const struct own_grant *own, struct patient *p) {
   const uint8_t *sig;
   uint8_t proof[SUITE_SIG], prf[16];
-  memset(p, 0, sizeof *p);
+  patient_forget(p);
   p->id = own->patient;
   p->row = own->row;
   p->inbox = own->inbox;
@@ -780,7 +843,9 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
   if (e == DMP_OK && p->g.patient != p->id) e = DMP_E_GRANT_BAD;
   if (e != DMP_OK) return e;
   memcpy(proof, sig, SUITE_SIG);
-  if ((e = anchor_get(s->r, p->g.slot, p->anchor)) != DMP_OK) return e;
+  for (size_t i = 0; e == DMP_OK && i < p->g.count; i++)
+    if (is_circle(&p->g.entry[i])) e = patient_room(p);
+  if (e != DMP_OK || (e = anchor_get(s->r, p->g.slot, p->anchor)) != DMP_OK) return e;
   if (p->seat) memset(p->g.pair, 0, 32);              /* under a former key, or a team's: made when it is asked for */
   patient_yk(p->g.y, p->anchor, p->yk);
   patient_own_keys(s, p);
@@ -799,7 +864,7 @@ static int patient_add(struct session *s, struct patient *p, const struct patien
   if (p->g.seq != from->g.seq || memcmp(p->g.keyset_hash, from->g.keyset_hash, 32) != 0) return DMP_E_KEYSET_BAD;
   p->others |= from->inbox || from->merged || from->seat != s->seat[from->seat].newest;
   for (size_t i = 0; (en = patient_entry(from, i)) != NULL; i++) {
-    if (patient_key(p, en->cls, en->which) || p->extras == ENTRIES_MAX) continue;
+    if (is_circle(en) || patient_key(p, en->cls, en->which) || p->extras == ENTRIES_MAX) continue;   /* circles are given to persons only */
     p->extra[p->extras++] = *en;
     added = 1;
   }
@@ -854,7 +919,7 @@ int patient_get(struct session *s, int64_t id, struct patient **out) {
     else if (got == DMP_OK) p = to;
     else if (got != DMP_E_NO_PATIENT) e = got;
   }
-  bytes_wipe(&s->cache[PATIENT_CACHE], sizeof *s->cache);
+  patient_forget(&s->cache[PATIENT_CACHE]);
   if (e == DMP_OK && p == NULL) e = DMP_E_NO_PATIENT;
   if (e != DMP_OK) return e;
   p->generation = s->generation;

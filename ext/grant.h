@@ -2,20 +2,23 @@
  * Owns: the grant's layout, adoption and packets, the derivation of leaves, the session's cache of opened patients.
  * Never: decides who is given what (rights.h, holder.h); opens an item (object.h).
  * Payload (FORMAT "Grant row"): patient 8 · grant 8 · anchor slot 8 · Y 32 · mail 16 · pairwise log key 32 · hash of the patient's
- * certificate 32 · keyset seq 8 · keyset hash 32 · since 8 · until 8 · kind 1 · basis 1 · count 2 · entries of 36 · hash of the grantee's
- * certificate 32 · of the granter's 32 · map version 4 · signature 64; padded to 3,072. */
+ * certificate 32 · keyset seq 8 · keyset hash 32 · since 8 · until 8 · kind 1 · basis 1 · count 2 · entries of 36 (a circle's: 44) · hash of
+ * the grantee's certificate 32 · of the granter's 32 · map version 4 · signature 64; padded to 3,072.
+ * Entry: class 2 · which 1 · flags 1 · of a circle only: its number 8 · key 32 (zeros in a packet: the circle is given up). */
 #ifndef GRANT_H
 #define GRANT_H
 #include "keyset.h"
 
-enum { WHICH_P = 1, WHICH_M, WHICH_P0, WHICH_M0 };    /* P0 and M0: halves, they derive L0 and L2 only; others are refused */
+/* P0 and M0: halves, they derive L0 and L2 only. C: a circle's key, C0 its visible half. Others are refused. */
+enum { WHICH_P = 1, WHICH_M, WHICH_P0, WHICH_M0, WHICH_C, WHICH_C0 = 200 };
+enum { ENTRY_MASKED = 1 };                            /* a circle's flag: what lies in it is masked from all professionals too */
 enum { GRANT_ACTIVE = 1, GRANT_WITHDRAWN = 2,          /* kind: a withdrawn grant keeps Y and the mail, no key */
        GRANT_NOTE = 3 };                              /* written by a member of a team for himself, to find what he deposits: Y, no mail, no key */
 enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT, BASIS_REPRESENTATIVE = 8, BASIS_VIEW = 12 /* a minimal view: view.h */ };
 enum { PATIENT_CERTS = 4 };                           /* a chain of five keys */
-enum { GRANT_BYTES = 3072, DOCTORS = 16, ENTRIES_MAX = 2 * CLASSES_MAX, INBOX_TRIES = 1000 };
+enum { GRANT_BYTES = 3072, DOCTORS = 16, CIRCLES_MAX = 32, ENTRIES_MAX = 2 * CLASSES_MAX + CIRCLES_MAX, INBOX_TRIES = 1000 };
 
-struct entry { uint16_t cls; uint8_t which; uint8_t key[32]; };
+struct entry { int64_t circle; /* 0: none */ uint16_t cls; uint8_t which, flags; uint8_t key[32]; };
 struct grant {                                        /* secret: locked memory only */
   int64_t patient, id, slot;
   uint8_t y[32], mail[16], pair[32], patient_cert[32];
@@ -38,6 +41,8 @@ struct leaf {
   uint8_t deposit_sk[32], deposit_pk[32];
 };
 struct held { uint16_t cls; int derived; struct leaf leaf[LEAVES]; };
+/* The two leaves of a circle: visible to representatives, hidden from them. */
+struct circle_leaf { int64_t circle; struct leaf leaf[2]; };
 
 /* A patient as this login holds him. Lives in the session's locked cache; a pointer is good until PATIENT_CACHE other patients
  * have been opened, or the session goes stale. */
@@ -59,7 +64,9 @@ struct patient {
   int owns;
   struct held held[CLASSES_MAX];
   size_t helds;
-  struct leaf none;                                   /* what a class outside the map has: nothing */
+  struct circle_leaf *circle;                         /* owned, locked, CIRCLES_MAX of them; NULL while the grant leads to none */
+  size_t circles;
+  struct leaf none;                                   /* what a class outside the map, or a circle not held, has: nothing */
   uint8_t doctors[DOCTORS][16]; int doctors_read;     /* whom the keysets named treating doctor, when asked */
   int keyset_read, certificate_read;
   int hidden_pair_made; uint8_t hidden_pair[32];      /* with the log's hidden pair; g.pair is with the visible one */
@@ -89,8 +96,13 @@ struct leaf *patient_leaf(struct patient *p, uint16_t cls, int l);
 const uint8_t *patient_key(const struct patient *p, uint16_t cls, int which);   /* WHICH_…; NULL: not held */
 /* All entries held, of the own grant and of teams': the i-th, or NULL. */
 const struct entry *patient_entry(const struct patient *p, size_t i);
-/* The first of the two leaves that an entry leads to: 0 or 2. The second is held only by a whole key: ask ->held. */
-int entry_leaf(const struct entry *en);
+/* A leaf that an entry of the grant leads to. cls, leaf: as of an item; leaf >= 2 in a circle: masked from all professionals too. */
+struct way { uint16_t cls; uint8_t leaf; int64_t circle; struct leaf *l; };
+size_t entry_ways(struct patient *p, const struct entry *en, struct way out[2]);   /* how many are held */
+/* A leaf of a circle; l: of which only the lowest bit counts. */
+struct leaf *circle_leaf(struct patient *p, int64_t circle, int l);
+int  patient_room(struct patient *p);                 /* for the leaves of circles, before the grant leads to one; DMP_E_LOCK */
+void patient_forget(struct patient *p);               /* wipes a patient of the cache */
 void leaf_deposit_pair(struct leaf *l);               /* fills deposit_sk, deposit_pk */
 void leaf_state_key(struct leaf *l);                  /* fills state_prf */
 /* 1: the certificate is or was the patient's, or of somebody whom a keyset of the chain named treating doctor. */
@@ -120,6 +132,8 @@ int grant_note(struct session *s, struct patient *p);
 int grant_move_teams(struct session *s, size_t limit, size_t *left);
 /* Writes a grant as own row under a credential's wrap key (the session's, or a patient's being made). */
 int grant_put_own(struct session *s, const struct credential *who, const struct grant *g, int64_t row, int64_t *out_row);
+/* Puts an entry in, in the place of an older one; a circle's key of zeros takes the circle out. */
+void entry_set(struct grant *g, const struct entry *n);
 int grant_drop_own(struct session *s, const struct credential *who);   /* all own rows of a credential that ends */
 /* Signs g by the granter and seals it to the grantee at the inbox (first) or at its mail (packet). */
 int grant_send(struct session *s, struct grant *g, int first, const struct certificate *grantee, const uint8_t granter_sk[64],

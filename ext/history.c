@@ -46,13 +46,16 @@ static int read_pair(struct session *s, const uint8_t key[32], const struct cert
   return e == DMP_OK ? k.e : e;
 }
 
+static int is_about_item(const struct log_line *l) {
+  return l->action == LOG_READ || l->action == LOG_DEPOSIT || l->action == LOG_DELETE || l->action == LOG_MASK || l->action == LOG_UNMASK ||
+         l->action == LOG_ANNOUNCE || l->action == LOG_REVEAL;
+}
+
 /* A line about an item that is not there any more does not show. */
 static int own_line_shows(struct session *s, struct patient *p, const struct log_line *l) {
   struct item it;
   int64_t object = id_from_field(l->object);
-  if (object == 0 || (l->action != LOG_READ && l->action != LOG_DEPOSIT && l->action != LOG_DELETE && l->action != LOG_MASK && l->action != LOG_UNMASK &&
-                      l->action != LOG_ANNOUNCE && l->action != LOG_REVEAL))
-    return 1;
+  if (object == 0 || !is_about_item(l)) return 1;
   if (object_open(s, p, object, &it) != DMP_OK) return 0;
   item_close(&it);
   return 1;
@@ -233,6 +236,38 @@ static int drop_withheld(struct session *s, struct patient *p, struct history *o
   return e;
 }
 
+static int take_opened(void *ctx, struct item *it) {
+  struct withheld *w = ctx;
+  int64_t *id = w->n & (w->n - 1) ? w->id : realloc(w->id, (w->n ? 2 * w->n : 1) * sizeof *id);
+  if (id == NULL) return DMP_E_NOMEM;
+  w->id = id;
+  id[w->n++] = it->id;
+  return DMP_OK;
+}
+
+static int by_id(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* The treating doctor reads no line about what is there and masked from him. What is not there any more he was told of. */
+static int drop_hidden(struct session *s, struct patient *p, struct history *out) {
+  const struct scan every = { .first = 0, .last = UINT16_MAX, .own = 1, .all = 1 };
+  struct withheld w = { 0 };
+  size_t kept = 0;
+  int e = object_scan(s, p, &every, take_opened, &w), there = 0;
+  if (w.n > 1) qsort(w.id, w.n, sizeof *w.id, by_id);
+  for (size_t i = 0; e == DMP_OK && i < out->n; i++) {
+    int64_t object = id_from_field(out->h[i].l.object);
+    int known = object == 0 || !is_about_item(&out->h[i].l) || (w.n && bsearch(&object, w.id, w.n, sizeof object, by_id));
+    if (!known) e = object_exists(s, object, &there);
+    if (known || !there) out->h[kept++] = out->h[i];
+  }
+  if (e == DMP_OK) out->n = kept;
+  free(w.id);
+  return e;
+}
+
 /* ---- anybody else: the own lines, about what he can still open ---- */
 
 /* The own lines under one log pair, by each key that this login has or had. */
@@ -304,6 +339,7 @@ int history_read(struct session *s, struct patient *p, int all, struct history *
   if (e == DMP_OK && p) e = holder_is_full(s, p, &full);
   if (e == DMP_OK && p) e = full ? read_as_holder(s, p, out) : read_as_reader(s, p, out);
   if (e == DMP_OK && p && !all && p->id == s->principal) e = drop_withheld(s, p, out);
+  if (e == DMP_OK && full && p->id != s->principal) e = drop_hidden(s, p, out);
   if (e == DMP_OK && p == NULL) {
     access_own_key(s->cred, key);
     e = read_pair(s, key, &s->me, s->writer_tag, 0, out);

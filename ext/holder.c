@@ -65,7 +65,7 @@ static int announced_move(struct session *s, struct patient *p, int move, unsign
   int e = object_scan(s, p, &hidden, take_announced, &a);
   for (size_t i = 0; i < a.n; i++) {
     struct item *it = &a.it[i];
-    if (e == DMP_OK && move && patient_leaf(p, it->cls, it->leaf - 1)->held) e = object_move(s, p, it, (struct place){ it->cls, it->leaf - 1, 0 });
+    if (e == DMP_OK && move && object_leaf(p, item_beside(it, it->leaf - 1))->held) e = object_move(s, p, it, item_beside(it, it->leaf - 1));
     item_close(it);
   }
   *n += a.n > 0;
@@ -134,7 +134,7 @@ int holder_consent_row(struct session *s, struct patient *p, const struct signer
   row_put(&row, v, CONSENT_VALUES);
   c.row = row.p;
   c.row_len = row.n;
-  int e = row.bad ? DMP_E_NOMEM : object_insert(s, p, who, (struct place){ CLASS_CHOICES, 0, 0 }, &c, NULL, &id);
+  int e = row.bad ? DMP_E_NOMEM : object_insert(s, p, who, (struct place){ CLASS_CHOICES, 0, 0, 0 }, &c, NULL, &id);
   buf_free(&row);
   return e;
 }
@@ -353,7 +353,7 @@ int holder_represent(struct session *s, struct patient *p, int64_t principal, co
   row_put(&row, v, REP_VALUES);
   c.row = row.p;
   c.row_len = row.n;
-  if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_IDENTITY, 0, 0 }, &c, NULL, id);
+  if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_IDENTITY, 0, 0, 0 }, &c, NULL, id);
   buf_free(&row);
   return e == DMP_OK ? access_pend(s, p, LOG_CONSENT, p->id, principal, REPRESENTATIVE) : e;
 }
@@ -393,6 +393,7 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
     change_treating(&c.next, who);
     e = finish(&c);
   }
+  if (e == DMP_OK) e = episode_hide_choices(s, p);
   if (e == DMP_OK && former > 0) e = consent_drop(s, p, former);
   if (e == DMP_OK) e = access_pend(s, p, LOG_TREATING, p->id, doctor, NULL);
   change_end(&c);
@@ -443,20 +444,19 @@ int holder_unsettled(struct session *s, struct patient *p, size_t *items) {
   if (e == DMP_OK && some) *items = 1;
   if (e != DMP_OK || some) return e;
   e = choices_read(s, p, &c);                         /* without a masked episode nothing can be out of place */
-  some = c.episodes > 0;
+  some = c.episodes > 0 || c.froms > 0;
   choices_free(&c);
   return e == DMP_OK && some ? episode_owed(s, p, items) : e;
 }
 
 int holder_owed(struct session *s, struct patient *p, unsigned *things) {
-  struct grantees gs = { 0 };
-  struct keyset *k;
-  int e = patient_keyset(s, p, &k);
-  for (size_t i = 0; e == DMP_OK && i < k->n; i++) *things += (k->c[i].due | k->c[i].left) != 0;
+  struct change c;
+  int e = change_begin(s, p, &c);
+  for (size_t i = 0; e == DMP_OK && i < c.next.n; i++) *things += (c.next.c[i].due | c.next.c[i].left) != 0;
+  for (size_t i = 0; e == DMP_OK && i < c.list.n; i++) *things += grantee_owed(s, p, &c.list.g[i]) != OWED_NOTHING;
+  if (e == DMP_OK) *things += circle_due(&c);
   if (e == DMP_OK) e = announced_move(s, p, 0, things);
-  if (e == DMP_OK) e = grantees_read(s, p, &gs);
-  for (size_t i = 0; i < gs.n; i++) *things += grantee_owed(s, p, &gs.g[i]) != OWED_NOTHING;
-  grantees_free(&gs);
+  change_end(&c);
   return e;
 }
 
@@ -483,6 +483,7 @@ int holder_due(struct session *s, struct patient *p) {
     c.log_left |= kc->cls == CLASS_LOG && want[i] & KEY_M;
     some |= want[i];
   }
+  if (e == DMP_OK) some |= circle_due(&c) > 0;
   if (e == DMP_OK && some) {
     e = change_turn(&c, want);
     if (e == DMP_OK) e = finish(&c);

@@ -249,7 +249,7 @@ int notice_see(struct session *s, struct patient *p, int64_t id, int seen) {
   c.row_len = row.n;
   if (e == DMP_OK && (row.bad || list.bad)) e = DMP_E_NOMEM;
   /* what the patient and the treating doctor have seen tells of what is hidden from representatives */
-  const struct place where = { CLASS_NOTICES, to == TOLD_REPRESENTATIVE ? 0 : 1, 0 };
+  const struct place where = { CLASS_NOTICES, to == TOLD_REPRESENTATIVE ? 0 : 1, 0, 0 };
   if (e == DMP_OK) e = q.found.id ? object_rewrite(s, p, &q.found, &row) : object_insert(s, p, &me, where, &c, NULL, &made);
   item_close(&q.found);
   buf_free(&list);

@@ -8,8 +8,12 @@
 SQLITE_EXTENSION_INIT3
 
 /* A row as read, before any box of it is opened. Bytes lie in the arena of the list. */
-struct raw { int64_t id; uint64_t version; uint16_t cls; uint8_t leaf; enum via via; size_t wrap, wrap_n, header, header_n, amend, amend_n; };
+struct raw { int64_t id, circle; uint64_t version; uint16_t cls; uint8_t leaf; enum via via; size_t wrap, wrap_n, header, header_n, amend, amend_n; };
 struct raws { struct raw *r; size_t n, cap; struct buf arena; };
+
+struct leaf *object_leaf(struct patient *p, struct place w) { return w.circle ? circle_leaf(p, w.circle, w.leaf) : patient_leaf(p, w.cls, w.leaf); }
+
+static struct place item_place(const struct item *it) { return item_beside(it, it->leaf); }
 
 static void raws_free(struct raws *a) {
   free(a->r);
@@ -157,6 +161,8 @@ static int item_belongs(const struct item *it) {
     case ITEM_GRANTEES: return it->cls == CLASS_CHOICES && it->leaf < 2;
     case ITEM_EPISODE:
     case ITEM_ASSIGNMENT:
+    case ITEM_EXCLUSION:
+    case ITEM_CIRCLE:
     case ITEM_MASK: return it->cls == CLASS_CHOICES && it->leaf >= 2;
     case ITEM_SEEN: return it->cls == CLASS_NOTICES && it->leaf < 2;
     case ITEM_LOG_SECRETS: return it->cls == CLASS_LOG && it->leaf >= 2;
@@ -194,12 +200,13 @@ static int item_open_header(struct session *s, struct patient *p, const struct r
 static int item_open_leaf(struct session *s, struct patient *p, const struct raws *a, const struct raw *r, struct item *it) {
   const uint8_t *b;
   size_t n;
-  struct leaf *l = patient_leaf(p, r->cls, r->leaf);
+  struct leaf *l = object_leaf(p, (struct place){ r->cls, r->leaf, 0, r->circle });
   struct box_ad ad = wrap_ad(s, IN_OBJECT, r->id, l->object_loc);
   int e = session_open_box(s, l->key, &ad, a->arena.p + r->wrap, r->wrap_n, &b, &n);
   if (e == DMP_OK) e = item_wrap_parse(b, n, it);
   it->cls = r->cls;
   it->leaf = r->leaf;
+  it->circle = r->circle;
   it->via = VIA_LEAF;
   return e == DMP_OK ? item_open_header(s, p, a, r, it) : e;
 }
@@ -216,22 +223,22 @@ static int item_open_deposit(struct session *s, struct patient *p, const struct 
   struct box_ad ad = wrap_ad(s, IN_OBJECT, r->id, p->deposit_loc);
   const struct entry *en;
   for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
-    if (en->cls < first || en->cls > last || en->cls < CLASS_FIRST_DOCUMENT) continue;   /* system classes take no deposits */
-    for (int l = entry_leaf(en), end = l + 2; l < end; l++) {
-      struct leaf *leaf = patient_leaf(p, en->cls, l);
+    struct way w[2];
+    if (en->cls < first || en->cls > last || en->cls < CLASS_FIRST_DOCUMENT || en->circle) continue;   /* those take no sealed deposits */
+    for (size_t k = 0, ways = entry_ways(p, en, w); k < ways; k++) {
+      struct leaf *leaf = w[k].l;
       const uint8_t *b;
       size_t n;
-      if (!leaf->held) continue;
       leaf_deposit_pair(leaf);
       if (box_open_from(leaf->deposit_sk, leaf->deposit_pk, p->anchor, &ad, a->arena.p + r->wrap, r->wrap_n, &s->scratch, &b, &n) != DMP_OK)
         continue;
       s->boxes_opened++;
       it->cls = en->cls;
-      it->leaf = (uint8_t)l;
+      it->leaf = w[k].leaf;
       it->via = VIA_DEPOSIT;
       int e = item_wrap_parse(b, n, it);
       if (e == DMP_OK) e = item_open_header(s, p, a, r, it);
-      return e == DMP_OK && l < 2 && is_source(s, it) ? DMP_E_NOT_FOUND : e;
+      return e == DMP_OK && it->leaf < 2 && is_source(s, it) ? DMP_E_NOT_FOUND : e;
     }
   }
   return DMP_E_NOT_FOUND;
@@ -296,6 +303,7 @@ static int item_open_own(struct session *s, struct patient *p, int64_t row, stru
   if (e == DMP_OK) {
     it->cls = 0;
     it->leaf = 0;
+    it->circle = 0;
     it->via = VIA_OWN;
     it->own_row = row;
     e = item_open_header(s, p, &a, &a.r[0], it);
@@ -339,10 +347,9 @@ static int tick_find(struct session *s, struct patient *p, int64_t id, struct it
   int e = DMP_E_NOT_FOUND;
   const struct entry *en;
   for (size_t i = 0; e == DMP_E_NOT_FOUND && (en = patient_entry(p, i)) != NULL; i++) {
-    for (int l = entry_leaf(en), end = l + 2; e == DMP_E_NOT_FOUND && l < end; l++) {
-      const struct leaf *leaf = patient_leaf(p, en->cls, l);
-      if (leaf->held) e = tick_open(s, p, en->cls, l, tick_row(leaf, id), it);
-    }
+    struct way w[2];
+    for (size_t k = 0, ways = entry_ways(p, en, w); e == DMP_E_NOT_FOUND && k < ways; k++)
+      e = tick_open(s, p, w[k].cls, w[k].leaf, tick_row(w[k].l, id), it);
   }
   return e;
 }
@@ -389,13 +396,13 @@ static int scan_leaves(struct session *s, struct patient *p, const struct scan *
   int e = DMP_OK;
   const struct entry *en;
   for (size_t i = 0; e == DMP_OK && (en = patient_entry(p, i)) != NULL; i++) {
+    struct way way[2];
     if (en->cls < w->first || en->cls > w->last) continue;
-    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++) {
-      struct leaf *leaf = patient_leaf(p, en->cls, l);
+    for (size_t k = 0, ways = entry_ways(p, en, way); e == DMP_OK && k < ways; k++) {
       size_t first = a->n;
-      if (!leaf->held || (w->hidden && !(l & 1))) continue;
-      e = raws_at(s, a, leaf->object_loc, (struct raw){ .cls = en->cls, .leaf = (uint8_t)l, .via = VIA_LEAF });
-      if (e == DMP_OK) e = scan_fault(w, ctx, raws_state(s, p->id, a, first, leaf, &stored));
+      if (w->hidden && !(way[k].leaf & 1)) continue;
+      e = raws_at(s, a, way[k].l->object_loc, (struct raw){ .cls = en->cls, .leaf = way[k].leaf, .circle = en->circle, .via = VIA_LEAF });
+      if (e == DMP_OK) e = scan_fault(w, ctx, raws_state(s, p->id, a, first, way[k].l, &stored));
     }
   }
   return e;
@@ -529,8 +536,9 @@ static int scan_ticks(struct session *s, struct patient *p, const struct scan *w
   const struct entry *en;
   for (size_t i = 0; e == DMP_OK && (en = patient_entry(p, i)) != NULL; i++) {
     if (en->cls < w->first || en->cls > w->last) continue;
-    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++)
-      if (patient_leaf(p, en->cls, l)->held && !(w->hidden && !(l & 1))) e = scan_ticked(s, p, w, ctx, en->cls, l, f);
+    struct way way[2];
+    for (size_t k = 0, ways = entry_ways(p, en, way); e == DMP_OK && k < ways; k++)
+      if (!w->hidden || way[k].leaf & 1) e = scan_ticked(s, p, w, ctx, en->cls, way[k].leaf, f);
   }
   return e;
 }
@@ -574,11 +582,12 @@ int object_scan(struct session *s, struct patient *p, const struct scan *w, int 
 static int object_open_raw(struct session *s, struct patient *p, const struct raws *a, struct raw *r, const uint8_t loc[16], struct item *it) {
   const struct entry *en;
   for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
-    for (int l = entry_leaf(en), end = l + 2; l < end; l++) {
-      struct leaf *leaf = patient_leaf(p, en->cls, l);
-      if (!leaf->held || memcmp(leaf->object_loc, loc, 16) != 0) continue;
+    struct way w[2];
+    for (size_t k = 0, ways = entry_ways(p, en, w); k < ways; k++) {
+      if (memcmp(w[k].l->object_loc, loc, 16) != 0) continue;
       r->cls = en->cls;
-      r->leaf = (uint8_t)l;
+      r->leaf = w[k].leaf;
+      r->circle = en->circle;
       int e = item_open_leaf(s, p, a, r, it);
       return e == DMP_OK ? e : record_fault(s->r, e, "dmp_object", r->id);
     }
@@ -653,10 +662,8 @@ static int find_leaves(struct session *s, struct patient *p) {
   int e = finder_add(&s->finder, le_get64(p->deposit_loc), p->id);
   const struct entry *en;
   for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
-    for (int l = entry_leaf(en), end = l + 2; e == DMP_OK && l < end; l++) {
-      const struct leaf *leaf = patient_leaf(p, en->cls, l);
-      if (leaf->held) e = finder_add(&s->finder, le_get64(leaf->object_loc), p->id);
-    }
+    struct way w[2];
+    for (size_t k = 0, ways = entry_ways(p, en, w); e == DMP_OK && k < ways; k++) e = finder_add(&s->finder, le_get64(w[k].l->object_loc), p->id);
   }
   return e;
 }
@@ -810,19 +817,23 @@ static int object_row(struct session *s, enum record_stmt which, const struct it
   return record_run(s->r, st);                        /* OBJECT_SET leaves ?6, the amend box, NULL: it was folded */
 }
 
+int object_exists(struct session *s, int64_t id, int *yes) {
+  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_VERSION);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_int64(st, 1, id);
+  int rc = sqlite3_step(st);
+  *yes = rc == SQLITE_ROW;
+  sqlite3_reset(st);
+  return rc == SQLITE_ROW || rc == SQLITE_DONE ? DMP_OK : record_sql_fault(s->r);
+}
+
 int object_new_id(struct session *s, int64_t *id) {
   int e = DMP_OK, taken = 1;
   while (e == DMP_OK && taken) {                      /* a collision, also with a row that nobody here sees, is drawn again */
     uint32_t bits = 0;
     if ((e = random_bytes("object", &bits, sizeof bits)) != DMP_OK) break;
     *id = id_make(record_now(), bits & 0x1FFFFF);
-    sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_VERSION);
-    if (st == NULL) return record_sql_fault(s->r);
-    sqlite3_bind_int64(st, 1, *id);
-    int rc = sqlite3_step(st);
-    taken = rc == SQLITE_ROW;
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) e = record_sql_fault(s->r);
-    sqlite3_reset(st);
+    e = object_exists(s, *id, &taken);
   }
   return e;
 }
@@ -844,8 +855,9 @@ static int own_insert(struct session *s, struct patient *p, const struct item *i
 
 static int object_place(struct session *s, struct patient *p, const struct item *it, struct place where, const struct buf *header) {
   struct buf wrap = { 0 };
-  struct leaf *l = patient_leaf(p, where.cls, where.leaf);
+  struct leaf *l = object_leaf(p, where);
   int e;
+  if (where.circle && !l->held) return DMP_E_FULL_HOLDER;
   if (l->held && !where.sealed) {
     e = wrap_seal(s, it, IN_OBJECT, it->id, l->object_loc, l->key, NULL, NULL, &wrap);
     if (e == DMP_OK) e = object_row(s, STMT_OBJECT_PUT, it, l->object_loc, &wrap, header);
@@ -930,7 +942,7 @@ static int object_reseal(struct session *s, struct patient *p, struct item *it, 
 }
 
 int object_move(struct session *s, struct patient *p, struct item *it, struct place to) {
-  struct leaf *from = patient_leaf(p, it->cls, it->leaf), *dest = patient_leaf(p, to.cls, to.leaf);
+  struct leaf *from = object_leaf(p, item_place(it)), *dest = object_leaf(p, to);
   struct buf plain = { 0 };
   uint8_t action = 0, sig[SUITE_SIG];
   int64_t at = 0;
@@ -942,6 +954,7 @@ int object_move(struct session *s, struct patient *p, struct item *it, struct pl
   if (e == DMP_OK) {
     it->cls = to.cls;
     it->leaf = (uint8_t)to.leaf;
+    it->circle = to.circle;
   }
   bytes_wipe(plain.p, plain.n);
   buf_free(&plain);
@@ -978,7 +991,7 @@ int object_own_state(struct session *s, struct patient *p, int gone) {
 }
 
 int object_rewrite(struct session *s, struct patient *p, struct item *it, const struct buf *row) {
-  struct leaf *l = patient_leaf(p, it->cls, it->leaf);
+  struct leaf *l = object_leaf(p, item_place(it));
   struct content c = it->c;
   struct buf plain = { 0 };
   c.row = row->p;
@@ -992,7 +1005,7 @@ int object_rewrite(struct session *s, struct patient *p, struct item *it, const 
 }
 
 int object_drop(struct session *s, struct patient *p, struct item *it) {
-  struct leaf *l = patient_leaf(p, it->cls, it->leaf);
+  struct leaf *l = object_leaf(p, item_place(it));
   sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_DROP);
   if (st) sqlite3_bind_int64(st, 1, it->id);
   int e = record_run(s->r, st);

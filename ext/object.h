@@ -24,6 +24,7 @@ int  object_unannounced(const struct item *it);
 int  object_open(struct session *s, struct patient *p, int64_t id, struct item *it);
 /* The patient of an object, by hint or by trying; DMP_E_NOT_FOUND. */
 int  object_find(struct session *s, int64_t id, struct patient **p, struct item *it);
+int  object_exists(struct session *s, int64_t id, int *yes);   /* for whomsoever */
 void object_seen(struct session *s, int64_t object, int64_t patient);
 int64_t object_met(const struct session *s, int64_t object);   /* with whom it was last met, a hint; 0: not met */
 /* The depositor's signature; 50 µs. DMP_E_SIGNATURE. */
@@ -33,8 +34,10 @@ int  object_certified(struct session *s, struct patient *p, const struct item *i
 /* object_verify for a system item, which only the patient or somebody once named treating doctor may sign; an identity also a registrar. */
 int  object_trusted(struct session *s, struct patient *p, const struct item *it);
 
-/* Where a new item goes. */
-struct place { uint16_t cls; int leaf; int sealed; /* 1: to the deposit key even where the leaf is held (a due class) */ };
+/* Where an item lies or goes; circle 0: in a leaf of the class. */
+struct place { uint16_t cls; int leaf; int sealed; /* 1: to the deposit key even where the leaf is held (a due class) */ int64_t circle; };
+static inline struct place item_beside(const struct item *it, int leaf) { return (struct place){ it->cls, leaf, 0, it->circle }; }
+struct leaf *object_leaf(struct patient *p, struct place where);   /* ->held is 0 when this login has no key for it */
 /* Inserts an item. c->depositor… are filled from `who` (the session, or a patient's key at creation); own: with a dmp_wrap row.
  * it->id may be given (0: made). The leaf is used when held, else the keyset's deposit key. Body fields are the caller's. */
 struct signer { const struct credential *cred; const uint8_t *cert_hash; };

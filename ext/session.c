@@ -11,6 +11,7 @@ SQLITE_EXTENSION_INIT3
 
 void session_free(struct session *s) {
   if (s == NULL) return;
+  for (int i = 0; s->cache && i <= PATIENT_CACHE; i++) patient_forget(&s->cache[i]);
   memory_free(s->cache);
   memory_free(s->opened);
   memory_free(s->cred);

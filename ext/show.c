@@ -184,7 +184,7 @@ static int make_list(struct making *m) {
   }
   gs.n = kept;
   if (e == DMP_OK) grantees_row(&gs, &row);
-  if (e == DMP_OK) e = make_item(m, ITEM_GRANTEES, (struct place){ CLASS_CHOICES, 0, 0 }, &row);
+  if (e == DMP_OK) e = make_item(m, ITEM_GRANTEES, (struct place){ CLASS_CHOICES, 0, 0, 0 }, &row);
   grantees_free(&gs);
   buf_free(&row);
   return e;
@@ -202,7 +202,7 @@ static int make_log(struct making *m) {
     suite_box_pair(secret, m->k.log_pk[i]);
     const struct value v[2] = { value_bytes(VALUE_BLOB, secret, 32), value_bytes(VALUE_BLOB, lines.p, lines.n) };
     row_put(&row, v, i == 0 ? 2 : 1);
-    if (e == DMP_OK) e = make_item(m, ITEM_LOG_SECRETS, (struct place){ CLASS_LOG, 2 + i, 0 }, &row);
+    if (e == DMP_OK) e = make_item(m, ITEM_LOG_SECRETS, (struct place){ CLASS_LOG, 2 + i, 0, 0 }, &row);
     if (i == 0) memcpy(m->made.log_sk, secret, 32);
     bytes_wipe(secret, sizeof secret);
     buf_free(&row);
@@ -245,7 +245,7 @@ static int make_note(struct making *m, int64_t *id) {
   c.row = row.p;
   c.row_len = row.n;
   *id = 0;
-  int e = row.bad ? DMP_E_NOMEM : object_insert(m->s, m->p, &me, (struct place){ CLASS_IDENTITY, 3, 0 }, &c, NULL, id);
+  int e = row.bad ? DMP_E_NOMEM : object_insert(m->s, m->p, &me, (struct place){ CLASS_IDENTITY, 3, 0, 0 }, &c, NULL, id);
   buf_free(&row);
   return e == DMP_OK ? access_pend_item(m->s, m->p, LOG_VIEW, *id, 1, NULL) : e;
 }
@@ -311,7 +311,7 @@ static int turn_item(struct ending *g, int64_t id) {
     shows[i] = object_open(s, &g->live[i], id, &seen) == DMP_OK;
     if (shows[i]) item_close(&seen);
   }
-  if (e == DMP_OK) e = object_move(s, g->p, &it, (struct place){ it.cls, it.leaf, 0 });
+  if (e == DMP_OK) e = object_move(s, g->p, &it, item_beside(&it, it.leaf));
   for (size_t i = 0; e == DMP_OK && i < g->all->n; i++)
     if (shows[i]) e = object_tick(s, &g->live[i], &it, 1);
   free(shows);

@@ -74,7 +74,7 @@ static int feed_row(struct session *s, struct patient *p, int64_t source, int on
   c.row_len = row.n;
   *rowid = old->id;
   int e = row.bad ? DMP_E_NOMEM : old->id ? object_rewrite(s, p, old, &row)
-        : object_insert(s, p, &me, (struct place){ CLASS_CHOICES, 0, 0 }, &c, NULL, rowid);
+        : object_insert(s, p, &me, (struct place){ CLASS_CHOICES, 0, 0, 0 }, &c, NULL, rowid);
   buf_free(&row);
   return e;
 }

@@ -9,7 +9,8 @@ SQLITE_EXTENSION_INIT3
 
 static const struct scan DEPOSITED = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
 
-/* ---- mask: a row for each masked episode, and for each item in a masked leaf that no episode explains ---- */
+/* ---- mask: a row for each masked episode, for each item in a masked leaf that no episode explains, and for each of those from whom
+ * an item or an episode is masked. ---- */
 
 enum { M_PATIENT, M_DOCUMENT, M_EPISODE, M_GRANTEE, M_SINCE, M_COLUMNS };
 static const struct column MASK[] = {
@@ -18,10 +19,60 @@ static const struct column MASK[] = {
 };
 struct making { struct patient *p; struct rows *out; struct choices c; };
 
+/* How SQL names somebody from whom a thing is masked. */
+static void grantee_text(const struct exclusion *x, char out[32]) {
+  if (x->kind == OUT_TREATING) strcpy(out, "treating");
+  else sqlite3_snprintf(32, out, x->kind == OUT_PROFESSION ? "profession:%lld" : "%lld", x->who);
+}
+
+static int take_grantee(struct session *s, sqlite3_value *v, struct exclusion *x) {
+  static const char PROFESSION[] = "profession:";
+  const char *text;
+  uint8_t field[16];
+  int64_t id;
+  int given;
+  *x = (struct exclusion){ 0 };
+  if (sqlite3_value_type(v) == SQLITE_TEXT) {
+    int e = take_text(v, &text);
+    if (e != DMP_OK) return e;
+    if (strcmp(text, "treating") == 0) x->kind = OUT_TREATING;
+    if (strncmp(text, PROFESSION, sizeof PROFESSION - 1) != 0) return x->kind ? DMP_OK : DMP_E_GRANTEE;
+    char *end;
+    long number = strtol(text + sizeof PROFESSION - 1, &end, 10);
+    if (*end || number <= 0 || number > UINT16_MAX || profession_display((uint16_t)number) == NULL) return DMP_E_GRANTEE;
+    *x = (struct exclusion){ OUT_PROFESSION, number };
+    return DMP_OK;
+  }
+  int e = take_int(v, &id, &given);
+  if (e != DMP_OK) return e;
+  id_field(field, id);
+  const struct certificate *c = session_who(s, field);
+  *x = (struct exclusion){ OUT_PERSON, id };
+  if (c && c->kind == KIND_TEAM) x->kind = OUT_TEAM;
+  return c == NULL ? DMP_E_NO_PRINCIPAL : c->kind == KIND_PROFESSIONAL || c->kind == KIND_TEAM ? DMP_OK : DMP_E_GRANTEE;
+}
+
+static int make_from(struct making *m, const struct masked_from *f) {
+  char text[32];
+  struct value *row = rows_add(m->out, f->id);
+  if (row == NULL) return DMP_E_NOMEM;
+  grantee_text(&f->x, text);
+  row[M_PATIENT] = value_int(m->p->id);
+  if (f->episode) row[M_EPISODE] = rows_text(m->out, f->episode);
+  else row[M_DOCUMENT] = value_int(f->item);
+  row[M_GRANTEE] = f->x.kind == OUT_PERSON || f->x.kind == OUT_TEAM ? value_int(f->x.who) : rows_text(m->out, text);
+  row[M_SINCE] = rows_text(m->out, f->since);
+  return DMP_OK;
+}
+
 static int make_mask(void *ctx, struct item *it) {
   struct making *m = ctx;
   struct value episode;
-  if (!item_deposited(it->c.table) || it->deleted || it->via == VIA_OWN || it->leaf < 2 || !episode_of_row(it, &episode)) return DMP_OK;
+  int e = DMP_OK;
+  if (!item_deposited(it->c.table) || it->deleted || it->via == VIA_OWN || !episode_of_row(it, &episode)) return DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < m->c.froms; i++)
+    if (m->c.from[i].item == it->id) e = make_from(m, &m->c.from[i]);
+  if (e != DMP_OK || it->leaf < 2) return e;
   if (!episode_item_masked(&m->c, it) && episode_covers(&m->c, it)) return DMP_OK;
   const struct masked_item *own = choices_item(&m->c, it->id);
   struct value *row = rows_add(m->out, it->id);
@@ -42,6 +93,8 @@ static int make_episodes(struct making *m) {
     row[M_EPISODE] = rows_text(m->out, m->c.episode[i].name);
     row[M_SINCE] = rows_text(m->out, m->c.episode[i].since);
   }
+  for (size_t i = 0; i < m->c.froms; i++)
+    if (m->c.from[i].episode && make_from(m, &m->c.from[i]) != DMP_OK) return DMP_E_NOMEM;
   return DMP_OK;
 }
 
@@ -90,12 +143,15 @@ static int mask_begin(struct session *s, int64_t document, struct patient **p, s
 static int mask_item(struct session *s, int64_t document, const int64_t *patient /* NULL: any */) {
   struct patient *p;
   struct item it;
+  struct choices c = { 0 };
   int e = mask_begin(s, document, &p, &it);
   if (e != DMP_OK) return e;
   if (patient && *patient != p->id) e = DMP_E_NOT_FOUND;
   else if (it.leaf >= 2) e = DMP_E_MASKED;
   else if (object_unannounced(&it)) e = DMP_E_INVISIBLE_MASKED;
-  if (e == DMP_OK) e = object_move(s, p, &it, (struct place){ it.cls, it.leaf + 2, 0 });
+  if (e == DMP_OK) e = choices_read(s, p, &c);
+  if (e == DMP_OK) e = episode_move(s, p, &c, &it, it.leaf + 2);
+  choices_free(&c);
   if (e == DMP_OK) e = episode_note_mask(s, p, document);
   if (e == DMP_OK) e = access_pend_item(s, p, LOG_MASK, document, deposit_hidden(&it), NULL);
   item_close(&it);
@@ -115,18 +171,95 @@ static int mask_episode(struct session *s, int64_t patient, const char *name, in
   return e == DMP_OK ? access_pend_item(s, p, LOG_MASK, *rowid, 1, NULL) : e;
 }
 
+/* ---- masks to somebody ---- */
+
+/* Who may: the patient; the treating doctor, but not to leave himself out. */
+static int from_allowed(struct session *s, struct patient *p, const struct choices *c, const struct masked_from *m) {
+  const struct excluded x = { { m->x }, 1 };
+  if (p->id != s->principal && circle_hides(s, p, &x)) return DMP_E_FROM_DOCTOR;
+  for (size_t i = 0; i < c->froms; i++) {
+    const struct masked_from *f = &c->from[i];
+    int same = m->episode ? f->episode && strcmp(f->episode, m->episode) == 0 : f->item == m->item;
+    if (same && f->x.kind == m->x.kind && f->x.who == m->x.who) return DMP_E_MASKED_FROM;
+  }
+  return DMP_OK;
+}
+
+static int from_pend(struct session *s, struct patient *p, enum log_action what, const struct masked_from *m, int64_t id) {
+  const struct excluded x = { { m->x }, 1 };
+  int hidden = circle_hides(s, p, &x);                /* then the line goes into the patient's own chain: nobody else has its key */
+  char text[32];
+  grantee_text(&m->x, text);
+  return access_pend(s, hidden ? NULL : p, what, hidden ? 0 : p->id, m->item ? m->item : id, text);
+}
+
+static int mask_item_from(struct session *s, int64_t document, const int64_t *patient, const struct exclusion *x, int64_t *rowid) {
+  const struct masked_from m = { .item = document, .x = *x };
+  struct patient *p;
+  struct item it;
+  struct choices c = { 0 };
+  int e = mask_begin(s, document, &p, &it);
+  if (e != DMP_OK) return e;
+  if (patient && *patient != p->id) e = DMP_E_NOT_FOUND;
+  else if (x->kind == OUT_PERSON && id_from_field(it.c.depositor) == x->who) e = DMP_E_OWN_DEPOSIT;
+  if (e == DMP_OK) e = choices_read(s, p, &c);
+  if (e == DMP_OK) e = from_allowed(s, p, &c, &m);
+  choices_free(&c);
+  if (e == DMP_OK) e = episode_note_from(s, p, &m, rowid);
+  if (e == DMP_OK) e = choices_read(s, p, &c);
+  if (e == DMP_OK) e = episode_move(s, p, &c, &it, it.leaf);
+  if (e == DMP_OK) e = episode_hide_choices(s, p);
+  if (e == DMP_OK) e = from_pend(s, p, LOG_MASK, &m, *rowid);
+  choices_free(&c);
+  item_close(&it);
+  return e;
+}
+
+static int mask_episode_from(struct session *s, int64_t patient, const char *name, const struct exclusion *x, int64_t *rowid) {
+  const struct masked_from m = { .episode = (char *)name, .x = *x };
+  struct patient *p;
+  struct choices c = { 0 };
+  int e = holder_begin(s, patient, &p);
+  if (e == DMP_OK) e = choices_read(s, p, &c);
+  if (e == DMP_OK) e = from_allowed(s, p, &c, &m);
+  choices_free(&c);
+  if (e == DMP_OK) e = episode_note_from(s, p, &m, rowid);
+  if (e == DMP_OK) e = episode_settle(s, p, NULL);
+  if (e == DMP_OK) e = episode_hide_choices(s, p);
+  return e == DMP_OK ? from_pend(s, p, LOG_MASK, &m, *rowid) : e;
+}
+
+static int unmask_from(struct session *s, int64_t patient, int64_t rowid) {
+  struct patient *p;
+  struct choices c = { 0 };
+  const struct masked_from *m = NULL;
+  int e = holder_begin(s, patient, &p);
+  if (e == DMP_OK) e = choices_read(s, p, &c);
+  for (size_t i = 0; e == DMP_OK && i < c.froms; i++)
+    if (c.from[i].id == rowid) m = &c.from[i];
+  if (e == DMP_OK && m == NULL) e = DMP_E_NOT_FOUND;
+  if (e == DMP_OK) e = episode_drop_choice(s, p, rowid);
+  if (e == DMP_OK) e = m->episode ? episode_settle(s, p, NULL) : episode_resettle(s, p, m->item, 0);
+  if (e == DMP_OK) e = episode_hide_choices(s, p);
+  if (e == DMP_OK) e = from_pend(s, p, LOG_UNMASK, m, rowid);
+  choices_free(&c);
+  return e;
+}
+
 static int mask_insert(struct session *s, sqlite3_value **v, int64_t *rowid) {
   int64_t document, patient;
   const char *episode;
+  struct exclusion x = { 0 };
   int given, named, e = take_int(v[M_DOCUMENT], &document, &given);
   if (e == DMP_OK) e = take_int(v[M_PATIENT], &patient, &named);
   if (e == DMP_OK) e = take_text(v[M_EPISODE], &episode);
-  for (int i = M_GRANTEE; e == DMP_OK && i < M_COLUMNS; i++)
-    if (sqlite3_value_type(v[i]) != SQLITE_NULL) e = DMP_E_READ_ONLY;
+  if (e == DMP_OK && sqlite3_value_type(v[M_SINCE]) != SQLITE_NULL) e = DMP_E_READ_ONLY;
+  if (e == DMP_OK && sqlite3_value_type(v[M_GRANTEE]) != SQLITE_NULL) e = take_grantee(s, v[M_GRANTEE], &x);
   if (e == DMP_OK && given && episode) e = DMP_E_READ_ONLY;   /* one or the other: an item's episode is what its depositor said */
   if (e == DMP_OK && !given && (!episode || !named)) e = DMP_E_MISSING;
   if (e != DMP_OK) return e;
   *rowid = document;
+  if (x.kind) return given ? mask_item_from(s, document, named ? &patient : NULL, &x, rowid) : mask_episode_from(s, patient, episode, &x, rowid);
   return given ? mask_item(s, document, named ? &patient : NULL) : mask_episode(s, patient, episode, rowid);
 }
 
@@ -141,7 +274,7 @@ static int unmask_item(struct session *s, int64_t document) {
   /* what lies in the last leaf only because its class was due was not meant to be hidden from representatives */
   int to = it.leaf == 3 && it.c.flags & ITEM_DIVERTED && !item_hidden_meant(&it) ? 0 : it.leaf - 2;
   if (e == DMP_OK && it.leaf >= 2)                    /* a late item became visible as this write began */
-    e = object_move(s, p, &it, (struct place){ it.cls, to, 0 });
+    e = episode_move(s, p, &c, &it, to);
   const struct masked_item *own = e == DMP_OK ? choices_item(&c, document) : NULL;
   if (own) e = episode_drop_choice(s, p, own->id);
   if (e == DMP_OK) e = access_pend_item(s, p, LOG_UNMASK, document, deposit_hidden(&it), NULL);
@@ -173,13 +306,14 @@ static int mask_erase(struct session *s, int64_t rowid) {
   int e = object_find(s, rowid, &p, &it);
   if (e != DMP_OK) return e;
   int64_t patient = p->id;
-  int episode = it.c.table == ITEM_EPISODE;
+  int episode = it.c.table == ITEM_EPISODE, from = it.c.table == ITEM_EXCLUSION;
   item_close(&it);
+  if (from) return unmask_from(s, patient, rowid);
   return episode ? unmask_episode(s, patient, rowid) : unmask_item(s, rowid);
 }
 
 const struct table TABLE_MASK = { .name = "mask", .col = MASK, .columns = M_COLUMNS, .patient_col = M_PATIENT, .id_col = M_DOCUMENT,
-                                  .listing = 1, .needs_login = 1, .make = mask_make, .make_one = mask_make_one,
+                                  .several = 1, .listing = 1, .needs_login = 1, .make = mask_make, .make_one = mask_make_one,
                                   .insert = mask_insert, .erase = mask_erase };
 
 /* ---- episode_suggestion: a row for each item that may belong to an episode, or of which a full holder said so ---- */

@@ -439,7 +439,7 @@ static int identity_insert(struct session *s, sqlite3_value **v, int64_t *rowid)
   identity_row(system, value, kind ? kind : "alias", &row);
   c.row = row.p;
   c.row_len = row.n;
-  e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_IDENTITY, 0, 0 }, &c, NULL, rowid);
+  e = row.bad ? DMP_E_NOMEM : object_insert(s, p, &me, (struct place){ CLASS_IDENTITY, 0, 0, 0 }, &c, NULL, rowid);
   if (e == DMP_OK) e = access_pend(s, p, LOG_IDENTITY, p->id, 0, NULL);
   buf_free(&row);
   return e;

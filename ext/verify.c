@@ -321,12 +321,11 @@ static int check_attribution(struct check *c, struct patient *p) {
   struct state st;
   const struct certificate **who = NULL;
   size_t people = 0;
+  struct way w[2];
   int e = DMP_OK;
-  for (size_t i = 0; e == DMP_OK && i < p->keyset.n; i++)
-    for (int l = 0; e == DMP_OK && l < LEAVES; l++) {
-      struct leaf *leaf = patient_leaf(p, p->keyset.c[i].cls, l);
-      if (leaf->held && state_get(c->s, p->id, leaf, &st) == DMP_OK) e = mine_add(c, IN_STATE, st.row);   /* else the scan reports it */
-    }
+  for (size_t i = 0; e == DMP_OK && i < p->g.count; i++)
+    for (size_t k = 0, n = entry_ways(p, &p->g.entry[i], w); e == DMP_OK && k < n; k++)
+      if (state_get(c->s, p->id, w[k].l, &st) == DMP_OK) e = mine_add(c, IN_STATE, st.row);   /* else the scan reports it */
   if (e != DMP_OK || !c->full) return e;
   e = grantees_read(c->s, p, &gs);
   if (e == DMP_OK) e = grantees_people(c->s, p, &gs, &who, &people);
@@ -440,6 +439,19 @@ static int check_history_met(struct check *c) {
   return e;
 }
 
+/* For who may know of them: circles whose key is not with those, and only those, who should have it. */
+static int check_circles(struct check *c, struct patient *p) {
+  struct change change;
+  int e = change_begin(c->s, p, &change);
+  for (size_t i = 0; e == DMP_OK && i < change.circles.n; i++)
+    if (circle_is_due(&change, &change.circles.c[i]))
+      finding(c, "dmp_object", 0, "owed", "the key of a circle, made by a mask to certain people, is to be turned at the patient's next login");
+    else if (c->s->principal == c->patient && !circle_held(p, &change.circles.c[i]))
+      finding(c, "dmp_grant", 0, "fault", "the key of a circle, made by a mask to certain people, is missing");
+  change_end(&change);
+  return e;
+}
+
 /* For who can settle it: what a write, or the patient's next login, will move. */
 static int check_unsettled(struct check *c, struct patient *p) {
   size_t items = 0;
@@ -476,6 +488,7 @@ static int check_patient(struct check *c, int64_t id) {
   if (e == DMP_OK) e = object_scan(c->s, p, &all, each_item, c);
   if (e == DMP_OK) e = check_history_met(c);
   if (e == DMP_OK) e = check_unsettled(c, p);
+  if (e == DMP_OK && c->full) e = check_circles(c, p);
   e = told(c, e);
   c->patient = 0;
   history_free(&c->history);

@@ -160,6 +160,29 @@ static int add_suffix(struct listing *l, size_t i) {
   return add_text(l, name, &l->row[i].name);
 }
 
+/* Gives back what was reserved for more. */
+static int fit(void **p, size_t *cap, size_t need, size_t unit) {
+  size_t full = *cap;
+  void *less = need == 0 || need == full ? *p : malloc(need * unit);
+  if (less == NULL && need > 0) return ENOMEM;
+  if (less == *p || *p == NULL) return 0;
+  memcpy(less, *p, need * unit);
+  explicit_bzero(*p, full * unit);
+  free(*p);
+  *p = less;
+  *cap = need;
+  return 0;
+}
+
+static int fit_all(struct listing *l) {
+  void *row = l->row, *text = l->text;
+  int err = fit(&row, &l->row_cap, l->rows, sizeof *l->row);
+  if (err == 0) err = fit(&text, &l->text_cap, l->text_used, 1);
+  l->row = row;
+  l->text = text;
+  return err;
+}
+
 int listing_finish(struct listing *l) {
   int err = 0;
   if (l->rows == 0) return 0;
@@ -176,7 +199,7 @@ int listing_finish(struct listing *l) {
   qsort_r(l->row, l->rows, sizeof *l->row, by_name, l);
   for (size_t i = 0; i < l->rows; i++) l->by_id[i] = i;
   qsort_r(l->by_id, l->rows, sizeof *l->by_id, by_id, l);
-  return err;
+  return err ? err : fit_all(l);
 }
 
 /* The first position whose (folder, name) is not below the one given. */

@@ -9,7 +9,8 @@
 #include "listing.h"
 #include "page.h"
 
-enum { TRIES = 3, LISTINGS = 32, BUCKETS_MIN = 1024, FIRST_ENTRY = 2 };
+/* LISTINGS: slots, a power of 2. ROWS_KEPT: of all patients together, some 150 bytes each. */
+enum { TRIES = 3, LISTINGS = 16384, ROWS_KEPT = 150000, BUCKETS_MIN = 1024, FIRST_ENTRY = 2 };
 enum { VERSION_MS = 10 };
 /* How long the names of patients are believed by a lookup, which asks whether the one patient is still there. */
 enum { NAMES_MS = 30000 };
@@ -34,7 +35,8 @@ struct tree {
   int64_t version, version_at;              /* the record's state, and when it was asked for */
   int64_t looked_at, looked_version;        /* when and at which state tree_gone() last looked */
   struct listing *patients;                 /* owned; may be old or NULL */
-  struct listing *documents[LISTINGS];      /* owned; of the patients looked at last */
+  struct listing *documents[LISTINGS];      /* owned; of the patients looked at last, by slot */
+  size_t rows, hand;                        /* in documents; the slot that was emptied last */
 };
 struct tree_dir {
   struct tree_node node;
@@ -269,17 +271,27 @@ static int load(struct tree *t, int64_t patient, struct listing **out) {
   return err == EAGAIN ? EIO : err;
 }
 
-/* Where the listing of a patient is kept, or the one that has been kept longest. */
+/* Where the listing of a patient is kept; another patient's may stand there. */
 static struct listing **slot_of(struct tree *t, int64_t patient) {
-  if (patient == 0) return &t->patients;
-  struct listing **oldest = &t->documents[0];
-  for (size_t i = 0; i < LISTINGS; i++) {
-    struct listing **slot = &t->documents[i];
-    if (*slot == NULL) oldest = slot;
-    else if ((*slot)->patient == patient) return slot;
-    else if (*oldest != NULL && (*slot)->at < (*oldest)->at) oldest = slot;
+  return patient == 0 ? &t->patients : &t->documents[mix((uint64_t)patient) & (LISTINGS - 1)];
+}
+
+static void drop(struct tree *t, struct listing **slot) {
+  if (*slot != NULL && slot != &t->patients) t->rows -= (*slot)->rows;
+  listing_release(*slot);
+  *slot = NULL;
+}
+
+/* Keeps a listing, and as many others as there is room for: their turn comes in the order of their slots. */
+static void keep(struct tree *t, struct listing **slot, struct listing *l) {
+  drop(t, slot);
+  *slot = l;
+  if (slot == &t->patients) return;
+  t->rows += l->rows;
+  for (size_t i = 0; t->rows > ROWS_KEPT && i < LISTINGS; i++) {
+    t->hand = (t->hand + 1) & (LISTINGS - 1);
+    if (&t->documents[t->hand] != slot) drop(t, &t->documents[t->hand]);
   }
-  return oldest;
 }
 
 /* A listing young enough to be believed; borrowed until the next call. patient 0: the patients. */
@@ -288,8 +300,7 @@ static int current(struct tree *t, int64_t patient, const struct listing **out) 
   if (!is_fresh(t, *slot) || (*slot)->patient != patient) {
     int err = load(t, patient, &l);
     if (err) return err;
-    listing_release(*slot);
-    *slot = l;
+    keep(t, slot, l);
   }
   *out = *slot;
   return 0;
@@ -731,9 +742,7 @@ void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg) 
 
 /* The listing of a patient no longer holds. */
 static void drop_listing(struct tree *t, int64_t patient) {
-  struct listing **slot = slot_of(t, patient);
-  listing_release(*slot);
-  *slot = NULL;
+  drop(t, slot_of(t, patient));
 }
 
 static int read_page(struct tree *t, struct held *h, int64_t offset, size_t size, const void **bytes, size_t *n) {

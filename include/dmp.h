@@ -140,6 +140,11 @@ enum {
   X(117, TEAM_ROLE,   CONSTRAINT,"this person may read less than the team's role: people join a team of a role that their own profession covers") \
   X(118, LAST_MANAGER,CONSTRAINT,"nobody takes himself out of a team or gives up its management alone: another manager does") \
   X(119, TEAM_KEY,    CONSTRAINT,"this team has no key yet, or has to change it: one of its managers logs in first") \
+  X(120, GRANTEE,     CONSTRAINT,"a mask names a professional or a team by id, a profession as 'profession:60', or 'treating' for the treating doctor") \
+  X(121, FROM_DOCTOR, AUTH,   "only the patient masks something from the treating doctor") \
+  X(122, OWN_DEPOSIT, CONSTRAINT,"a depositor keeps what he put in: it can't be masked from him") \
+  X(123, MASKED_FROM, CONSTRAINT,"this is already masked from them") \
+  X(124, CIRCLES,     TOOBIG, "this patient has too many masks to different people: use the same ones for several documents, or take some away") \
   X(125, RECIPIENT,   AUTH,   "no export is made for such a recipient (insurer, employer, occupational medicine): the law bars them, also with the patient's consent") \
   X(126, PAGE,        CORRUPT,"this page is not signed, or it was altered after it was signed") \
   X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \

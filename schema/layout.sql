@@ -70,16 +70,18 @@ INSERT INTO layout_mime VALUES
 CREATE TEMP TABLE layout_group(grp INTEGER PRIMARY KEY, name TEXT NOT NULL);
 WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 26)
   INSERT INTO layout_group SELECT i, char(64 + i) FROM n UNION ALL VALUES(27, '0-9');
-CREATE TEMP TABLE layout_accent(letter TEXT PRIMARY KEY, plain TEXT NOT NULL) WITHOUT ROWID;
-INSERT INTO layout_accent VALUES
-  ('É', 'E'), ('È', 'E'), ('Ê', 'E'), ('Ë', 'E'), ('À', 'A'), ('Â', 'A'), ('Ä', 'A'), ('Á', 'A'), ('Ç', 'C'), ('Î', 'I'), ('Ï', 'I'),
-  ('Ô', 'O'), ('Ö', 'O'), ('Ó', 'O'), ('Ø', 'O'), ('Œ', 'O'), ('Ù', 'U'), ('Û', 'U'), ('Ü', 'U'), ('Ñ', 'N'), ('Š', 'S'), ('Ž', 'Z');
+CREATE TEMP TABLE layout_initial(letter TEXT PRIMARY KEY, grp INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO layout_initial SELECT name, grp FROM layout_group WHERE grp <= 26 UNION ALL SELECT lower(name), grp FROM layout_group WHERE grp <= 26;
+WITH accents(plain, letters) AS (VALUES ('A', 'ÀÂÄÁÃÅÆàâäáãåæ'), ('C', 'Çç'), ('E', 'ÉÈÊËéèêë'), ('I', 'ÎÏÍîïí'), ('N', 'Ññ'), ('O', 'ÔÖÓÒÕØŒôöóòõøœ'),
+    ('S', 'Šš'), ('U', 'ÙÛÜÚùûüú'), ('Y', 'ŸÝÿý'), ('Z', 'Žž')),
+  n(i) AS (SELECT grp FROM layout_group)
+  INSERT INTO layout_initial SELECT substr(letters, i, 1), unicode(plain) - 64 FROM accents, n WHERE i <= length(letters);
 
 CREATE TEMP TABLE layout_page(page INTEGER PRIMARY KEY, name TEXT NOT NULL);
 INSERT INTO layout_page VALUES (1, 'Synthèse.html'), (2, 'À lire avant.txt'), (3, 'Mes accès.html'), (4, 'Qui peut lire.html');
 
 -- DUPONT Marie 1970-01-02
-CREATE TEMP VIEW layout_patient AS SELECT id, dmp_filename(concat_name) AS name FROM (SELECT id,
+CREATE TEMP VIEW layout_patient AS SELECT id, dmp_filename(concat_name) AS name, initial FROM (SELECT id, substr(birth_name, 1, 1) AS initial,
     coalesce(nullif(trim(
       coalesce(CASE WHEN birth_name GLOB '*[^ -~]*'   -- upper() knows ASCII only
         THEN upper(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(
@@ -89,9 +91,8 @@ CREATE TEMP VIEW layout_patient AS SELECT id, dmp_filename(concat_name) AS name 
       || coalesce(' ' || given_names, '') || coalesce(' ' || birth_date, '')), ''), 'Patient ' || id) AS concat_name
     FROM main.patient);
 
-CREATE TEMP VIEW patients AS SELECT id, name, CASE WHEN (SELECT grouped FROM temp.layout_option) THEN coalesce(
-    (SELECT grp FROM temp.layout_group AS g WHERE g.name =
-       coalesce((SELECT plain FROM temp.layout_accent AS a WHERE a.letter = substr(p.name, 1, 1)), upper(substr(p.name, 1, 1)))), 27) END AS grp
+CREATE TEMP VIEW patients AS SELECT id, name, CASE WHEN (SELECT grouped FROM temp.layout_option) THEN
+    coalesce((SELECT grp FROM temp.layout_initial AS i WHERE i.letter = p.initial), 27) END AS grp
   FROM temp.layout_patient AS p;
 
 CREATE TEMP VIEW deposits AS SELECT value AS id,

@@ -108,8 +108,13 @@ def test_who_may_read_and_who_has_read_are_told(p):
     with Mount(p, 'pharmacist') as n:
         n.read(REPORTS, REPORT)
     with Mount(p, 'patient') as m:
+        code, said = desk('qui-peut-lire', m(FOLDER))
+        assert code == 0 and 'Ph Durand, accord du' in said, said
         code, said = desk('qui-peut-lire', m(REPORTS, REPORT))
-        assert code == 0 and 'Ph Durand' in said and 'Dr Martin' in said, said
+        assert code == 0 and re.search('Ph Durand.*consentement', said) and 'Dr Martin' in said, said
+        p.deposit('Caché', masked=1)
+        code, said = desk('voir-comme', m(FOLDER), answers=('durand', PIN))
+        assert code == 0 and 'Consultation' in said and 'Caché' not in said, said
         code, said = desk('qui-a-lu', m(REPORTS, REPORT))
         assert code == 0 and re.search('Ph Durand.*a lu', said), said
 
@@ -129,7 +134,7 @@ def test_it_enters_the_menus_of_thunar_and_nautilus_and_leaves_what_others_put_t
     actions = tree.parse(uca).getroot()
     same(actions[0].findtext('name'), 'Terminal')
     commands = [a.findtext('command') for a in actions[1:]]
-    assert len(commands) >= 5 and len(set(commands)) == len(commands), commands
+    assert len(commands) == 6 and len(set(commands)) == len(commands), commands
     for c in commands:
         done = subprocess.run(c.replace('%F', "'" + p.folder + "'"), shell=True, env=dict(desk.environment, REFUSE='1'), stderr=subprocess.PIPE, text=True)
         same((done.returncode, done.stderr), (1, ''), c)       # each is an action it knows

@@ -447,7 +447,7 @@ static void planted_list_is_not_followed(int who, struct grantees *gs) {
   g->as = READER_PATIENT;
   g->until = 0;
   grantees_row(gs, &row);
-  int64_t planted = plant(who, (struct place){ CLASS_CHOICES, 0, 1 }, ITEM_GRANTEES, &row);
+  int64_t planted = plant(who, (struct place){ CLASS_CHOICES, 0, 1, 0 }, ITEM_GRANTEES, &row);
   buf_free(&row);
   assert_true(names(PATIENT, planted));
   consent_to(NURSE);
@@ -503,9 +503,9 @@ static void choices_planted_change_nothing(int who, int64_t planted[3]) {
   snprintf(before[0], 512, "%s", choices_of(PATIENT));
   snprintf(before[1], 512, "%s", choices_of(TREATING));
   assert_non_null(strstr(before[0], "urn:cabinet"));  /* the true ones are shown */
-  planted[0] = plant_values(who, (struct place){ CLASS_IDENTITY, 0, 1 }, ITEM_IDENTITY, alias, 4);
-  planted[1] = plant_values(who, (struct place){ CLASS_CHOICES, 0, 1 }, ITEM_CONSENT, consent, 5);
-  planted[2] = plant_values(who, (struct place){ CLASS_CHOICES, 2, 1 }, ITEM_MASK, mask, 2);
+  planted[0] = plant_values(who, (struct place){ CLASS_IDENTITY, 0, 1, 0 }, ITEM_IDENTITY, alias, 4);
+  planted[1] = plant_values(who, (struct place){ CLASS_CHOICES, 0, 1, 0 }, ITEM_CONSENT, consent, 5);
+  planted[2] = plant_values(who, (struct place){ CLASS_CHOICES, 2, 1, 0 }, ITEM_MASK, mask, 2);
   for (int again = 0; again < 2; again++) {
     assert_string_equal(choices_of(PATIENT), before[0]);
     assert_string_equal(choices_of(TREATING), before[1]);
@@ -542,7 +542,7 @@ static void an_alias_by_a_consented_pharmacist_who_holds_the_key_of_its_class_is
   (void)state;
   const struct value alias[] = { value_text("1.2.250.1.213.1.4.10"), value_text("271058815400233"), value_text("ins"),
                                  value_text("2020-01-01T00:00:00Z") };
-  int64_t planted = plant_values(PHARMACIST, (struct place){ CLASS_IDENTITY, 0, 0 }, ITEM_IDENTITY, alias, 4);
+  int64_t planted = plant_values(PHARMACIST, (struct place){ CLASS_IDENTITY, 0, 0, 0 }, ITEM_IDENTITY, alias, 4);
   for (int i = TREATING; i <= PATIENT; i++)
     if (i == TREATING || i == PHARMACIST || i == PATIENT) assert_int_equal(NUMBER(i, "SELECT count(*) FROM identity"), 0);
   assert_true(names(PATIENT, planted));
@@ -684,8 +684,8 @@ static void a_line_that_a_source_puts_past_the_masked_leaf_is_shown_to_nobody(vo
   DONE(AUTHORITY, "INSERT INTO principal(kind,name,certificate) VALUES('source','caisse',%Q)", person_request(NEWCOMER));
   person_login(NEWCOMER);
   DONE(PATIENT, "INSERT INTO feed(patient,source) VALUES(%lld,%lld)", w.patient, w.who[NEWCOMER].id);
-  int64_t open = plant_values(NEWCOMER, (struct place){ cls, 0, 1 }, reimbursement, line, 13);
-  int64_t masked = plant_values(NEWCOMER, (struct place){ cls, 2, 1 }, reimbursement, line, 13);
+  int64_t open = plant_values(NEWCOMER, (struct place){ cls, 0, 1, 0 }, reimbursement, line, 13);
+  int64_t masked = plant_values(NEWCOMER, (struct place){ cls, 2, 1, 0 }, reimbursement, line, 13);
   for (int i = TREATING; i <= PHARMACIST; i += PHARMACIST - TREATING) {
     assert_int_equal(NUMBER(i, "SELECT count(*) FROM reimbursement"), i == TREATING);
     assert_int_equal(NUMBER(i, "SELECT count(*) FROM reimbursement WHERE id=%lld", open), 0);
@@ -714,7 +714,7 @@ static int64_t nonsense_by(int who, int sealed) {
   struct signer me = { s->cred, s->me.hash };
   struct content c = { .table = ITEM_DOCUMENT, .row = ROW, .row_len = sizeof ROW };
   int64_t id = 0;
-  assert_int_equal(object_insert(s, patient_of(who), &me, (struct place){ 17, 0, sealed }, &c, KEY, &id), DMP_OK);
+  assert_int_equal(object_insert(s, patient_of(who), &me, (struct place){ 17, 0, sealed, 0 }, &c, KEY, &id), DMP_OK);
   forge_end_in_the_log(who);
   return id;
 }
@@ -1432,7 +1432,7 @@ static int shows(int who, int64_t id) { return (int)NUMBER(who, "SELECT count(*)
 
 static void no_flag_hides_from_the_patient_what_professionals_cannot_see(void **state) {
   (void)state;
-  struct place last = { 17, 3, 0 }, masked = { 17, 2, 0 }, system = { CLASS_CHOICES, 1, 0 };
+  struct place last = { 17, 3, 0, 0 }, masked = { 17, 2, 0, 0 }, system = { CLASS_CHOICES, 1, 0, 0 };
   assert_true(shows(PATIENT, plant_document(PHARMACIST, last, ITEM_INVISIBLE, 0)));
   assert_true(shows(PATIENT, plant_document(PHARMACIST, last, ITEM_INVISIBLE | ITEM_MASKED | ITEM_HIDDEN, 0)));
   assert_true(shows(PATIENT, plant_document(PHARMACIST, masked, ITEM_INVISIBLE, 0)));
@@ -1442,7 +1442,7 @@ static void no_flag_hides_from_the_patient_what_professionals_cannot_see(void **
 
 static void an_id_from_the_future_hides_nothing_from_the_patient(void **state) {
   (void)state;
-  struct place hidden = { 17, 1, 0 };
+  struct place hidden = { 17, 1, 0, 0 };
   assert_false(shows(PATIENT, plant_document(PHARMACIST, hidden, ITEM_INVISIBLE, id_make(record_now(), 5))));
   assert_true(shows(PATIENT, plant_document(PHARMACIST, hidden, ITEM_INVISIBLE, id_make(record_now() + 3600000LL * 24 * 300, 5))));
   assert_true(shows(PATIENT, plant_document(PHARMACIST, hidden, ITEM_INVISIBLE, id_make(record_now() - 3600000LL * 24 * 32, 5))));

@@ -296,6 +296,74 @@ def test_real_samples_are_drawn_where_they_are_at_hand(p):
             assert b'ne se laisse pas' not in page and len(text(page)) > 150 and b'<script' not in page, name
 
 
+# ---- much, and odd ----
+
+def memory(m, field='VmRSS'):
+    return int(re.search(field + r':\s+(\d+) kB', open('/proc/%d/status' % m.process.pid).read())[1])
+
+
+def test_a_hundred_thousand_documents_in_a_folder_are_listed_and_read_in_flat_memory(p):
+    n, c = 100000, p['doctor']
+    for first in range(0, n, 5000):
+        c.execute('BEGIN')
+        c.executemany("INSERT INTO document(patient, title, content, type_code, mime, creation_time) VALUES(?, ?, ?, '11488-4', 'application/pdf', ?)",
+                      [(p.patient, 'Document %06d' % i, b'%%PDF %d' % i, DATE) for i in range(first, first + 5000)])
+        c.execute('COMMIT')
+    with Mount(p, 'doctor') as m:
+        same(len(m.list(REPORTS)), n)
+        for i in range(0, n, 500):
+            same(m.read(REPORTS, '2026-03-12 Document %06d.pdf' % i), b'%%PDF %d' % i)
+        read_once = memory(m)
+        for i in range(1, n, 250):
+            m.read(REPORTS, '2026-03-12 Document %06d.pdf' % i)
+        assert memory(m) < read_once + 2048, (read_once, memory(m))
+        assert memory(m) < 64 * 1024 or 'san' in os.path.basename(door.BUILD), memory(m)
+        same(error_of(os.stat, m(REPORTS, '2026-03-12 Document 100000.pdf')), 'ENOENT')
+        assert 'Document 099999' in text(m.read(FOLDER, SUMMARY)), 'the newest of them stand on the summary'
+
+
+def test_sizes_beyond_four_gibibytes_reach_the_kernel_whole_and_what_is_not_there_is_an_error(p):
+    """The record itself takes documents up to what SQLite takes (1 GB): a layout stands in for a later one."""
+    p.deposit('Grand', b'x' * 1000)
+    size = (5 << 30) + 7
+    with Mount(p, 'doctor', layout(p, 'DROP VIEW documents; CREATE TEMP VIEW documents AS SELECT id, patient, folder, '
+               'also, dmp_filename(head || stem) || \'.pdf\' AS name, NULL AS page, NULL AS notice, %d AS size, 0 AS offset, modified '
+               'FROM temp.layout_document' % size)) as m:
+        path = m(REPORTS, m.list(REPORTS)[0])
+        same(os.stat(path).st_size, size)
+        with open(path, 'rb', buffering=0) as f:
+            same(error_of(os.pread, f.fileno(), 4096, 5 << 30), 'EIO')
+            same(os.pread(f.fileno(), 4096, size), b'')
+            same(os.pread(f.fileno(), 4096, 1 << 62), b'')
+            same(os.pread(f.fileno(), 0, 0), b'')
+
+
+def test_reads_of_pages_at_the_edges_give_what_is_there_and_no_more(p):
+    prescribe(p)
+    with Mount(p, 'doctor') as m:
+        fd = os.open(m(FOLDER, SUMMARY), os.O_RDONLY)
+        whole = os.pread(fd, 1 << 20, 0)
+        same(len(whole), 65536)
+        for at, n in ((0, 0), (0, 1), (16383, 2), (16384, 1), (16380, 8), (65530, 100), (65536, 1), (1 << 40, 10)):
+            same(os.pread(fd, n, at), whole[at:at + n], 'at %d' % at)
+        for what in (os.O_WRONLY, os.O_RDWR, os.O_RDONLY | os.O_TRUNC):
+            same(error_of(os.open, m(FOLDER, SUMMARY), what), 'EROFS')
+        for call, *arguments in ((os.unlink, m(FOLDER, SUMMARY)), (os.rename, m(FOLDER, SUMMARY), m(FOLDER, 'x.html')), (os.mkdir, m(FOLDER, 'Radios')),
+                                 (os.chmod, m(FOLDER, SUMMARY), 0o777), (os.link, m(FOLDER, SUMMARY), m(FOLDER, 'y.html'))):
+            same(error_of(call, *arguments), 'EROFS', call.__name__)
+        same(error_of(os.listdir, m(FOLDER, SUMMARY)), 'ENOTDIR')
+        os.close(fd)
+
+
+def test_what_a_person_types_in_a_line_is_text_on_the_summary(p):
+    odd = '<script>alert(1)</script>&amp;"\'\u202e\x01\x1b[31m é 𝄞'
+    prescribe(p, label=odd)
+    with Mount(p, 'doctor') as m:
+        page = m.read(FOLDER, SUMMARY)
+        assert b'<script' not in page and b'\x01' not in page and b'\x1b' not in page
+        assert '<script>alert(1)</script>&amp;' in text(page) and '𝄞' in text(page)
+
+
 # ---- layouts ----
 
 def layout(p, sql):

@@ -3,7 +3,7 @@
 -- "Dossier 0456523872946074244/Documents/2026-03-12 Document 0456523872947122821.pdf"; what is inside says whose it is.
 UPDATE temp.layout_option SET grouped = 0;
 DROP VIEW temp.layout_patient;
-CREATE TEMP VIEW layout_patient AS SELECT id, printf('Dossier %019d', id) AS name FROM main.patient;
+CREATE TEMP VIEW layout_patient AS SELECT id, printf('Dossier %019d', id) AS name, NULL AS initial FROM main.patient;
 DROP VIEW temp.deposits;
 CREATE TEMP VIEW deposits AS SELECT value AS id, printf('Dossier %019d (identité non accessible)', value) AS name
   FROM json_each(dmp_deposited_for());

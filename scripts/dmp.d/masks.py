@@ -1,12 +1,12 @@
 """masks.py: what the patient hides and shows again, of documents, lines and episodes; what is hidden from the patient or representatives."""
 from asking import choose, Refused, visible, yes
-from french import several
-from record import items, login, one, the_item, the_patient
+from french import PROFESSIONS, several
+from record import items, login, one, the_item, the_patient, the_person
 
 
 def episodes_of(db, patient):
     """{episode: how many of its items this login sees}, and the masked ones among them."""
-    count, masked = {}, {e for e, in db.execute('SELECT episode FROM mask WHERE patient = ? AND document IS NULL', (patient,))}
+    count, masked = {}, {e for e, in db.execute('SELECT episode FROM mask WHERE patient = ? AND document IS NULL AND grantee IS NULL', (patient,))}
     for item in items(db, patient):
         if item.episode:
             count[item.episode] = count.get(item.episode, 0) + 1
@@ -21,9 +21,30 @@ def the_episode(db, patient, wanted, masked):
     return choose('Épisode', rows, wanted, nothing='rien à choisir, aucun épisode de ce patient n’est ' + ('masqué' if masked else 'à masquer'))
 
 
+def whom(db, text):
+    """From whom something is masked: the treating doctor, a profession, or a professional by number or name."""
+    word = text.strip().lower()
+    if word in ('treating', 'traitant', 'médecin traitant'):
+        return 'treating'
+    named = [code for code, name in PROFESSIONS if name.lower() == word]
+    return 'profession:' + named[0] if named else word if word.startswith('profession:') else the_person(db, text)
+
+
+def of_whom(db, args, patient):
+    """(document, episode, grantee) of a mask to somebody, as the command line says it."""
+    if args.episode is None:
+        return the_item(db, args, patient, lambda i: True, 'ce patient n’a pas de document'), None, whom(db, args.to)
+    names = sorted(episodes_of(db, patient)[0])
+    return None, choose('Épisode', [(e, e, '') for e in names], args.episode, nothing='rien à choisir, ce patient n’a pas d’épisode'), whom(db, args.to)
+
+
 def mask(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
+    if args.to:
+        db.execute('INSERT INTO mask(patient, document, episode, grantee) VALUES(?, ?, ?, ?)', (patient, *of_whom(db, args, patient)))
+        print('Masqué à %s. Les autres le voient comme avant ; qui l’a déposé le garde.' % visible(args.to))
+        return
     if args.episode is not None:
         db.execute('INSERT INTO mask(patient, episode) VALUES(?, ?)', (patient, the_episode(db, patient, args.episode, False)))
         print('Épisode masqué : ses documents, prescriptions et remboursements, et ce qui en viendra encore.')
@@ -36,12 +57,18 @@ def mask(args, settings):
 def unmask(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
+    if args.to:
+        if db.execute('DELETE FROM mask WHERE patient = ? AND document IS ? AND (document OR episode IS ?) AND grantee = ?',
+                      (patient, *of_whom(db, args, patient))).rowcount == 0:
+            raise Refused('Ce n’est pas masqué à %s.' % visible(args.to))
+        print('Démasqué pour %s.' % visible(args.to))
+        return
     if args.episode is not None:
-        db.execute('DELETE FROM mask WHERE patient = ? AND episode = ? AND document IS NULL', (patient, the_episode(db, patient, args.episode, True)))
+        db.execute('DELETE FROM mask WHERE patient = ? AND episode = ? AND document IS NULL AND grantee IS NULL', (patient, the_episode(db, patient, args.episode, True)))
         print('Épisode démasqué. Ce qui était masqué à part le reste.')
         return
     document = the_item(db, args, patient, lambda i: i.masked, 'aucun document de ce patient n’est masqué')
-    if db.execute('DELETE FROM mask WHERE patient = ? AND document = ?', (patient, document)).rowcount == 0:
+    if db.execute('DELETE FROM mask WHERE patient = ? AND document = ? AND grantee IS NULL', (patient, document)).rowcount == 0:
         raise Refused('Ce document est masqué avec son épisode : démasquez l’épisode (dmp unmask --episode).')
     print('Démasqué : les professionnels qui ont l’accord du patient le voient de nouveau.')
 

@@ -34,6 +34,9 @@ class Verb:
         self.name, self.run, self.does, self.arguments, self.place, self.kinds = name, run, does, arguments, place.split(), kinds.split()
 
 
+TO = option('--to', 'QUI', 'seulement à une personne (nom ou numéro), à une profession (Infirmier, ou profession:60) ou au médecin traitant (traitant)')
+
+
 def whole_minutes(text):
     minutes = int(text)
     if not 1 <= minutes <= 1440:
@@ -66,8 +69,8 @@ VERBS = [
          place='patient', kinds=READERS),
     Verb('import', documents.import_documents, 'importer des documents CDA', ('path', {'metavar': 'CHEMIN', 'help': 'fichier ou dossier'}),
          flag('--create-patients', 'enregistrer les patients inconnus'), place='practice'),
-    Verb('mask', masks.mask, 'masquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, place='document', kinds=HOLDERS),
-    Verb('unmask', masks.unmask, 'démasquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, place='document', kinds=HOLDERS),
+    Verb('mask', masks.mask, 'masquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, TO, place='document', kinds=HOLDERS),
+    Verb('unmask', masks.unmask, 'démasquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, TO, place='document', kinds=HOLDERS),
     Verb('announce', masks.announce, 'annoncer au patient un document qui lui est invisible', DOCUMENT, PATIENT, place='document', kinds=DEPOSITORS),
     Verb('reveal', masks.reveal, 'montrer aux représentants un document qui leur est caché', DOCUMENT, PATIENT, place='document', kinds=HOLDERS),
     Verb('episodes', masks.episodes, 'dire les épisodes, et ce qui est proposé pour l’un d’eux', PATIENT,
