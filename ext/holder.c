@@ -424,6 +424,7 @@ int holder_renew(struct session *s, struct patient *p, const struct certificate 
   int e = begin(s, p, &ch, want);
   for (size_t i = 0; i < ch.next.n; i++) want[i] = KEY_P | KEY_M;
   if (e == DMP_OK) e = change_turn(&ch, want);
+  if (e == DMP_OK) e = circle_turn_private(&ch);
   if (e == DMP_OK) {
     session_renewed(s, p, c, next, former);
     ch.by = (struct signer){ s->cred, s->me.hash };

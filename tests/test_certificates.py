@@ -299,6 +299,24 @@ class OwnKey(Record):
             error = error_of(desk, 'SELECT dmp_login(?,?)', (p.key('patient'), PIN)) or error_of(desk, sql)
             self.assertRegex(error or '', '^dmp-E0(29|37|35|41): ')
 
+    def test_what_lies_in_circles_turns_too(self):
+        p = self.p
+        self.consent('doctor')
+        self.consent('pharmacist')
+        both = deposit(self.t, p.pid, b'sauf le medecin')
+        alone = deposit(p.login('doctor'), p.pid, b'sauf le traitant')
+        self.me.execute('INSERT INTO mask(patient,document,grantee) VALUES(?,?,?)', (p.pid, both, p.id['doctor']))
+        self.me.execute('INSERT INTO mask(patient,document,grantee) VALUES(?,?,?)', (p.pid, alone, p.id['treating']))
+        want = {n: documents(p.login(n)) for n in ('patient', 'treating', 'doctor', 'pharmacist')}
+        self.assertEqual(want['doctor'], [self.doc, alone])
+        locs = set(p.raw().execute('SELECT id,loc FROM dmp_object').fetchall())
+        self.own()
+        self.assertEqual(locs & set(p.raw().execute('SELECT id,loc FROM dmp_object').fetchall()), set())   # every item lies under another key
+        for n in ('treating', 'doctor', 'pharmacist'):
+            self.assertEqual(documents(p.login(n)), want[n], n)
+        self.assertEqual(documents(p.login('patient-2')), want['patient'])
+        self.no_fault('patient-2', 'treating', 'doctor', 'pharmacist')
+
     def test_a_minor_whose_mother_kept_the_desk_key_reads_alone_what_is_hidden_from_her(self):
         p = self.p
         pid = p.patient('child', p.login('treating'), 'treating', birth_date='%d-06-15' % (time.gmtime().tm_year - 15))
