@@ -1,5 +1,6 @@
 # Builds everything into build/.  make SAN=1: with AddressSanitizer and UBSan, into build-san/.
 #   make            the extension, the module that brings it into a program (LD_PRELOAD), the import module and its parser, the file driver
+#   scripts/package: a Debian package of it
 #   make check      unit and scenario tests            make install PREFIX=/usr/local DESTDIR=
 CC      ?= gcc
 SAN     ?=
@@ -99,8 +100,12 @@ unit: $(TESTS)
 
 check: all unit
 
+$(B)/man/%: scripts/man README.md $(wildcard scripts/dmp.d/*.py)
+	@mkdir -p $(@D)
+	scripts/man $* > $@.tmp && mv $@.tmp $@
+
 # Never the test builds of $(B)/random and $(B)/yes.
-install: all
+install: all $(B)/man/dmp.1 $(B)/man/dmp.7
 	install -d $(DESTDIR)$(PREFIX)/lib/dmp/dmp.d $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(B)/dmp.so $(B)/dmp_preload.so $(B)/dmp_import.so $(DESTDIR)$(PREFIX)/lib/dmp
 	install -m 755 $(B)/dmp-parse $(B)/dmp-draw $(B)/dmpfs $(DESTDIR)$(PREFIX)/lib/dmp
@@ -109,6 +114,15 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/share/dmp/layouts
 	install -m 644 schema/layouts/*.sql $(DESTDIR)$(PREFIX)/share/dmp/layouts
 	ln -sf ../lib/dmp/dmpfs $(DESTDIR)$(PREFIX)/bin/dmpfs
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/dmp
+	ln -sf ../lib/dmp/dmpfs $(DESTDIR)$(PREFIX)/sbin/mount.dmpfs
+	sed 's,@PREFIX@,$(PREFIX),' fuse/dmpfs@.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/dmpfs@.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/dmpfs@.service
+	install -m 644 README.md fuse/smb.conf $(DESTDIR)$(PREFIX)/share/doc/dmp
+	install -d $(foreach s,1 7 8,$(DESTDIR)$(PREFIX)/share/man/man$(s))
+	install -m 644 $(B)/man/dmp.1 fuse/dmpfs.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(B)/man/dmp.7 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 fuse/mount.dmpfs.8 $(DESTDIR)$(PREFIX)/share/man/man8
 
 clean:
 	rm -rf build build-clang build-san build-fuzz

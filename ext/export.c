@@ -88,18 +88,6 @@ static void put_time(struct buf *b, int64_t ms) {
   put(b, say);
 }
 
-static const char *action_french(unsigned action) {
-  static const char *const TEXT[] = {
-    [LOG_LOGIN] = "s’est connecté", [LOG_LIST] = "a consulté la liste", [LOG_READ] = "a lu", [LOG_REFUSED] = "a été refusé",
-    [LOG_DEPOSIT] = "a déposé", [LOG_DELETE] = "a supprimé", [LOG_MASK] = "a masqué", [LOG_UNMASK] = "a démasqué",
-    [LOG_CONSENT] = "a donné un accord à", [LOG_WITHDRAW] = "a retiré l’accord de", [LOG_TREATING] = "a nommé médecin traitant",
-    [LOG_CREATE] = "a ouvert le dossier", [LOG_REGISTER] = "a enregistré une personne", [LOG_ADOPT] = "a repris des clés",
-    [LOG_ROTATE] = "a changé des clés", [LOG_IDENTITY] = "a complété l’identité", [LOG_ANNOUNCE] = "a annoncé", [LOG_REVEAL] = "a montré aux représentants",
-    [LOG_HOSTING] = "a dit où le dossier est conservé", [LOG_EXPORT] = "a exporté",
-  };
-  return action < sizeof TEXT / sizeof *TEXT && TEXT[action] ? TEXT[action] : log_action_text(action);
-}
-
 /* Titles of what the lines name, as far as this login opens it. */
 struct titles { struct titled { int64_t id; char *title; } *t; size_t n; };
 
@@ -144,7 +132,7 @@ static void put_line(struct session *s, struct patient *p, const struct titles *
   put(b, "</td>");
   put_cell(b, who ? who->name : "inconnu");
   put_cell(b, profession ? profession : "");
-  put_cell(b, action_french(l->action));
+  put_cell(b, log_action_french(l->action));
   put_object(s, p, a, l->object, b);
   put_cell(b, reason);
   put_cell(b, count);

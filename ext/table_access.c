@@ -1,6 +1,7 @@
 /* table_access.c: the table `access_right`: who can open a document or a line of a section, and why.
  * Owns: its columns.  Never: who that is (sight.h). */
 #include "table.h"
+#include "deposit.h"
 #include "sight.h"
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -13,7 +14,7 @@ static const struct column ACCESS_RIGHT[] = {
 };
 static const struct scan DEPOSITED = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
 
-struct making { struct sight v; struct rows *out; int64_t document; };
+struct making { struct sight v; struct rows *out; int64_t document; int hidden; };
 
 /* The same row has the same number in every statement: SQLite takes rows that it meets twice for one by it. */
 static int64_t number(int64_t document, const struct reason *r) {
@@ -41,6 +42,7 @@ static int put_reason(void *ctx, const struct reason *r) {
   sqlite3_snprintf(sizeof profession, profession, "%u", who ? who->profession : 0);
   if (who && who->profession) row[W_PROFESSION] = rows_text(m->out, profession);
   row[W_WHY] = rows_text(m->out, r->why);
+  m->out->hidden += (size_t)m->hidden;
   return DMP_OK;
 }
 
@@ -48,6 +50,7 @@ static int make_item(void *ctx, struct item *it) {
   struct making *m = ctx;
   if (!item_deposited(it->c.table) || it->deleted) return DMP_OK;
   m->document = it->id;
+  m->hidden = deposit_hidden(it);
   object_seen(m->v.s, it->id, m->v.p->id);
   return sight_each(&m->v, it, 0, put_reason, m);
 }

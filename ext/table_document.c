@@ -328,6 +328,7 @@ static int make_seen(void *ctx, struct item *it) {
 }
 
 static int put_seen(struct seeing *a) {
+  a->out->hidden += a->seen.hidden;
   for (size_t i = 0; i < a->seen.n; i++) {
     struct value *row = rows_add(a->out, a->seen.rowid[i]);
     if (row == NULL) return DMP_E_NOMEM;

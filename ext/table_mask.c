@@ -81,6 +81,7 @@ static int make_mask(void *ctx, struct item *it) {
   row[M_DOCUMENT] = value_int(it->id);
   episode = episode_of(&m->c, it);
   if (episode.type == VALUE_TEXT) row[M_EPISODE] = rows_bytes(m->out, VALUE_TEXT, episode.u.p, episode.n);
+  m->out->hidden += (size_t)deposit_hidden(it);
   row[M_SINCE] = own ? rows_text(m->out, own->since) : rows_time(m->out, id_time(it->id));   /* deposited masked, unless a mask says later */
   return DMP_OK;
 }

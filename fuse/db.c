@@ -81,6 +81,15 @@ static int request_error(struct db *db) {
   return code == SQLITE_NOMEM ? ENOMEM : EIO;
 }
 
+/* Whether another file, or none, lies where the record was opened: what this connection would go on reading is not the record
+ * any more, and a copy that was put back may show what has been masked since. It asks the folder, not the record. */
+static int is_replaced(struct db *db) {
+  int moved = 0;
+  if (sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || !moved) return 0;
+  snprintf(db->error, sizeof db->error, "the record was taken away or replaced: put the file back that was mounted, or unmount and mount again");
+  return 1;
+}
+
 static enum verdict open_file(struct db *db, const char *record, char why[DB_WHY_MAX]) {
   int rc = sqlite3_open_v2(record, &db->sql, SQLITE_OPEN_READWRITE, NULL);
   if (rc == SQLITE_OK) {
@@ -185,6 +194,7 @@ void db_close(struct db *db) {
 /* Resets the statement whatever happened, gives each row that it yields to the caller and counts them. */
 static int list(struct db *db, enum statement which, int64_t patient, db_each each, void *arg, size_t *rows) {
   sqlite3_stmt *st = db->st[which];
+  if (is_replaced(db)) return EIO;
   int err = 0, rc = sqlite3_bind_parameter_count(st) == 0 ? SQLITE_OK : sqlite3_bind_int64(st, 1, patient);
   while (err == 0 && rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
     struct db_row row = { .id = sqlite3_column_int64(st, 0), .name = (const char *)sqlite3_column_text(st, 1) };
@@ -227,6 +237,7 @@ int db_read(struct db *db, int64_t document, int64_t offset, size_t size, const 
   sqlite3_stmt *st = db->st[READ];
   *bytes = NULL;
   *n = 0;
+  if (is_replaced(db)) return EIO;
   sqlite3_bind_int64(st, 1, document);
   sqlite3_bind_int64(st, 2, offset);
   sqlite3_bind_int64(st, 3, (int64_t)size);
@@ -243,13 +254,14 @@ int db_read(struct db *db, int64_t document, int64_t offset, size_t size, const 
 void db_read_end(struct db *db) { sqlite3_reset(db->st[READ]); }
 
 int db_page(struct db *db, int page, int64_t patient, db_put put, void *arg) {
+  if (is_replaced(db)) return EIO;
   int err = 0, rc = layout_put(db->layout, page, patient, put, arg, &err);
   return err != 0 ? err : rc != SQLITE_OK ? request_error(db) : 0;
 }
 
 int64_t db_version(struct db *db) {
   sqlite3_stmt *st = db->st[VERSION];
-  int64_t version = sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : -1;
+  int64_t version = !is_replaced(db) && sqlite3_step(st) == SQLITE_ROW ? sqlite3_column_int64(st, 0) : -1;
   sqlite3_reset(st);
   return version;
 }

@@ -148,6 +148,50 @@ class Teams(People):
         self.t.execute('DELETE FROM document WHERE id = ?', (doc,))
 
 
+class Blocked(People):
+    def test_a_blocked_professional_has_nothing_until_unblocked_and_consented_to_again(self):
+        doc = deposit(self.t, self.marie, title='Ordonnance commune')
+        self.run_as('kaci', 'list', says='Ordonnance commune')
+        self.run_as('kaci', 'block', 'Martin', code=1, says='dmp-E')
+        self.run_as('marie', 'block', 'Kaci', says='Bloqué·e')
+        self.run_as('kaci', 'list', code=1, says='aucun patient ne vous est ouvert')
+        self.run_as('marie', 'who', says='KACI, bloqué·e depuis le')
+        self.run_as('marie', 'consent', 'Kaci', code=1, says='dmp-E111')
+        self.run_as('marie', 'unblock', says=['Bloqué : KACI', 'rien n’est rendu'])
+        self.run_as('kaci', 'list', code=1)
+        self.run_as('marie', 'unblock', code=1, says='personne n’est bloqué')
+        self.run_as('marie', 'consent', 'Kaci')
+        self.run_as('kaci', 'list', says='Ordonnance commune')
+        self.run_as('marie', 'accesses', says=['a bloqué KACI', 'a débloqué KACI'])
+        self.t.execute('DELETE FROM document WHERE id = ?', (doc,))
+
+    def test_the_authority_revokes_a_certificate_and_restores_it(self):
+        self.p.person('roy', '60')
+        env = dict(self.env, DMP_ASKPASS='echo ' + PIN)
+        for verb, answer, code, said in (('revoke', 'n', 1, 'Rien n’est changé'), ('revoke', 'o', 0, 'Certificat révoqué'), ('revoke', 'o', 1, 'l’est déjà')):
+            done = subprocess.run([CLI, '--key', self.p.key('authority'), verb, 'Roy'], env=env, input=answer + '\n', capture_output=True, text=True)
+            self.assertEqual((done.returncode, said in done.stdout + done.stderr), (code, True), done.stdout + done.stderr)
+        self.run_as('roy', 'list', code=1, says='dmp-E109')
+        self.run_as('martin', 'certificates', says=['ROY : enregistré·e', 'ROY : révoqué·e'])
+        done = subprocess.run([CLI, '--key', self.p.key('authority'), 'restore', 'Roy'], env=env, input='o\n', capture_output=True, text=True)
+        self.assertIn('rétabli', done.stdout)
+        self.run_as('roy', 'list', code=1, says='aucun patient ne vous est ouvert')
+
+    def test_staff_is_enrolled_and_sees_a_name_and_no_document(self):
+        doc = deposit(self.t, self.marie, title='Pas pour le secrétariat')
+        env = dict(self.env, DMP_ASKPASS='echo ' + PIN)
+        request = os.path.join(self.p.folder, 'secretaire.json')
+        done = subprocess.run([CLI, '-P', 'accueil', 'join', '--staff', '-o', request], env=env, input='%s\nSam Ba\n' % self.p.fingerprint, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        done = subprocess.run([CLI, '--key', self.p.key('authority'), 'enrol', request], env=env, input='o\nn\n', capture_output=True, text=True)
+        self.assertIn('secrétariat', done.stdout)
+        self.run_as(None, '-P', 'accueil', 'list', code=1, says='aucun patient ne vous est ouvert')
+        self.run_as('marie', 'consent', 'Sam')
+        self.run_as(None, '-P', 'accueil', 'list', says=['MARIE', '0 document'])
+        self.run_as('marie', 'withdraw', 'Sam')
+        self.t.execute('DELETE FROM document WHERE id = ?', (doc,))
+
+
 class Accesses(People):
     def test_the_log_becomes_a_table_for_a_spreadsheet_in_which_no_title_is_a_formula(self):
         path = os.path.join(self.p.folder, 'acces.csv')
@@ -201,6 +245,56 @@ class Insight(People):
         self.run_as('marie', 'check-page', other, code=1, says='dmp-E126')
         self.run_as('marie', 'accesses', '--page', os.path.join(self.p.folder, 'non.html'), '--for', 'assureur', code=1, says='dmp-E125')
         self.assertFalse(os.path.exists(os.path.join(self.p.folder, 'non.html')))
+
+
+class Protected(People):
+    """The practice's own tables, in the record's file."""
+
+    def table(self, rows=30):
+        raw = self.p.raw()
+        raw.executescript('DROP TABLE IF EXISTS fiche; CREATE TABLE fiche(code TEXT PRIMARY KEY, patient INTEGER, nir TEXT, note TEXT)')
+        raw.executemany('INSERT INTO fiche VALUES(?, ?, ?, ?)', [('F%d' % i, self.marie, '1%014d' % i, 'note %d' % i) for i in range(rows)])
+        raw.close()
+
+    def notes(self, who, where='1'):
+        return self.p.login(who).execute('SELECT note FROM fiche WHERE %s ORDER BY code' % where).fetchall()
+
+    def test_a_table_is_protected_with_an_index_and_readers_and_its_key_turns(self):
+        self.table()
+        self.run_as('martin', 'protect', 'fiche', 'nir, note', '--index', 'nir', '--readers', 'Personne', code=1, says='ne désigne rien')
+        self.run_as('martin', 'protect', 'fiche', 'nir, note', '--index', 'nir', '--readers', 'Kaci', says=['Protégée : fiche (nir, note)', 'Ceux que vous avez nommés'])
+        self.assertEqual(self.notes('kaci', "nir = '100000000000003'"), [('note 3',)])
+        self.run_as('martin', 'readers', 'fiche', says='MARTIN, KACI')
+        self.run_as('martin', 'readers', 'fich', code=1, says='La table fich n’est pas protégée.')
+        self.run_as('martin', 'readers', 'fiche', '--add', 'Personne', code=1, says='« Personne » ne désigne rien')
+        box = one(self.p.raw(), "SELECT _dmp FROM fiche_dmp WHERE code = 'F1'")
+        self.run_as('martin', 'rotate', 'fiche', says=['La clé de fiche est changée', 'scrub'])
+        self.assertNotEqual(one(self.p.raw(), "SELECT _dmp FROM fiche_dmp WHERE code = 'F1'"), box)
+        self.run_as('martin', 'rewrap', 'fiche', says='remise à chacun de ses lecteurs')
+        self.assertEqual(self.notes('kaci', "code = 'F1'"), [('note 1',)])
+        self.run_as('marie', 'rotate', 'fiche', code=1, says='dmp-E0')
+        self.run_as('martin', 'mask-row', 'fiche', 'F1', code=1, says='ne sont pas sous les clés de patients')
+        self.drop('fiche')
+
+    def drop(self, table):
+        con = self.p.login('martin')
+        con.execute('SELECT dmp_unprotect(?)', (table,))
+        con.execute('DROP TABLE ' + table)
+
+    def test_rows_lie_under_their_patients_keys_and_one_is_masked(self):
+        self.table(3)
+        self.run_as('martin', 'protect', 'fiche', 'note', '--patient', 'dossier', code=1, says=['dmp-E079', 'dossier'])
+        self.run_as('martin', 'protect', 'fiche', 'note', '--patient', 'patient', '--type', '11488-4', '--hide', says='sous les clés de son patient')
+        self.assertEqual(len(self.notes('kaci')), 3)   # by her consent, without the table's key
+        self.run_as('martin', 'mask-row', 'fiche', 'F9', code=1, says='« F9 » désigne 0 ligne')
+        self.run_as('martin', 'mask-row', 'fiche', 'patient=%d' % self.marie, code=1, says='désigne 3 lignes')
+        self.run_as('martin', 'mask-row', 'fiche', 'F1', says='Ligne masquée')
+        self.assertEqual(self.notes('kaci'), [('note 0',), ('note 2',)])
+        self.assertEqual(len(self.notes('marie')), 3)
+        self.run_as('kaci', 'unmask-row', 'fiche', 'F1', code=1)
+        self.run_as('marie', 'unmask-row', 'fiche', 'nir=100000000000001', says='démasquée')
+        self.assertEqual(len(self.notes('kaci')), 3)
+        self.drop('fiche')
 
 
 class Sheet(People):

@@ -10,6 +10,7 @@ import time
 import types
 import unittest
 from harness import NO_SUCH_ID, PIN, Case, Practice, deposit, error_of, main, one
+from test_teams import join, leave, team
 from test_representatives import BOTH, FAKETIME, MASKED, MOUNTS, PATIENT, REPS, Mount, faked, later, name, represent
 
 LATE = 'Attention, ce document n’est visible des autres professionnels que si le patient ou son médecin traitant le laisse paraître'.replace('’', "'")
@@ -23,7 +24,7 @@ LATE = 'Attention, ce document n’est visible des autres professionnels que si 
 # p, r: warned that the patient, the representatives don't see it.
 COLUMNS = 'N    Md   Mp   Mt   Me   U    IP   IPa  IR   IRv  MIRd MIRp'
 TABLE = {
-    # A report that professions 10, 21, 39, 40 and 60 read, deposited by a gynaecologist whom the patient has consented to.
+    # A report that professions 10, 21, 39, 40 and 60 read, deposited by a gynaecologist whom the patient has consented to. The team's role is nurse.
     'common': """
 patient                   s    sm   sm   sm   sm   s    -    s    sr   s    smr  smr
 representative            s    sm   sm   sm   sm   s    -    s    -    s    -    -
@@ -33,6 +34,8 @@ consented doctor          s    -    -    -    -    s    sp   s    sr   s    -   
 consented pharmacist      s    -    -    -    -    s    sp   s    sr   s    -    -
 consented nurse           s    -    -    -    -    s    sp   s    sr   s    -    -
 consented midwife         -    -    -    -    -    -    -    -    -    -    -    -
+member of a team          s    -    -    -    -    s    sp   s    sr   s    -    -
+manager of a team         s    -    -    -    -    s    sp   s    sr   s    -    -
 source                    -    -    -    -    -    -    -    -    -    -    -    -
 view of all she sees      s    s    s    s    s    s    -    s    sr   s    sr   sr
 view of another document  -    -    -    -    -    -    -    -    -    -    -    -
@@ -56,11 +59,12 @@ treating doctor           -    -    -    n/a  -    -    -    -    -    -    -   
 consented doctor          -    -    -    n/a  -    -    -    -    -    -    -    -
 consented pharmacist      -    -    -    n/a  -    -    -    -    -    -    -    -
 consented nurse           s    -    -    n/a  -    s    sp   s    sr   s    -    -
+member of a team          s    -    -    n/a  -    s    sp   s    sr   s    -    -
 view of all she sees      s    s    s    n/a  s    s    -    s    sr   s    sr   sr
 """,
 }
 # Who holds nothing: everything is absent, of every class.
-NOTHING = ('representative withdrawn', 'representative of nobody', 'doctor withdrawn', 'doctor never consented', 'authority')
+NOTHING = ('representative withdrawn', 'representative of nobody', 'doctor withdrawn', 'doctor never consented', 'authority', 'member who left', 'member of another team')
 # A month after its deposit what was invisible to the patient is seen by her, nothing having been done; the others see what they saw.
 MONTH = {'patient': 'sr', 'representative': '-', 'depositor': 'sr', 'treating doctor': 'sr', 'consented doctor': 'sr'}
 WARNING = {'s': None, 'sm': MASKED, 'sp': PATIENT, 'sr': REPS, 'smr': BOTH, 'sl': LATE}
@@ -68,7 +72,8 @@ TYPE = {'common': '11488-4', 'own': '11488-4', 'residence': 'ATTEST-RESID'}
 DEPOSITOR = {'common': 'gynaecologist', 'own': 'midwife', 'residence': 'midwife'}
 PERSON = {'patient': 'patient', 'representative': 'mother', 'treating doctor': 'treating', 'consented doctor': 'doctor', 'consented pharmacist': 'pharmacist',
           'consented nurse': 'nurse', 'consented midwife': 'midwife', 'source': 'source', 'view of all she sees': 'view', 'view of another document': 'other',
-          'representative withdrawn': 'father', 'representative of nobody': 'aunt', 'doctor withdrawn': 'left', 'doctor never consented': 'unknown', 'authority': 'authority'}
+          'representative withdrawn': 'father', 'representative of nobody': 'aunt', 'doctor withdrawn': 'left', 'doctor never consented': 'unknown', 'authority': 'authority',
+          'member of a team': 'member', 'manager of a team': 'boss', 'member who left': 'gone', 'member of another team': 'elsewhere'}
 FLAGS = {'Md': {'masked': 1}, 'Me': {}, 'IP': {'invisible_patient': 1}, 'IPa': {'invisible_patient': 1}, 'IR': {'hidden_from_representatives': 1},
          'IRv': {'hidden_from_representatives': 1}, 'MIRd': {'masked': 1, 'hidden_from_representatives': 1}, 'MIRp': {'hidden_from_representatives': 1}}
 
@@ -90,7 +95,7 @@ class TruthTable(Case):
     @classmethod
     def setUpClass(cls):
         cls.p = p = Practice({'treating': ('10', 1), 'gynaecologist': ('10', 0), 'doctor': ('10', 0), 'pharmacist': ('21', 0), 'nurse': ('60', 0), 'midwife': ('50', 0),
-                              'left': ('10', 0), 'unknown': ('10', 0)})
+                              'left': ('10', 0), 'unknown': ('10', 0), 'boss': ('60', 0), 'member': ('60', 0), 'gone': ('60', 0), 'elsewhere': ('60', 0)})
         cls.addClassCleanup(p.drop)
         cls.pid = pid = p.patient('patient', p.login('treating'), 'treating', birth_name='ENFANT', birth_date='%d-06-15' % (time.gmtime().tm_year - 15))
         for who in ('mother', 'father', 'aunt'):
@@ -99,7 +104,11 @@ class TruthTable(Case):
         p.id['source'] = one(p.connect(), 'SELECT dmp_login(?,?,NULL,NULL,?)', p.key('source'), PIN, p.fingerprint)
         cls.me = p.login('patient')
         cls.me.execute('INSERT INTO feed(patient,source) VALUES(?,?)', (pid, p.id['source']))
-        for who in ('gynaecologist', 'doctor', 'pharmacist', 'nurse', 'midwife', 'left'):
+        for name_, members in (('Soins', ('boss', 'member', 'gone')), ('Ailleurs', ('elsewhere',))):
+            team(p, name_, manager=members[0])
+            for who in members[1:]:
+                join(p.login(members[0]), p, name_, who)
+        for who in ('gynaecologist', 'doctor', 'pharmacist', 'nurse', 'midwife', 'left', 'Soins'):
             cls.me.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (pid, p.id[who]))
         name(cls.me, p, pid, 'mother')
         row = name(cls.me, p, pid, 'father')
@@ -108,7 +117,8 @@ class TruthTable(Case):
             cls.deposits(which)
         cls.me.execute('DELETE FROM representative WHERE rowid=?', (row,))
         cls.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['left'],))
-        cls.me = p.login('patient')                                 # what waited for her is settled
+        leave(p.login('boss'), p, 'Soins', 'gone')
+        cls.me = p.login('patient')                                 # the keys of who left turn, and what waited for her is settled
         cls.beside = deposit(p.login('treating'), pid, b'a cote', title='a-cote')
         for who, items in (('view', [one(cls.me, 'SELECT group_concat(id) FROM document')]), ('other', [cls.beside])):
             cls.me.execute('INSERT INTO minimal_view(patient,items,credential,pin) VALUES(?,?,?,?)', (pid, items[0], p.key(who), PIN))

@@ -5,7 +5,8 @@ import errno, re
 PROFESSIONS = [('10', 'Médecin'), ('21', 'Pharmacien'), ('60', 'Infirmier'), ('40', 'Chirurgien-dentiste'),
                ('39', 'Préparateur en pharmacie')]
 KINDS = {'authority': 'autorité d’enregistrement', 'professional': 'professionnel', 'patient': 'patient', 'representative': 'représentant légal',
-         'source': 'alimentation automatique', 'team': 'équipe'}
+         'source': 'alimentation automatique', 'team': 'équipe', 'staff': 'secrétariat ou interprète'}
+CHANGES = {'registered': 'enregistré·e', 'changed': 'changé·e', 'renewed': 'nouvelle clé', 'revoked': 'révoqué·e', 'restored': 'rétabli·e', 'refused': 'REFUSÉ : ne continue pas le précédent'}
 TYPES = [('11488-4', 'Compte rendu de consultation'), ('57833-6', 'Ordonnance'), ('11502-2', 'Examens biologiques'),
          ('18748-4', 'Imagerie'), ('34112-3', 'Compte rendu d’hospitalisation'), ('11490-0', 'Lettre de sortie'),
          ('60591-5', 'Synthèse médicale'), ('60593-1', 'Dispensation de médicaments'),
@@ -16,6 +17,7 @@ ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu',
            'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
            'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants',
            'view': 'a préparé une vue à montrer', 'view end': 'a mis fin à une vue',
+           'join': 'a fait entrer dans une équipe', 'leave': 'a fait sortir d’une équipe', 'team_key': 'a changé la clé d’une équipe',
            'block': 'a bloqué', 'unblock': 'a débloqué', 'reissue': 'a refait un certificat', 'renew': 'a pris une nouvelle clé',
            'hosting': 'a dit où le dossier est conservé', 'export': 'a exporté'}
 GIVEN = {'block': ' ', 'unblock': ' ', 'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
@@ -309,6 +311,7 @@ OBSTACLES = [(r'^a CHECK of a sealed column names (.*), which a foreign key chan
              (r'more than 100 rows a value$', 'plus de 100 lignes par valeur'),
              (r'^ON CONFLICT in table (.*)', r'ON CONFLICT dans la table \1'),
              (r'^REFERENCES (.*) without a column in table (.*)', r'REFERENCES \1 sans colonne, dans la table \2')]
+NAMING = (43, 44, 52, 79)                             # codes whose sentence ends with a name of the practice's own
 SYSTEM = {errno.ENOENT: 'n’existe pas', errno.EACCES: 'accès refusé', errno.EPERM: 'opération refusée',
           errno.EEXIST: 'existe déjà',
           errno.EISDIR: 'est un dossier, pas un fichier', errno.ENOTDIR: 'un élément du chemin n’est pas un dossier',
@@ -337,6 +340,9 @@ def in_french(text):
     trait, obstacle = TRAIT.fullmatch(text), re.search(r'(?:that first|index=) \((.*)\)$', text)
     if code in (81, 86, 87) and obstacle:
         return 'dmp-E%03d : %s (%s)' % (code, FRENCH[code], obstacle_text(obstacle[1]))
+    named = re.search(r' \(([^()]*)\)$', text)
+    if code in NAMING and named and not column:
+        return 'dmp-E%03d : %s (%s)' % (code, FRENCH[code], re.sub(r'^(\S+) row (-?\d+)$', r'\1, ligne \2', named[1]))
     if code in FRENCH:
         return 'dmp-E%03d : %s%s' % (code, FRENCH[code], ' (%s)' % COLUMNS.get(column[1], column[1]) if column else '')
     if trait:

@@ -24,6 +24,8 @@ def who(args, settings):
     for person, ground, until in db.execute('SELECT principal, ground, until FROM representative WHERE patient = ? ORDER BY since', (patient,)):
         print('%s, %s%s : tout, sauf ce qui est caché aux représentants.' % (
             names.get(person, person), dict(GROUNDS).get(ground, ground).lower(), ' jusqu’au ' + until[:10] if until else ''))
+    for person, since in db.execute('SELECT professional, since FROM blocked WHERE patient = ? ORDER BY since', (patient,)):
+        print('%s, bloqué·e depuis le %s : rien que ses propres dépôts.' % (names.get(person, person), since[:10]))
     print('Qui a déposé un document le voit toujours. Pour un document : dmp who DOCUMENT.'.replace('dmp ', program() + ' '))
     return 0
 

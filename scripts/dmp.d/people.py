@@ -1,9 +1,10 @@
-"""people.py: who is around the patient: consents, representatives, automatic feeds, teams."""
+"""people.py: who is around the patient: consents, representatives, automatic feeds, blocks, teams."""
 from french import GROUNDS, PROFESSIONS, several
-from asking import choose, choose_code, day_form, Refused, visible
+from asking import choose, choose_code, day_form, program, Refused, visible
 from record import login, one, the_patient, the_person
 
-GRANTEES = ('professional', 'team')                    # to whom a patient consents
+GRANTEES = ('professional', 'staff', 'team')                    # to whom a patient consents
+BLOCKABLE = ('professional', 'staff')
 
 
 def representative(args, settings):
@@ -58,6 +59,23 @@ def feeds(args, settings):
     else:
         db.execute('INSERT INTO feed(patient, source) VALUES(?, ?)', (patient, source))
     print('Ouverte : elle peut déposer.' if args.on else 'Fermée : elle ne dépose plus. Ce qu’elle a déposé reste ; dmp mask le masque.')
+
+
+def block(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    db.execute('INSERT INTO blocked(patient, professional) VALUES(?, ?)', (patient, the_person(db, args.person, BLOCKABLE)))
+    print('Bloqué·e : plus rien ne s’ouvre, et aucun accord ne se donne tant que le blocage dure. Ce qu’il ou elle a déposé lui reste.')
+
+
+def unblock(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    names = dict(db.execute('SELECT id, name FROM principal'))
+    rows = [(p, names.get(p, 'n° %d' % p), 'depuis le ' + since[:10]) for p, since in db.execute('SELECT professional, since FROM blocked WHERE patient = ?', (patient,))]
+    person = choose('Bloqué', rows, args.person, nothing='rien à choisir, personne n’est bloqué')
+    db.execute('DELETE FROM blocked WHERE patient = ? AND professional = ?', (patient, person))
+    print('Débloqué·e : rien n’est rendu ; un nouvel accord le fait (dmp consent).'.replace('dmp ', program() + ' '))
 
 
 # ---- teams ----

@@ -1,9 +1,9 @@
-"""practice.py: opening a practice, coming in, being enrolled."""
+"""practice.py: opening a practice, coming in, being enrolled; what becomes of certificates."""
 import hashlib, json, os, re, shutil, sqlite3, sys
 
-from french import code_of, KINDS, PROFESSIONS
-from asking import ask, ask_rpps, choose_code, fingerprint_form, needed, new_pin, program, Refused, rpps_form, shell_word, yes
-from record import connect, library, login, one
+from french import CHANGES, code_of, KINDS, PROFESSIONS, several
+from asking import ask, ask_rpps, choose_code, fingerprint_form, needed, new_pin, program, Refused, rpps_form, shell_word, visible, yes
+from record import connect, library, login, one, the_person
 
 BACKUP = """
 À sauvegarder, chacun à part : sans l’un des trois rien ne s’ouvre, et qui tient les trois et un code lit.
@@ -112,7 +112,7 @@ def join(args, settings):
     record = settings.existing_record()
     fingerprint = ask('Empreinte de l’autorité, sur votre invitation', check=fingerprint_form)
     name = ask('Votre nom', check=needed)
-    kind = 'representative' if args.representative else 'source' if args.source else 'professional'
+    kind = 'representative' if args.representative else 'source' if args.source else 'staff' if args.staff else 'professional'
     identifier = ask_rpps('Votre numéro RPPS') if kind == 'professional' else None
     profession = choose_code('Votre profession', PROFESSIONS) if kind == 'professional' else None
     path = os.path.abspath(args.output or 'demande-%s.json' % (identifier or re.sub(r'\W+', '-', name)))
@@ -154,6 +154,33 @@ def enrol(args, settings):
         name, identifier or '(aucun)', dict(PROFESSIONS).get(profession, profession) or KINDS[kind], request_code(request)))
     if not yes('La personne lit-elle le même code, et l’avez-vous reconnue ?'):
         raise Refused('Rien n’est enregistré.')
-    registrar = kind == 'professional' and yes('Pourra-t-elle enregistrer des patients ?')
+    registrar = kind in ('professional', 'staff') and yes('Pourra-t-elle enregistrer des patients ?')
     register(login(settings, 'authority'), kind, name, identifier, profession, request, int(bool(registrar)))
     print('%s est enregistré·e.' % name)
+
+
+def set_status(args, settings, status):
+    db = login(settings, 'authority')
+    person = the_person(db, args.person, ('professional', 'staff', 'representative', 'source'), 'Personne')
+    if one(db, 'SELECT status FROM principal WHERE id = ?', person) == status:
+        raise Refused('Cela l’est déjà.')
+    if not yes('Son certificat sera %s. Continuer ?' % ('révoqué : plus aucune session, plus aucun accord' if status == 'revoked' else 'rétabli')):
+        raise Refused('Rien n’est changé.')
+    db.execute('UPDATE principal SET status = ? WHERE id = ?', (status, person))
+    print('Certificat %s.' % ('révoqué' if status == 'revoked' else 'rétabli ; les accords sont à redonner'))
+
+
+def revoke(args, settings):
+    set_status(args, settings, 'revoked')
+
+
+def restore(args, settings):
+    set_status(args, settings, 'active')
+
+
+def certificates(args, settings):
+    db = login(settings)
+    rows = db.execute('SELECT at, serial, change, name FROM certificate_log ORDER BY id').fetchall()
+    for at, serial, change, name in rows:
+        print(visible('%s  n° %d  %s : %s' % ((at or '')[:10], serial, name, CHANGES.get(change, change))))
+    print(several(len(rows), 'certificat'))

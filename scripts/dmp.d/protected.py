@@ -1,7 +1,7 @@
 """protected.py: tables of the practice that are sealed."""
 import re, sqlite3
 
-from french import code_of
+from french import code_of, several
 from asking import ask, choose, needed, program, Refused, shell_word, yes
 from record import login, one, the_person
 
@@ -133,15 +133,32 @@ def rewrap(args, settings):
     print('La clé de %s est remise à chacun de ses lecteurs.' % table)
 
 
+def key_of(db, table):
+    """The column by which a row is named: the primary key, which is a UNIQUE of the shadow where it is no number."""
+    shadow = table + '_dmp'
+    keys = [name for name, in db.execute("SELECT name FROM pragma_table_info(?) WHERE pk > 0 AND name <> '_dmpid'", (shadow,))]
+    for index, in db.execute('SELECT name FROM pragma_index_list(?) WHERE "unique" ORDER BY seq DESC', (shadow,)).fetchall():
+        keys = keys or [name for name, in db.execute('SELECT name FROM pragma_index_info(?)', (index,))]
+    return keys[0] if len(keys) == 1 else 'rowid'
+
+
 def mark_row(args, settings, masked):
-    """The row whose primary key is args.row, where that is one column; else its row number."""
+    """args.row: a value of the table's key, or COLUMN=VALUE that one row has."""
     db = login(settings)
     table = the_protected(db, args.table)
-    keys = db.execute("SELECT name, type FROM pragma_table_info(? || '_dmp') WHERE pk > 0 AND name <> '_dmpid'", (table,)).fetchall()
-    name, kind = keys[0] if len(keys) == 1 else ('rowid', 'INTEGER')
-    value = int(args.row) if 'INT' in kind.upper() and re.fullmatch(r'-?\d+', args.row) else args.row
-    if db.execute('UPDATE "%s" SET dmp_masked = ? WHERE "%s" = ?' % (table.replace('"', '""'), name.replace('"', '""')), (masked, value)).rowcount == 0:
-        raise Refused('La table %s n’a pas de ligne %s.' % (table, args.row))
+    kinds = dict(db.execute('SELECT name, type FROM pragma_table_xinfo(?)', (table,)))
+    if 'dmp_masked' not in kinds:
+        raise Refused('Les lignes de %s ne sont pas sous les clés de patients (dmp protect --patient).' % table)
+    column, found, value = args.row.partition('=')
+    if not found or column not in kinds:
+        column, value = key_of(db, table), args.row
+    if 'INT' in kinds.get(column, 'INTEGER').upper() and re.fullmatch(r'-?\d+', value):
+        value = int(value)
+    where = '"%s" WHERE %s = ?' % (table.replace('"', '""'), column if column == 'rowid' else '"%s"' % column.replace('"', '""'))
+    rows = one(db, 'SELECT count(*) FROM ' + where, value)
+    if rows != 1:
+        raise Refused('« %s » désigne %s de %s.' % (args.row, several(rows, 'ligne'), table))
+    db.execute('UPDATE ' + where.replace(' WHERE', ' SET dmp_masked = ? WHERE', 1), (masked, value))
 
 
 def mask_row(args, settings):

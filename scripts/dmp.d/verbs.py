@@ -1,7 +1,7 @@
 """verbs.py: the verbs as rows of one table, from which the command line and its help are made; how a failure is told."""
 import argparse, configparser, os, sqlite3, sys
 
-import documents, house, insight, masks, menu, patients, people, practice, protected, sheet, showing
+import documents, house, insight, leaving, masks, menu, patients, people, practice, protected, sheet, showing
 from asking import program, Refused, shell_word, typed
 from french import GROUNDS, in_french, SYSTEM
 from record import CONFIG, Settings
@@ -15,7 +15,7 @@ MOUNTPOINT = ('mountpoint', {'metavar': 'DOSSIER', 'nargs': '?', 'help': 'vide e
 TEAM = ('team', {'nargs': '?', 'metavar': 'équipe', 'help': 'numéro dans la liste, identifiant, ou une partie du nom'})
 TABLE = ('table', {'metavar': 'TABLE', 'nargs': '?', 'help': 'son nom'})
 EPISODE = ('-e --episode', {'metavar': 'ÉPISODE', 'nargs': '?', 'const': '', 'help': 'tout un épisode'})
-ROW = (('table', {'metavar': 'TABLE', 'help': 'son nom'}), ('row', {'metavar': 'LIGNE', 'help': 'sa clé primaire (ou son numéro de ligne)'}))
+ROW = (('table', {'metavar': 'TABLE', 'help': 'son nom'}), ('row', {'metavar': 'LIGNE', 'help': 'sa clé, ou COLONNE=VALEUR'}))
 UNTIL = ('--until', {'metavar': 'DATE', 'help': 'date de fin'})
 
 
@@ -53,9 +53,13 @@ VERBS = [
          option('--base', 'FICHIER', 'la base SQLite du logiciel du cabinet, qui existe déjà : le dossier y prend place')),
     Verb('invite', practice.invite, 'dire à un collègue comment entrer', place='practice', kinds='professional authority'),
     Verb('join', practice.join, 'entrer : faire sa clé et sa demande', option('-o --output', 'FICHIER', 'fichier de la demande'),
-         flag('--representative', 'pour qui représente un patient'), flag('--source', 'pour une alimentation automatique (elle dépose, ne lit rien)')),
+         flag('--representative', 'pour qui représente un patient'), flag('--source', 'pour une alimentation automatique (elle dépose, ne lit rien)'),
+         flag('--staff', 'pour un secrétariat ou un interprète (voit les noms, aucun document)')),
     Verb('enrol', practice.enrol, 'enregistrer la demande d’un collègue (autorité)', ('request', {'metavar': 'DEMANDE', 'help': 'fichier de la demande'}),
          place='practice', kinds='professional authority'),
+    Verb('revoke', practice.revoke, 'révoquer le certificat d’une personne (autorité)', PERSON, place='practice', kinds='authority'),
+    Verb('restore', practice.restore, 'le rétablir (autorité)', PERSON, place='practice', kinds='authority'),
+    Verb('certificates', practice.certificates, 'lire le journal des certificats', place='practice', kinds='professional authority'),
     Verb('new-patient', patients.new_patient, 'enregistrer un patient', option('-o --output', 'FICHIER', 'fichier de sa clé'),
          flag('--draw-pin', 'tirer son code au sort'), flag('--no-treating', 'ne pas être son médecin traitant'),
          option('--sheet', 'FICHIER', 'fiche à imprimer, .pdf ou .png'), place='practice'),
@@ -87,6 +91,8 @@ VERBS = [
     Verb('end-show', showing.end_show, 'mettre fin à une vue', ('view', {'nargs': '?', 'metavar': 'vue', 'help': 'numéro dans la liste'}), place='patient', kinds='patient'),
     Verb('consent', people.consent, 'donner l’accord du patient à un professionnel ou à une équipe', PERSON, PATIENT, UNTIL, place='patient', kinds=HOLDERS),
     Verb('withdraw', people.withdraw, 'retirer l’accord', PERSON, PATIENT, place='patient', kinds=HOLDERS),
+    Verb('block', people.block, 'bloquer un professionnel', PERSON, PATIENT, place='patient', kinds=HOLDERS),
+    Verb('unblock', people.unblock, 'lever un blocage', PERSON, PATIENT, place='patient', kinds='patient'),
     Verb('teams', people.teams, 'dire les équipes et leurs membres', TEAM, place='practice', kinds='professional authority patient'),
     Verb('new-team', people.new_team, 'enregistrer une équipe et son premier responsable (autorité)', ('name', {'metavar': 'NOM', 'help': 'nom de l’équipe'}),
          option('--role', 'CODE', 'profession dont elle a les droits ; sans elle, des noms seulement'), option('--facility', 'NOM', 'établissement'),
@@ -101,6 +107,8 @@ VERBS = [
          option('--page', 'FICHIER', 'l’écrire comme une page signée (HTML)'),
          option('--for', 'DESTINATAIRE', 'pour qui est la page', dest='recipient'), place='patient', kinds=READERS),
     Verb('check-page', insight.check_page, 'vérifier la signature d’une page du journal', ('page', {'metavar': 'PAGE', 'help': 'fichier de la page'})),
+    Verb('export', leaving.export, 'emporter tout : documents, tables, journal en CSV et en page signée', ('folder', {'metavar': 'DOSSIER', 'help': 'dossier, nouveau'}),
+         PATIENT, option('--for', 'DESTINATAIRE', 'pour qui', dest='recipient'), place='patient', kinds='patient treating representative'),
     Verb('notifications', insight.notifications, 'lire les avis', flag('--all', 'aussi ceux qui sont lus'), flag('--seen', 'les marquer comme lus'),
          place='practice', kinds='patient professional representative'),
     Verb('hosting', insight.hosting, 'dire où le dossier est conservé', option('--name', 'NOM', 'un nouvel hébergement (autorité)'),
