@@ -1,5 +1,6 @@
 /* blocked.c: see blocked.h. */
 #include "blocked.h"
+#include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
@@ -25,6 +26,27 @@ int blocked_find(struct session *s, struct patient *p, int64_t principal, int64_
   struct search q = { s, p, principal, 0 };
   int e = object_scan(s, p, &CHOICES, take, &q);
   *id = q.id;
+  return e;
+}
+
+struct everybody { struct session *s; struct patient *p; int64_t *who; size_t n; };
+
+static int take_all(void *ctx, struct item *it) {
+  struct everybody *q = ctx;
+  struct value v[BLOCKED_VALUES];
+  if (!blocked_row(it, v) || object_trusted(q->s, q->p, it) != DMP_OK) return DMP_OK;
+  int64_t *who = realloc(q->who, (q->n + 1) * sizeof *who);
+  if (who == NULL) return DMP_E_NOMEM;
+  q->who = who;
+  who[q->n++] = v[BLOCKED_WHO].u.i;
+  return DMP_OK;
+}
+
+int blocked_all(struct session *s, struct patient *p, int64_t **who, size_t *n) {
+  struct everybody q = { .s = s, .p = p };
+  int e = object_scan(s, p, &CHOICES, take_all, &q);
+  *who = q.who;
+  *n = q.n;
   return e;
 }
 

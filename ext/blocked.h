@@ -9,6 +9,7 @@ enum { BLOCKED_WHO, BLOCKED_SINCE, BLOCKED_VALUES };  /* row of an ITEM_BLOCKED:
 int blocked_row(const struct item *it, struct value v[BLOCKED_VALUES]);   /* 1: it is one, and makes sense */
 /* For a full holder: whether somebody is blocked, and by which item (0: not). */
 int blocked_find(struct session *s, struct patient *p, int64_t principal, int64_t *id);
+int blocked_all(struct session *s, struct patient *p, int64_t **who, size_t *n);   /* freed by the caller */
 int blocked_add(struct session *s, struct patient *p, int64_t principal, int64_t *id);
 int blocked_drop(struct session *s, struct patient *p, int64_t id);
 #endif

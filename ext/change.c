@@ -2,6 +2,7 @@
 #include "change.h"
 #include "compartment.h"
 #include "memory.h"
+#include "blocked.h"
 #include "team.h"
 #include "random.h"
 #include <stdlib.h>
@@ -80,12 +81,14 @@ static int grantees_open(struct session *s, struct patient *p, struct item *it, 
   return e == DMP_OK ? grantees_parse(it, out) : e;
 }
 
-int grantees_read(struct session *s, struct patient *p, struct grantees *out) {
+int grantees_circles(struct session *s, struct patient *p, struct grantees *out, struct circles *circles) {
   struct item it;
-  int e = grantees_open(s, p, &it, out, NULL);
+  int e = grantees_open(s, p, &it, out, circles);
   item_close(&it);
   return e;
 }
+
+int grantees_read(struct session *s, struct patient *p, struct grantees *out) { return grantees_circles(s, p, out, NULL); }
 
 struct grantee *grantees_find(struct grantees *gs, const uint8_t principal[16]) {
   for (size_t i = 0; i < gs->n; i++)
@@ -285,8 +288,8 @@ enum owed grantee_owed(struct session *s, struct patient *p, const struct grante
   if (g->as == READER_NONE) return OWED_NOTHING;
   if (is_over(g)) return OWED_ENDED;
   const struct certificate *now = patient_who(s, p, g->principal), *then = now ? patient_who_hash(s, p, g->cert) : NULL;
-  if (then == NULL) return OWED_NOTHING;
-  if (now->status == STATUS_REVOKED) return OWED_REVOKED;
+  if (now && now->status == STATUS_REVOKED) return OWED_REVOKED;
+  if (then == NULL) return OWED_NOTHING;              /* a team's key is no certificate: change_departed */
   return certificate_same_keys(then, now) && then->profession == now->profession ? OWED_NOTHING : OWED_RENEWED;
 }
 
@@ -321,6 +324,40 @@ int change_owed(struct change *c, uint8_t want[CLASSES_MAX]) {
   return e;
 }
 
+static int has_blocked(const struct team *t, const int64_t *who, size_t n) {
+  for (size_t i = 0; i < t->members; i++)
+    for (size_t j = 0; j < n && team_active(&t->member[i]); j++)
+      if (id_from_field(t->member[i].principal) == who[j]) return 1;
+  return 0;
+}
+
+int team_blocked(struct session *s, struct patient *p, const struct team *t, int *yes) {
+  int64_t *who;
+  size_t n;
+  int e = blocked_all(s, p, &who, &n);
+  *yes = e == DMP_OK && has_blocked(t, who, n);
+  free(who);
+  return e;
+}
+
+static int team_owes(const struct team *t, const struct keyset_team *kt, int blocked) {
+  return team_ready(t) && (team_departed(t, kt->seq) || blocked != suite_is_zero(kt->cert, 32));
+}
+
+int teams_owed(struct session *s, struct patient *p, const struct keyset *k, size_t *n) {
+  int64_t *who = NULL;
+  size_t blocks = 0;
+  int e = k->teams ? blocked_all(s, p, &who, &blocks) : DMP_OK;
+  *n = 0;
+  for (size_t i = 0; e == DMP_OK && i < k->teams; i++) {
+    const struct team *t;
+    e = team_get(s, k->team[i].team, &t);
+    *n += e == DMP_OK && team_owes(t, &k->team[i], has_blocked(t, who, blocks));
+  }
+  free(who);
+  return e;
+}
+
 static void team_pin(struct keyset_team *kt, const struct team *t) {
   memcpy(kt->team, t->id, 16);
   memcpy(kt->cert, t->now.hash, 32);
@@ -329,16 +366,21 @@ static void team_pin(struct keyset_team *kt, const struct team *t) {
 }
 
 int change_departed(struct change *c, uint8_t want[CLASSES_MAX]) {
-  int e = DMP_OK;
+  int64_t *who = NULL;
+  size_t n = 0;
+  int e = c->next.teams ? blocked_all(c->s, c->p, &who, &n) : DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < c->next.teams; i++) {
     struct keyset_team *kt = &c->next.team[i];
     const struct team *t;
     e = team_get(c->s, kt->team, &t);
-    if (e != DMP_OK || !team_ready(t) || !team_departed(t, kt->seq)) continue;
+    int blocked = e == DMP_OK && has_blocked(t, who, n);
+    if (e != DMP_OK || !team_owes(t, kt, blocked)) continue;
     for (size_t j = 0; j < c->next.n; j++) want[j] |= rights_keys(READER_TEAM, t->now.profession, c->next.c[j].cls) & KEY_P;
     team_pin(kt, t);
+    if (blocked) memset(kt->cert, 0, 32);
     c->departed++;
   }
+  free(who);
   return e;
 }
 
@@ -393,8 +435,10 @@ int change_send(struct change *c, const struct grantee *to, struct grant *g) {
   g->kind = to->as == READER_NONE ? GRANT_WITHDRAWN : GRANT_ACTIVE;
   g->basis = to->as == READER_PATIENT ? BASIS_SELF : to->as == READER_TREATING ? BASIS_TREATING
            : to->as == READER_REPRESENTATIVE ? BASIS_REPRESENTATIVE : BASIS_CONSENT;
-  /* a team whose secret somebody who left still knows gets none: its classes stay due, and turn once the secret has moved */
-  for (size_t i = 0; i < c->next.n && (team == NULL || team_ready(team)); i++) {
+  /* a team whose secret somebody who left still knows gets none: its classes stay due, and turn once the secret has moved; nor one with a
+   * member who is blocked */
+  const struct keyset_team *kt = team ? keyset_team(&c->next, team->id) : NULL;
+  for (size_t i = 0; i < c->next.n && (team == NULL || (team_ready(team) && kt && !suite_is_zero(kt->cert, 32))); i++) {
     unsigned may = grantee_keys(c->s, p, to, c->next.c[i].cls), turned = c->turned[i];
     if (to != c->first) may &= turned | (turned & KEY_P ? KEY_P0 : 0) | (turned & KEY_M ? KEY_M0 : 0);
     send_class(p, &c->next.c[i], may, g);

@@ -20,6 +20,7 @@ const struct certificate *grantee_who(struct session *s, struct patient *p, cons
  * certificate once; freed by the caller. Good until the directory or the file changes. */
 int  grantees_people(struct session *s, struct patient *p, const struct grantees *gs, const struct certificate ***who, size_t *n);
 int  grantees_read(struct session *s, struct patient *p, struct grantees *out);
+int  grantees_circles(struct session *s, struct patient *p, struct grantees *out, struct circles *circles);   /* and the circles he may know of */
 struct grantee *grantees_find(struct grantees *gs, const uint8_t principal[16]);
 void grantees_row(const struct grantees *gs, struct buf *row);
 void grantees_free(struct grantees *g);
@@ -56,7 +57,12 @@ int  change_owed(struct change *c, uint8_t want[CLASSES_MAX]);
 /* Why the keys that somebody holds are to be turned. */
 enum owed { OWED_NOTHING = 0, OWED_ENDED, OWED_REVOKED, OWED_RENEWED /* he has another key */ };
 enum owed grantee_owed(struct session *s, struct patient *p, const struct grantee *g);
-/* Keys that somebody who left a team may hold are added to want, once the team's own secret has moved. */
+/* What is owed to a patient's teams: keys that somebody who left may hold, once the team's own secret has moved; and that a team of which the
+ * patient has blocked a member holds no key, until that one has left or is blocked no more. A team that holds none has no certificate in the
+ * keyset. *n: of how many teams something is owed. */
+int  teams_owed(struct session *s, struct patient *p, const struct keyset *k, size_t *n);
+int  team_blocked(struct session *s, struct patient *p, const struct team *t, int *yes);   /* for a full holder */
+/* The same is done: the keys are added to want. */
 int  change_departed(struct change *c, uint8_t want[CLASSES_MAX]);
 /* The team holds keys from this keyset on, or no more. */
 int  change_team(struct change *c, const uint8_t team[16], int granted);

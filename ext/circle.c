@@ -255,8 +255,8 @@ int circle_turn_private(struct change *c) {
   return turn(c, &k);
 }
 
-static int held_before(const struct circle *k, const struct grantee *g) {
-  const struct circle_holder h = { id_from_field(g->principal), 0 };
+int circle_gave(const struct circle *k, int64_t principal) {
+  const struct circle_holder h = { principal, 0 };
   return k->holders && bsearch(&h, k->holder, k->holders, sizeof h, by_id) != NULL;
 }
 
@@ -273,7 +273,7 @@ int circle_entries(struct change *c, const struct grantee *to, struct grant *g) 
       entry_set(g, &en);
       bytes_wipe(&en, sizeof en);
       if (g->entry[g->count - 1].circle != k->id) return DMP_E_CIRCLES;
-    } else if (!which && k->news != CIRCLE_SAME && to->as != READER_NONE && held_before(k, to)) {
+    } else if (!which && k->news != CIRCLE_SAME && to->as != READER_NONE && circle_gave(k, id_from_field(to->principal))) {
       if (g->count == ENTRIES_MAX) return DMP_E_CIRCLES;
       en.which = WHICH_C;                             /* a key of zeros takes it away */
       g->entry[g->count++] = en;

@@ -33,6 +33,7 @@ struct circle {
 struct circles { struct circle *c; size_t n; };
 int  circle_take(struct circles *all, const struct item *it);      /* adds the one that the item describes; others are passed over */
 const struct circle *circle_find(const struct circles *all, int64_t id);
+int  circle_gave(const struct circle *k, int64_t principal);       /* 1: he was given the key as it is */
 void circles_free(struct circles *all);
 
 struct change;

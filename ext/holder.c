@@ -76,12 +76,9 @@ static int announced_move(struct session *s, struct patient *p, int move, unsign
 /* Somebody left a team: its keys turn before anything else is written, also what is not deposited (a name) and so never masked. */
 static int departed_settle(struct session *s, struct patient *p) {
   struct keyset *k;
-  int some = 0, e = patient_keyset(s, p, &k);
-  for (size_t i = 0; e == DMP_OK && i < k->teams; i++) {
-    const struct team *t;
-    e = team_get(s, k->team[i].team, &t);
-    some |= e == DMP_OK && team_ready(t) && team_departed(t, k->team[i].seq);
-  }
+  size_t some = 0;
+  int e = patient_keyset(s, p, &k);
+  if (e == DMP_OK) e = teams_owed(s, p, k, &some);
   return e == DMP_OK && some ? holder_due(s, p) : e;
 }
 
@@ -250,11 +247,13 @@ static const struct certificate *consentable(struct session *s, int64_t id) {
 }
 
 /* Nobody gets keys whom the patient has blocked, or whose certificate was revoked. */
-static int may_receive(struct session *s, struct patient *p, const struct certificate *who) {
+static int may_receive(struct session *s, struct patient *p, const struct certificate *who, const struct team *team) {
   int64_t block;
+  int blocked = 0;
   if (who->status == STATUS_REVOKED) return DMP_E_REVOKED;
   int e = blocked_find(s, p, id_from_field(who->principal), &block);
-  return e == DMP_OK && block ? DMP_E_BLOCKED : e;
+  if (e == DMP_OK && team) e = team_blocked(s, p, team, &blocked);
+  return e == DMP_OK && (block || blocked) ? DMP_E_BLOCKED : e;
 }
 
 int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_t until) {
@@ -265,7 +264,7 @@ int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_
   id_field(field, grantee);
   int e = who ? DMP_OK : team_get(s, field, &team);
   if (e == DMP_OK && team && !team_ready(team)) e = DMP_E_TEAM_KEY;
-  if (e == DMP_OK) e = may_receive(s, p, who ? who : &team->now);
+  if (e == DMP_OK) e = may_receive(s, p, who ? who : &team->now, team);
   if (e == DMP_OK) e = give(s, p, who ? who : &team->now, team ? READER_TEAM : who->kind == KIND_STAFF ? READER_STAFF : READER_CONSENT, until);
   if (e == DMP_OK) e = holder_consent_row(s, p, &me, grantee, "consent", until, s->principal);
   return e == DMP_OK ? access_pend_item(s, p, LOG_CONSENT, grantee, 1, NULL) : e;
@@ -289,11 +288,13 @@ int holder_block(struct session *s, struct patient *p, int64_t principal, int64_
   if (e == DMP_E_NOT_FOUND) e = DMP_OK;               /* holds nothing: the block stands in the way of what may come */
   if (e == DMP_OK) e = consent_drop(s, p, principal);
   if (e == DMP_OK) e = blocked_add(s, p, principal, row);
+  if (e == DMP_OK) e = departed_settle(s, p);         /* a team of which he is a member holds no key any more */
   return e == DMP_OK ? access_pend(s, p, LOG_BLOCK, p->id, principal, NULL) : e;
 }
 
 int holder_unblock(struct session *s, struct patient *p, int64_t row, int64_t principal) {
   int e = blocked_drop(s, p, row);
+  if (e == DMP_OK) e = departed_settle(s, p);
   return e == DMP_OK ? access_pend(s, p, LOG_UNBLOCK, p->id, principal, NULL) : e;
 }
 
@@ -372,7 +373,7 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
   struct grantee *g;
   const struct certificate *who = doctor ? holder_professional(s, doctor) : NULL;
   if (doctor && (who == NULL || who->profession != 10)) return DMP_E_PROFESSION;
-  int e = who ? may_receive(s, p, who) : DMP_OK;
+  int e = who ? may_receive(s, p, who, NULL) : DMP_OK;
   if (e != DMP_OK) return e;
   e = begin(s, p, &c, want);
   int64_t former = e == DMP_OK ? id_from_field(c.next.treating) : 0;
@@ -452,10 +453,13 @@ int holder_unsettled(struct session *s, struct patient *p, size_t *items) {
 
 int holder_owed(struct session *s, struct patient *p, unsigned *things) {
   struct change c;
+  size_t teams = 0;
   int e = change_begin(s, p, &c);
   for (size_t i = 0; e == DMP_OK && i < c.next.n; i++) *things += (c.next.c[i].due | c.next.c[i].left) != 0;
   for (size_t i = 0; e == DMP_OK && i < c.list.n; i++) *things += grantee_owed(s, p, &c.list.g[i]) != OWED_NOTHING;
   if (e == DMP_OK) *things += circle_due(&c);
+  if (e == DMP_OK) e = teams_owed(s, p, &c.next, &teams);
+  *things += (unsigned)teams;
   if (e == DMP_OK) e = announced_move(s, p, 0, things);
   change_end(&c);
   return e;

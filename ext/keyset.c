@@ -195,6 +195,7 @@ static int doctor_owes(struct session *s, const struct keyset *k, const struct k
   for (size_t i = 0; i < k->teams; i++) {
     const struct keyset_team *a = &k->team[i], *b = keyset_team((struct keyset *)next, a->team);
     const struct certificate *team = directory_by_principal(&s->dir, a->team);
+    while (team && team->serial) team = directory_by_hash(&s->dir, team->previous);   /* its role is that of the first */
     if (b && a->seq == b->seq && memcmp(a->cert, b->cert, 32) == 0) continue;
     if (team && rights_keys(READER_TEAM, team->profession, cls)) return 1;
   }

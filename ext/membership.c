@@ -31,6 +31,7 @@ static int may_join(struct session *s, const struct team *t, const uint8_t membe
   const struct certificate *who = session_who(s, member);
   const struct team_member *m = team_member_of(t, member);
   if (who == NULL || (who->kind != KIND_PROFESSIONAL && who->kind != KIND_STAFF)) return DMP_E_NO_PRINCIPAL;
+  if (who->status == STATUS_REVOKED) return DMP_E_REVOKED;
   if (!is_manager(s, t) && (s->me.kind != KIND_AUTHORITY || !manager || has_manager(t, nobody))) return DMP_E_MANAGER;
   if (!team_covers(t->now.profession, who)) return DMP_E_TEAM_ROLE;
   if (m && team_active(m) && m->manager && !manager && !has_manager(t, member)) return DMP_E_LAST_MANAGER;
@@ -138,6 +139,7 @@ int membership_owed(struct session *s, int *owed) {
   *owed = 0;
   for (size_t i = 0; e == DMP_OK && (t = managed(s, &i)) != NULL;) *owed |= t->serial == 0 || stay_over(t) != NULL;
   for (size_t i = 1; e == DMP_OK && i < s->seats; i++) *owed |= s->seat[i].manager && s->seat[i].newest != (int)i;
+  for (size_t i = 0; e == DMP_OK && i < s->owns; i++) *owed |= s->own[i].group > 0 && !s->own[i].inbox && s->own[i].seat != s->own[i].group;
   return e;
 }
 

@@ -13,7 +13,7 @@ int membership_leave(struct session *s, const uint8_t team[16], const uint8_t me
 int membership_find(struct session *s, int64_t row, const struct team **t, const struct team_member **m);
 /* What a departure still waits for: grants of the team under an older secret, and patients whose keys have not turned since; for a member. */
 int membership_pending(struct session *s, const struct team *t, const struct team_member *m, int64_t *n);
-/* In a login, outside transactions: a manager moves what lies under older secrets, first of all the secret itself where a date has come. */
+/* In a login, outside transactions: new secrets where a date has come, by a manager; what lies under older ones moves, by any member. */
 int membership_owed(struct session *s, int *owed);
 int membership_secrets(struct session *s);            /* new secrets where they are due */
 /* Grants under older secrets move, some at a time: *left: how many wait. With none left the older secrets go. */

@@ -13,7 +13,7 @@ int sight_begin(struct session *s, struct patient *p, struct sight *out) {
   *out = (struct sight){ .s = s, .p = p };
   int full, e = holder_is_full(s, p, &full);
   if (e != DMP_OK || !full) return e;
-  e = grantees_read(s, p, &out->list);
+  e = grantees_circles(s, p, &out->list, &out->circles);
   out->keys = malloc((out->list.n + 1) * sizeof *out->keys);
   if (e == DMP_OK && out->keys == NULL) e = DMP_E_NOMEM;
   if (out->keys) memset(out->keys, UNASKED, (out->list.n + 1) * sizeof *out->keys);
@@ -23,6 +23,7 @@ int sight_begin(struct session *s, struct patient *p, struct sight *out) {
 
 void sight_end(struct sight *v) {
   grantees_free(&v->list);
+  circles_free(&v->circles);
   free(v->keys);
   *v = (struct sight){ 0 };
 }
@@ -95,7 +96,8 @@ static int by_key(struct sight *v, size_t i, const struct item *it, int64_t only
   if (only && r.principal != only && g->as != READER_TEAM) return DMP_OK;
   if (r.principal == v->p->id && object_unannounced(it)) return DMP_OK;
   int e = keys_of(v, i, it->cls, &keys);
-  if (e != DMP_OK || !opens(keys, it->leaf)) return e;
+  const struct circle *k = it->circle ? circle_find(&v->circles, it->circle) : NULL;
+  if (e != DMP_OK || !opens(keys, it->leaf) || (it->circle && (k == NULL || !circle_gave(k, r.principal)))) return e;
   r.held = opens(keys, deposit_meant_leaf(it));
   if (g->as == READER_TEAM) return by_member(v, g, &r, only, each, ctx);
   say_capacity(g, r.why);
@@ -116,7 +118,7 @@ static int by_deposit(struct sight *v, const struct item *it, int64_t only, int 
   for (size_t i = 0; e == DMP_OK && i < v->list.n; i++) {
     unsigned keys = 0;
     if (memcmp(v->list.g[i].principal, it->c.depositor, 16) == 0 || is_member(v, &v->list.g[i], it->c.depositor)) e = keys_of(v, i, it->cls, &keys);
-    r.held |= opens(keys, deposit_meant_leaf(it));
+    if (!it->circle || !(keys & KEY_M)) r.held |= opens(keys, deposit_meant_leaf(it));
   }
   if (e != DMP_OK || (r.principal == v->p->id && object_unannounced(it))) return e;
   sqlite3_snprintf(sizeof r.why, r.why, "déposant");

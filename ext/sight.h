@@ -10,6 +10,7 @@ struct sight {
   struct patient *p;
   int full;                                           /* 0: this login can't tell; nothing else is filled */
   struct grantees list;
+  struct circles circles;
   uint8_t (*keys)[CLASSES_MAX];                       /* by grantee and place in the keyset, as far as they were asked */
 };
 int  sight_begin(struct session *s, struct patient *p, struct sight *out);

@@ -8,6 +8,7 @@
 SQLITE_EXTENSION_INIT3
 
 static const char LABEL[] = "dmp-team-1";
+enum { CLOCKS_DIFFER = 10 * 60 * 1000 };
 enum { LINE_SIGNED = 1 + 1 + 1 + 1 + 4 + 4 + 16 + 32 + 16 + 32 + 8 + 8 + 32 + 32, LINE_BYTES = LINE_SIGNED + SUITE_SIG };
 
 /* ---- the bytes of a line ---- */
@@ -200,7 +201,7 @@ int team_names(const struct team *t, const uint8_t principal[16]) {
   return 0;
 }
 
-int team_active(const struct team_member *m) { return !m->left && (m->until == 0 || record_now() <= m->until); }
+int team_active(const struct team_member *m) { return !m->left && !m->revoked && (m->until == 0 || record_now() <= m->until); }
 
 const struct team_member *team_member_of(const struct team *t, const uint8_t principal[16]) {
   for (size_t i = t->members; i-- > 0;)
@@ -211,21 +212,23 @@ const struct team_member *team_member_of(const struct team *t, const uint8_t pri
 int team_covers(uint16_t role, const struct certificate *who) {
   const uint16_t *cls;
   size_t n = rights_classes(&cls);
-  if (who->kind != KIND_PROFESSIONAL) return 0;
+  if (who->kind != KIND_PROFESSIONAL && who->kind != KIND_STAFF) return 0;
+  const enum reader as = who->kind == KIND_STAFF ? READER_STAFF : READER_CONSENT;
   for (size_t i = 0; i < n; i++)
-    if (rights_keys(READER_TEAM, role, cls[i]) & ~rights_keys(READER_CONSENT, who->profession, cls[i])) return 0;
+    if (rights_keys(READER_TEAM, role, cls[i]) & ~rights_keys(as, who->profession, cls[i])) return 0;
   return 1;
 }
 
-/* At the time that the line says. */
-static int manages(const struct team *t, const uint8_t principal[16], int64_t at) {
+/* At the time that the line says, which no line puts back. */
+static int manages(struct session *s, const struct team *t, const uint8_t principal[16], int64_t at) {
   const struct team_member *m = team_member_of(t, principal);
-  return m && !m->left && m->manager && (m->until == 0 || at <= m->until);
+  const struct certificate *now = m && !m->left && m->manager ? session_who(s, principal) : NULL;
+  return now && (m->until == 0 || at <= m->until) && (now->status != STATUS_REVOKED || at < now->not_before);
 }
 
-static int managed(const struct team *t, int64_t at) {
+static int managed(struct session *s, const struct team *t, int64_t at) {
   for (size_t i = 0; i < t->members; i++)
-    if (manages(t, t->member[i].principal, at)) return 1;
+    if (manages(s, t, t->member[i].principal, at)) return 1;
   return 0;
 }
 
@@ -233,7 +236,8 @@ static int line_lawful(struct session *s, const struct team *t, const struct tea
   const struct certificate *by = directory_by_hash(&s->dir, l->signer);
   const struct team_member *m = team_member_of(t, l->member);
   if (by == NULL || memcmp(l->previous, previous, 32) != 0) return 0;
-  if (!manages(t, by->principal, l->at) && !(l->kind == TEAM_JOIN && l->manager && by->kind == KIND_AUTHORITY && !managed(t, l->at))) return 0;
+  if (t->n && l->at + CLOCKS_DIFFER < t->chain[t->n - 1].at) return 0;
+  if (!manages(s, t, by->principal, l->at) && !(l->kind == TEAM_JOIN && l->manager && by->kind == KIND_AUTHORITY && !managed(s, t, l->at))) return 0;
   if (l->kind == TEAM_JOIN) {
     const struct certificate *who = directory_by_hash(&s->dir, l->member_cert);
     if (who == NULL || memcmp(who->principal, l->member, 16) != 0 || !team_covers(t->now.profession, who)) return 0;
@@ -285,13 +289,16 @@ static int line_lost(struct session *s, const struct team *t, const struct team_
 }
 
 static int team_prove(struct session *s, struct team *t) {
-  const struct certificate *c = directory_by_principal(&s->dir, t->id);
+  const struct certificate *c = directory_by_principal(&s->dir, t->id), *first = c;
   uint8_t previous[32];
-  int e = c && c->kind == KIND_TEAM ? DMP_OK : DMP_E_NO_PRINCIPAL;
+  while (first && first->serial) first = directory_by_hash(&s->dir, first->previous);
+  int e = first && c->kind == KIND_TEAM && first->kind == KIND_TEAM ? DMP_OK : DMP_E_NO_PRINCIPAL;
   if (e != DMP_OK) return e;
   t->now = *c;
   t->now.raw = (struct buf){ 0 };                     /* the directory's */
-  memcpy(previous, c->hash, 32);
+  t->now.profession = first->profession;              /* another role is another team: people joined this one */
+  memcpy(t->root, first->hash, 32);
+  memcpy(previous, t->root, 32);
   for (size_t i = 0; e == DMP_OK && i < t->lines;) {
     const struct team_line *good = NULL;
     size_t next = i;
@@ -307,6 +314,10 @@ static int team_prove(struct session *s, struct team *t) {
       e = line_apply(t, good);
     }
     i = next;
+  }
+  for (size_t i = 0; e == DMP_OK && i < t->members; i++) {
+    const struct certificate *now = session_who(s, t->member[i].principal);
+    t->member[i].revoked = now == NULL || now->status == STATUS_REVOKED;
   }
   for (size_t i = 0; e == DMP_OK && i < t->lines; i++)
     if (line_lost(s, t, &t->line[i])) e = record_fault(s->r, DMP_E_TEAM_BAD, "dmp_certificate", t->line[i].row);
@@ -389,7 +400,7 @@ int team_line_put(struct session *s, const struct team *t, struct team_line *l) 
   l->seq = (uint32_t)t->n;
   l->at = record_now();
   if (t->n) team_head(t, l->previous);
-  else memcpy(l->previous, t->now.hash, 32);
+  else memcpy(l->previous, t->root, 32);
   memcpy(l->signer, s->me.hash, 32);
   teams_loc(s, loc);
   int e = line_over(s, l, &over);

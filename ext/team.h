@@ -25,10 +25,11 @@ struct team_member {
   int manager;
   uint32_t joined, left;                              /* seq of the lines; left 0: not yet */
   int64_t since, until, left_at, row;                 /* row: of the line that says so today */
+  int revoked;                                        /* his certificate was: obeyed as a departure */
 };
 
 struct team {
-  uint8_t id[16];
+  uint8_t id[16], root[32];                           /* root: hash of its first certificate, from which the chain begins and the role is */
   struct certificate now;                             /* the authority's, with the key of today; its hash is that of the KEY line */
   uint32_t serial;                                    /* of that key; 0: none yet */
   struct team_line *line; size_t lines;               /* as the file has them, by seq */
@@ -45,7 +46,7 @@ void teams_free(struct teams *t);
 int team_get(struct session *s, const uint8_t id[16], const struct team **out);
 const struct team_member *team_member_of(const struct team *t, const uint8_t principal[16]);   /* the latest stay; NULL */
 int team_names(const struct team *t, const uint8_t principal[16]);   /* a line, true or not, is about him: proving all chains would cost each login */
-int team_active(const struct team_member *m);         /* has not left, and the date has not come */
+int team_active(const struct team_member *m);         /* has not left, the date has not come, and the certificate is good */
 /* Those who read through the team today: *n stays, each active; freed by the caller. */
 int team_members(struct session *s, const uint8_t id[16], struct team_member **out, size_t *n);
 const struct team_line *team_key_line(const struct team *t, uint32_t serial);   /* NULL */

@@ -258,6 +258,62 @@ class Circles(Case):
         self.assertEqual(seen(con), [])
         self.sound(con)
 
+    def test_who_can_read_is_told_by_who_was_given_the_circle_s_key(self):
+        a = deposit(self.g, self.pid)
+        self.mask(a, 'treating')
+        can = lambda con: sorted(r[0] for r in con.execute('SELECT DISTINCT principal FROM access_right WHERE document=?', (a,)))
+        self.assertEqual(can(self.m), sorted([self.pid] + [self.p.id[w] for w in CONSENTED]))
+        self.assertEqual(can(self.t), [])
+        sees_as = lambda who: [r[0] for r in self.m.execute('SELECT id FROM document_as(?)', (self.p.id[who],))]
+        self.assertEqual((sees_as('nurse'), sees_as('doctor')), ([a], []))
+        self.mask(a, 'nurse')
+        self.assertEqual(can(self.m), sorted([self.pid, self.p.id['gynaecologist'], self.p.id['pharmacist']]))
+        self.assertEqual(sees_as('nurse'), [])
+        b = deposit(self.t, self.pid)
+        self.mask(b, 'profession:10')
+        self.assertEqual(self.m.execute('SELECT id,masked FROM document_as(?)', (self.p.id['doctor'],)).fetchall(),
+                         self.t.execute('SELECT id,masked FROM document').fetchall())
+
+    # ---- teams ----
+
+    def team(self, name, *members):
+        self.p.authority.execute("INSERT INTO principal(kind,name,profession,facility) VALUES('team',?,'60','Cabinet')", (name,))
+        self.p.id[name] = one(self.p.authority, 'SELECT last_insert_rowid()')
+        self.p.authority.execute('INSERT INTO membership(team,member,manager) VALUES(?,?,1)', (self.p.id[name], self.p.id[members[0]]))
+        first = self.p.login(members[0])
+        for who in members[1:]:
+            first.execute('INSERT INTO membership(team,member) VALUES(?,?)', (self.p.id[name], self.p.id[who]))
+        return first
+
+    def test_a_mask_to_a_team_leaves_out_its_members_whatever_else_they_were_granted_and_who_joins_later(self):
+        manager = self.team('équipe', 'nurse2')
+        a, b = deposit(self.g, self.pid), deposit(self.g, self.pid)
+        self.mask(a, 'équipe')
+        self.sees(n=[a, b], ph=[a, b], t=[a, b])
+        self.consent('équipe')
+        n2 = self.p.login('nurse2')
+        self.assertEqual(seen(n2), [b])
+        self.consent('nurse2')
+        self.assertEqual(seen(n2), [b])
+        manager.execute('INSERT INTO membership(team,member) VALUES(?,?)', (self.p.id['équipe'], self.p.id['nurse']))
+        self.p.login('marie', self.m)                          # he held the key: it turns at the next login
+        self.sees(n=[b], ph=[a, b], t=[a, b], m=[a, b])
+        self.sound(n2)
+
+    def test_a_team_holds_no_circle_so_that_nobody_slips_in_who_is_left_out(self):
+        a, b = deposit(self.g, self.pid), deposit(self.g, self.pid)
+        manager = self.team('équipe', 'nurse2')
+        self.consent('équipe')
+        n2 = self.p.login('nurse2')
+        self.assertEqual(seen(n2), [a, b])
+        self.mask(a, 'nurse')
+        manager.execute('INSERT INTO membership(team,member) VALUES(?,?)', (self.p.id['équipe'], self.p.id['nurse']))
+        self.sees(n=[b])
+        self.assertEqual(seen(n2), [b])                        # who is to read it is consented to himself
+        self.consent('nurse2')
+        self.assertEqual(seen(n2), [a, b])
+        self.sound(n2)
+
     # ---- episodes ----
 
     def act(self, by=None):

@@ -411,6 +411,107 @@ print(one(con, 'SELECT owed FROM session'))
 """ % HERE
 
 
+class Others(TeamCase):
+    """Staff, revoked cards, blocks, protected tables."""
+
+    def setUp(self):
+        super().setUp()
+        join(self.boss, self.p, 'Soins', 'other')
+        consent(self.me, self.p, 'patient', 'Soins')
+        self.doc = deposit(self.me, self.pid, b'corps')
+
+    def test_a_secretary_is_a_member_of_a_team_that_reads_names_and_of_no_other(self):
+        p = self.p
+        p.authority.execute("INSERT INTO principal(kind,name,certificate) VALUES('staff','SECRETAIRE',?)", (p.request('secretary'),))
+        con = p.connect()
+        p.id['secretary'] = one(con, 'SELECT dmp_login(?,?,NULL,NULL,?)', p.key('secretary'), PIN, p.fingerprint)
+        self.refused(117, self.boss, 'INSERT INTO membership(team,member) VALUES(?,?)', (p.id['Soins'], p.id['secretary']))
+        team(p, 'Accueil', None)
+        join(self.boss, p, 'Accueil', 'secretary')
+        self.assertEqual(one(con, 'SELECT count(*) FROM patient'), 0)
+        consent(self.me, p, 'patient', 'Accueil')
+        self.assertEqual(one(con, 'SELECT birth_name FROM patient'), 'PATIENT')
+        self.assertEqual(documents(con), [])
+
+    def test_who_is_blocked_reads_through_no_team_and_his_team_reads_again_when_he_has_left(self):
+        p = self.p
+        nurse, other = p.login('nurse'), p.login('other')
+        self.me.execute('INSERT INTO blocked(patient,professional) VALUES(?,?)', (self.pid, p.id['nurse']))
+        for con in (nurse, other, self.boss, p.login('nurse'), p.login('other')):
+            self.assertEqual(documents(con), [])
+        self.refused(111, self.me, 'INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, p.id['nurse']))
+        leave(self.boss, p, 'Soins', 'nurse')
+        self.assertGreater(owed(self.me), 0)
+        p.login('patient')
+        for con in (other, self.boss):
+            self.assertEqual(documents(con), [self.doc])
+        self.assertEqual(documents(nurse), [])
+        join(self.boss, p, 'Soins', 'nurse')          # the manager can't know; the patient's next session sees to it
+        p.login('patient')
+        new = deposit(self.me, self.pid, b'apres')
+        self.assertEqual([documents(c) for c in (nurse, other, self.boss)], [[], [], []])
+        self.me.execute('DELETE FROM blocked WHERE professional=?', (p.id['nurse'],))
+        self.assertEqual([documents(c) for c in (other, self.boss)], [sorted([self.doc, new])] * 2)
+        self.me.execute('DELETE FROM consent WHERE grantee=?', (p.id['Soins'],))
+        self.me.execute('INSERT INTO blocked(patient,professional) VALUES(?,?)', (self.pid, p.id['nurse']))
+        self.refused(111, self.me, 'INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, p.id['Soins']))
+        for con in (self.me, self.treating, self.boss):
+            self.assertEqual(faults(con), [])
+
+    def test_a_revoked_card_is_obeyed_as_a_departure_and_the_authority_appoints_in_a_revoked_managers_place(self):
+        p = self.p
+        p.authority.execute("UPDATE principal SET status='revoked' WHERE id=?", (p.id['nurse'],))
+        other = p.login('other')
+        deposit(other, self.pid, b'apres')
+        self.assertEqual(one(self.me, 'SELECT count(*) FROM document WHERE masked'), 1)
+        p.login('boss')
+        p.login('patient')
+        self.assertEqual(one(self.me, 'SELECT count(*) FROM document WHERE masked'), 0)
+        self.assertEqual(len(documents(other)), 2)
+        self.refused(116, p.authority, 'INSERT INTO membership(team,member,manager) VALUES(?,?,1)', (p.id['Soins'], p.id['other']))
+        p.authority.execute("UPDATE principal SET status='revoked' WHERE id=?", (p.id['boss'],))
+        join(p.authority, p, 'Soins', 'other', 1)
+        other = p.login('other')
+        p.login('patient')
+        deposit(self.me, self.pid, b'encore')
+        self.assertEqual(len(documents(p.login('other'))), 3)
+        self.assertEqual(other.execute('SELECT member,manager FROM membership WHERE team=?', (p.id['Soins'],)).fetchall(), [(p.id['other'], 1)])
+        for con in (self.me, self.treating, other):
+            self.assertEqual(faults(con), [])
+
+    def test_a_teams_name_may_change_its_role_not_and_one_that_is_revoked_reads_nothing(self):
+        p = self.p
+        nurse = p.login('nurse')
+        p.authority.execute("UPDATE principal SET name='Soins de nuit',facility='Hospice' WHERE id=?", (p.id['Soins'],))
+        self.assertEqual(one(nurse, 'SELECT name FROM principal WHERE id=?', p.id['Soins']), 'Soins de nuit')
+        self.refused(49, p.authority, "UPDATE principal SET profession='10' WHERE id=?", (p.id['Soins'],))
+        join(self.boss, p, 'Soins', 'nurse', 1)
+        self.assertEqual([documents(c) for c in (nurse, p.login('boss'))], [[self.doc]] * 2)
+        p.authority.execute("UPDATE principal SET status='revoked' WHERE id=?", (p.id['Soins'],))
+        p.login('patient')
+        self.assertEqual([documents(c) for c in (nurse, p.login('boss'))], [[], []])
+        self.refused(109, self.me, 'INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, p.id['Soins']))
+        self.assertEqual(faults(self.me), [])
+
+    def test_rows_under_a_patients_key_open_for_the_team_and_a_departure_closes_them(self):
+        p = self.p
+        t = self.treating
+        t.execute('CREATE TABLE consultation(id INTEGER PRIMARY KEY,patient_id INTEGER,note TEXT)')
+        t.execute('INSERT INTO consultation VALUES(1,?,?)', (self.pid, 'avant'))
+        one(t, "SELECT dmp_protect('consultation','note','patient=patient_id')")
+        notes = 'SELECT note FROM consultation ORDER BY id'
+        nurse, other = p.login('nurse'), p.login('other')
+        for con in (nurse, other):
+            self.assertEqual(con.execute(notes).fetchall(), [('avant',)])
+        leave(self.boss, p, 'Soins', 'nurse')
+        other.execute("INSERT INTO consultation VALUES(2,?,'apres')", (self.pid,))
+        self.assertEqual(nurse.execute(notes).fetchall(), [(None,), (None,)])
+        p.login('patient')
+        self.assertEqual(other.execute(notes).fetchall(), [('avant',), ('apres',)])
+        self.assertEqual(p.login('nurse').execute(notes).fetchall(), [(None,), (None,)])
+        self.refused(44, t, 'INSERT INTO protected_reader("table",principal) VALUES(?,?)', ('consultation', p.id['Soins']))
+
+
 class Killed(Case):
     """A team with many patients: whoever carries a departure out may be killed at any moment, and the next login goes on."""
     N = 30
