@@ -1,6 +1,7 @@
 /* object.c: items in their rows (see object.h). */
 #include "object.h"
 #include "access.h"
+#include "episode.h"
 #include "random.h"
 #include "syntax.h"
 #include <stdlib.h>
@@ -139,8 +140,8 @@ int object_unannounced(const struct item *it) {
 }
 
 /* What is not shown is not counted as opened either. */
-static int item_withheld(struct session *s, const struct patient *p, const struct item *it) {
-  if (s->principal != p->id || !object_unannounced(it)) return 0;
+static int item_withheld(struct session *s, struct patient *p, const struct item *it) {
+  if (s->principal == p->id ? !object_unannounced(it) : !episode_shades(s, p, it)) return 0;
   s->headers_opened--;
   s->boxes_opened -= 2;
   return 1;
@@ -163,6 +164,7 @@ static int item_belongs(const struct item *it) {
     case ITEM_ASSIGNMENT:
     case ITEM_EXCLUSION:
     case ITEM_CIRCLE:
+    case ITEM_SHADE:
     case ITEM_MASK: return it->cls == CLASS_CHOICES && it->leaf >= 2;
     case ITEM_SEEN: return it->cls == CLASS_NOTICES && it->leaf < 2;
     case ITEM_LOG_SECRETS: return it->cls == CLASS_LOG && it->leaf >= 2;
@@ -1097,7 +1099,7 @@ int object_waiting(struct session *s, struct patient *p, uint8_t flag, int *some
   *some = 0;
   for (size_t i = 0; e == DMP_OK && !*some && i < a.n; i++) {
     struct item it = { 0 };
-    if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK) *some = (it.c.flags & flag) != 0;
+    if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK) *some = (it.c.flags & flag) != 0 && !episode_shades(s, p, &it);
     item_close(&it);
   }
   raws_free(&a);

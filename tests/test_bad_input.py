@@ -405,13 +405,15 @@ class Documents(Bad):
         self.insert(41, self.me, 'mask', {'document': self.doc, 'patient': NO_SUCH_ID})
         self.insert(51, self.me, 'mask', {'patient': self.pid})
         self.insert(50, self.me, 'mask', {'document': 'rapport'})
-        for column in ('episode', 'grantee', 'since'):
+        for column in ('episode', 'since'):
             self.insert(49, self.me, 'mask', {'document': self.doc, column: '5'})
+        for code, grantee in ((120, '5'), (120, 'profession:99'), (44, 5), (50, 1.5)):
+            self.insert(code, self.me, 'mask', {'document': self.doc, 'grantee': grantee})
         doc = deposit(self.t, self.pid, masked=1)
         self.insert(62, self.me, 'mask', {'document': doc})
 
     def test_what_cannot_be_changed_says_so(self):
-        for con, sql in ((self.t, "UPDATE document SET title='x'"), (self.t, "UPDATE principal SET name='x'"), (self.t, 'DELETE FROM principal'),
+        for con, sql in ((self.t, "UPDATE document SET title='x'"), (self.p.authority, "UPDATE principal SET kind='staff'"), (self.t, 'DELETE FROM principal'),
                          (self.me, 'DELETE FROM patient'), (self.me, "UPDATE consent SET until='2030-01-01'"), (self.me, 'DELETE FROM access_log'),
                          (self.me, "INSERT INTO access_log(action) VALUES('read')"), (self.me, 'UPDATE access_log SET count=0'), (self.me, 'DELETE FROM session'),
                          (self.me, "INSERT INTO session(name) VALUES('x')"), (self.me, "INSERT INTO dmp VALUES('x','y')")):

@@ -198,7 +198,7 @@ static void ring_fill(int who) {
   ring_add(line);
   ring_add(p->g.y);
   ring_add(p->anchor);
-  ring_add(p->own_leaf[0]);
+  for (size_t i = 0; i < sizeof p->own_leaf / sizeof *p->own_leaf; i++) ring_add(p->own_leaf[i]);
   ring_add(s->cred->seed);
   ring_add(s->cred->loc);
   ring_add(s->cred->wrap);
