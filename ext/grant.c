@@ -833,7 +833,8 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
 /* What a team's grant adds. All end at the same keyset, so that one class has one live key. */
 static int patient_add(struct session *s, struct patient *p, const struct patient *from) {
   const struct entry *en;
-  int held = patient_entry(p, 0) != NULL, added = 0;
+  int held = 0, added = 0;
+  for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) held |= !is_circle(en);
   if (p->g.seq != from->g.seq || memcmp(p->g.keyset_hash, from->g.keyset_hash, 32) != 0) return DMP_E_KEYSET_BAD;
   p->others |= from->inbox || from->merged || from->seat != s->seat[from->seat].newest;
   for (size_t i = 0; (en = patient_entry(from, i)) != NULL; i++) {
@@ -873,7 +874,7 @@ static size_t own_first(const struct session *s, int64_t id) {
 int patient_get(struct session *s, int64_t id, struct patient **out) {
   struct patient *p = NULL, *slot;
   *out = NULL;
-  int e = patient_own(s), got;
+  int e = patient_own(s), got, team = 0;
   if (e != DMP_OK) return e;
   for (int i = 0; i < PATIENT_CACHE; i++)
     if (s->cache[i].id == id && s->cache[i].generation == s->generation) {
@@ -888,6 +889,7 @@ int patient_get(struct session *s, int64_t id, struct patient **out) {
   for (size_t i = own_first(s, id); e == DMP_OK && i < s->owns && s->own[i].patient == id;) {
     struct patient *to = p ? &s->cache[PATIENT_CACHE] : slot;
     got = patient_of_holder(s, &i, to);
+    if (got == DMP_OK && s->seat[to->seat].newest) team |= to->g.kind == GRANT_ACTIVE && !to->lapsed;
     if (got == DMP_OK && p) e = patient_add(s, p, to);
     else if (got == DMP_OK) p = to;
     else if (got != DMP_E_NO_PATIENT) e = got;
@@ -895,6 +897,7 @@ int patient_get(struct session *s, int64_t id, struct patient **out) {
   patient_forget(&s->cache[PATIENT_CACHE]);
   if (e == DMP_OK && p == NULL) e = DMP_E_NO_PATIENT;
   if (e != DMP_OK) return e;
+  if (p->g.basis == BASIS_MEMBER && !team) p->lapsed = 1;
   p->generation = s->generation;
   p->tick = ++s->cache_tick;
   *out = p;

@@ -14,7 +14,8 @@ enum { WHICH_P = 1, WHICH_M, WHICH_P0, WHICH_M0, WHICH_C, WHICH_C0 = 200 };
 enum { ENTRY_MASKED = 1 };                            /* a circle's flag: what lies in it is masked from all professionals too */
 enum { GRANT_ACTIVE = 1, GRANT_WITHDRAWN = 2,          /* kind: a withdrawn grant keeps Y and the mail, no key */
        GRANT_NOTE = 3 };                              /* written by a member of a team for himself, to find what he deposits: Y, no mail, no key */
-enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT, BASIS_REPRESENTATIVE = 8, BASIS_VIEW = 12 /* a minimal view: view.h */ };
+enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT, BASIS_REPRESENTATIVE = 8, BASIS_VIEW = 12 /* a minimal view: view.h */,
+       BASIS_MEMBER = 20 /* of a team: opens only while a grant of one does */ };
 enum { PATIENT_CERTS = 4 };                           /* a chain of five keys */
 enum { GRANT_BYTES = 3072, DOCTORS = 16, CIRCLES_MAX = 32, ENTRIES_MAX = 2 * CLASSES_MAX + CIRCLES_MAX, INBOX_TRIES = 1000 };
 

@@ -101,7 +101,8 @@ static int consents_drop(struct session *s, struct patient *p);
 static int begin(struct session *s, struct patient *p, struct change *c, uint8_t want[CLASSES_MAX]) {
   int e = change_begin(s, p, c);
   if (e == DMP_OK) e = change_owed(c, want);
-  return e == DMP_OK ? change_departed(c, want) : e;
+  if (e == DMP_OK) e = change_departed(c, want);
+  return e == DMP_OK && c->circles.n ? change_members(c) : e;
 }
 
 /* The change is written; what waited for keys that turned in it moves back. */
@@ -202,13 +203,14 @@ static int give(struct session *s, struct patient *p, const struct certificate *
   struct grantee *g = NULL;
   uint8_t want[CLASSES_MAX] = { 0 };
   int e = begin(s, p, &c, want);
-  if (e == DMP_OK && (g = grantees_find(&c.list, who->principal)) != NULL && g->as != READER_NONE) e = DMP_E_DUPLICATE;
+  if (e == DMP_OK && (g = grantees_find(&c.list, who->principal)) != NULL && g->as != READER_NONE && g->as != READER_MEMBER) e = DMP_E_DUPLICATE;
   if (e == DMP_OK) e = change_add(&c, who, &g);
   if (e == DMP_OK) {
     g->as = (uint8_t)as;
     g->until = until;
     change_want(&c, g, want);
     if (as == READER_TEAM) e = change_team(&c, g->principal, 1);
+    if (e == DMP_OK && c.circles.n) e = change_members(&c);
     if (e == DMP_OK) e = change_turn(&c, want);
   }
   if (e == DMP_OK) e = finish(&c);
@@ -230,6 +232,7 @@ static int take_back(struct session *s, struct patient *p, int64_t grantee, enum
   if (e == DMP_OK) {
     change_leave(&c, g, want);
     if (as == READER_TEAM) e = change_team(&c, g->principal, 0);
+    if (e == DMP_OK && c.circles.n) e = change_members(&c);
     if (e == DMP_OK) e = change_turn(&c, want);
   }
   if (e == DMP_OK) e = finish(&c);

@@ -300,7 +300,7 @@ class Circles(Case):
         self.sees(n=[b], ph=[a, b], t=[a, b], m=[a, b])
         self.sound(n2)
 
-    def test_a_team_holds_no_circle_so_that_nobody_slips_in_who_is_left_out(self):
+    def test_members_of_a_team_hold_a_circle_by_name_and_nobody_slips_in_who_is_left_out(self):
         a, b = deposit(self.g, self.pid), deposit(self.g, self.pid)
         manager = self.team('équipe', 'nurse2')
         self.consent('équipe')
@@ -309,9 +309,17 @@ class Circles(Case):
         self.mask(a, 'nurse')
         manager.execute('INSERT INTO membership(team,member) VALUES(?,?)', (self.p.id['équipe'], self.p.id['nurse']))
         self.sees(n=[b])
-        self.assertEqual(seen(n2), [b])                        # who is to read it is consented to himself
+        self.assertEqual(seen(n2), [a, b])
         self.consent('nurse2')
         self.assertEqual(seen(n2), [a, b])
+        self.m.execute('DELETE FROM consent WHERE grantee=?', (self.p.id['nurse2'],))
+        self.assertEqual(seen(n2), [a, b])                     # a member by name again
+        manager.execute('UPDATE membership SET manager=1 WHERE member=?', (self.p.id['nurse'],))
+        self.p.login('nurse').execute('DELETE FROM membership WHERE member=?', (self.p.id['nurse2'],))
+        self.assertEqual(seen(n2), [])
+        self.p.login('marie', self.m)
+        self.assertEqual(seen(self.p.login('nurse2')), [])
+        self.sees(n=[b])
         self.sound(n2)
 
     # ---- episodes ----
