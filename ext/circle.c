@@ -247,6 +247,14 @@ int circle_turn(struct change *c) {
   return e;
 }
 
+int circle_turn_private(struct change *c) {
+  int64_t id = circle_private(c->p);
+  const struct entry *own = id ? own_entry(c->p, id) : NULL;
+  if (own == NULL || circle_find(&c->circles, id)) return DMP_OK;
+  struct circle k = { .id = id, .cls = CLASS_CHOICES, .masked = (own->flags & ENTRY_MASKED) != 0 };
+  return turn(c, &k);
+}
+
 int circle_gave(const struct circle *k, int64_t principal) {
   const struct circle_holder h = { principal, 0 };
   return k->holders && bsearch(&h, k->holder, k->holders, sizeof h, by_id) != NULL;
