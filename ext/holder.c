@@ -4,6 +4,7 @@
 #include "blocked.h"
 #include "compartment.h"
 #include "episode.h"
+#include "memory.h"
 #include "random.h"
 #include "syntax.h"
 #include "team.h"
@@ -291,13 +292,13 @@ int holder_block(struct session *s, struct patient *p, int64_t principal, int64_
   if (e == DMP_OK) e = consent_drop(s, p, principal);
   if (e == DMP_OK) e = blocked_add(s, p, principal, row);
   if (e == DMP_OK) e = departed_settle(s, p);         /* a team of which he is a member holds no key any more */
-  return e == DMP_OK ? access_pend(s, p, LOG_BLOCK, p->id, principal, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_BLOCK, principal, 1, NULL) : e;
 }
 
 int holder_unblock(struct session *s, struct patient *p, int64_t row, int64_t principal) {
   int e = blocked_drop(s, p, row);
   if (e == DMP_OK) e = departed_settle(s, p);
-  return e == DMP_OK ? access_pend(s, p, LOG_UNBLOCK, p->id, principal, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_UNBLOCK, principal, 1, NULL) : e;
 }
 
 /* ---- representatives ---- */
@@ -400,6 +401,42 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
   if (e == DMP_OK && former > 0) e = consent_drop(s, p, former);
   if (e == DMP_OK) e = access_pend(s, p, LOG_TREATING, p->id, doctor, NULL);
   change_end(&c);
+  return e;
+}
+
+/* ---- the patient's own key ---- */
+
+/* The session is the new credential's; what is written from here on is signed by it, and read by nobody else. */
+static void session_renewed(struct session *s, struct patient *p, const struct certificate *c, const struct credential *next, struct credential *former) {
+  former[0] = *s->cred;
+  former[0].formers = 0;
+  for (unsigned i = 0; i < s->cred->formers; i++) former[i + 1] = s->former[i];
+  memory_free(s->former);
+  s->former = former;
+  *s->cred = *next;
+  s->me = *c;
+  s->seats_version--;                                 /* the seats are made anew */
+  patient_moves_on(p, c);
+  patient_own_keys(s, p);
+  access_writer_tag(s->cred->directory, &s->me, s->writer_tag);
+}
+
+int holder_renew(struct session *s, struct patient *p, const struct certificate *c, const struct credential *next, struct credential *former) {
+  struct change ch;
+  struct grantee *g;
+  uint8_t want[CLASSES_MAX] = { 0 };
+  int e = begin(s, p, &ch, want);
+  for (size_t i = 0; i < ch.next.n; i++) want[i] = KEY_P | KEY_M;
+  if (e == DMP_OK) e = change_turn(&ch, want);
+  if (e == DMP_OK) e = circle_turn_private(&ch);
+  if (e == DMP_OK) {
+    session_renewed(s, p, c, next, former);
+    ch.by = (struct signer){ s->cred, s->me.hash };
+    if ((g = grantees_find(&ch.list, s->cred->principal)) != NULL) memcpy(g->cert, c->hash, 32);
+    e = change_log_pairs(s, p, &ch.by, &ch.next);
+  }
+  if (e == DMP_OK) e = finish(&ch);
+  change_end(&ch);
   return e;
 }
 

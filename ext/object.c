@@ -88,8 +88,10 @@ static struct box_ad amend_ad(const struct session *s, int64_t id) {
 /* An amendment counts only with the signature of the depositor whom the signed header names; any other is ignored. */
 static int amend_counts(struct session *s, struct patient *p, const struct item *it, uint8_t action, int64_t at, const uint8_t *sig) {
   const struct certificate *d = patient_who_hash(s, p, it->c.depositor_cert);
-  return d != NULL && memcmp(d->principal, it->c.depositor, 16) == 0 &&
-         item_amend_lawful(s->r->id, it, action, at, sig, d->sign_pk);
+  if (d == NULL || memcmp(d->principal, it->c.depositor, 16) != 0) return 0;
+  for (d = patient_who(s, p, d->principal); d; d = d->serial ? patient_who_hash(s, p, d->previous) : NULL)   /* his key may be another one since */
+    if (item_amend_lawful(s->r->id, it, action, at, sig, d->sign_pk)) return 1;
+  return 0;
 }
 
 /* Opens the amend box: action, at and signature, when lawful. 1: there is one. */

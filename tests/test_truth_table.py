@@ -35,8 +35,8 @@ consented doctor          s    -    -    -    -    s    sp   s    sr   s    -   
 consented pharmacist      s    -    -    -    -    s    sp   s    sr   s    -    -    -    s
 consented nurse           s    -    -    -    -    s    sp   s    sr   s    -    -    s    s
 consented midwife         -    -    -    -    -    -    -    -    -    -    -    -    -    -
-member of a team          s    -    -    -    -    s    sp   s    sr   s    -    -    -    -
-manager of a team         s    -    -    -    -    s    sp   s    sr   s    -    -    -    -
+member of a team          s    -    -    -    -    s    sp   s    sr   s    -    -    s    s
+manager of a team         s    -    -    -    -    s    sp   s    sr   s    -    -    s    s
 source                    -    -    -    -    -    -    -    -    -    -    -    -    -    -
 view of all she sees      s    s    s    s    s    s    -    s    sr   s    sr   sr   s    s
 view of another document  -    -    -    -    -    -    -    -    -    -    -    -    -    -
