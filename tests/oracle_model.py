@@ -55,6 +55,10 @@ class Document:
         return self.invisible and self.hidden and (not self.lies or self.diverted or self.late)
 
 
+# ground -> whether it ends when the patient is of age
+GROUNDS = {'parent': True, 'tuteur_mineur': True, 'tuteur': False, 'curateur': False, 'habilitation': False, 'mandataire': False}
+
+
 class Patient:
     def __init__(self, treating, creator, minor):
         self.treating, self.minor = treating, minor
@@ -128,8 +132,9 @@ class Model:
     def covered(self, d):
         return d.episode in self.patients[d.patient].episodes
 
-    def hidden_episodes(self, patient):
-        return {d.episode for d in self.documents.values() if d.patient == patient and d.hidden and d.wants_hiding()} - {None}
+    def hidden_episodes(self, who, patient):
+        """As far as who can tell."""
+        return {d.episode for d in self.documents.values() if d.patient == patient and d.hidden and d.wants_hiding() and self.opens(who, d)} - {None}
 
     def identified(self, who, patient):
         p = self.patients[patient]
@@ -150,7 +155,7 @@ class Model:
         return {'document': sorted(documents), 'line': sorted(lines, key=str), 'patient': sorted([(n, self.patients[n].treating) for n in known], key=str),
                 'consent': sorted(consents), 'mask': sorted(masks),
                 'membership': sorted((t, m, int(manages)) for t, members in self.members.items() for m, manages in members.items()),
-                'representative': sorted((n, r, g) for n in known for r, g in self.patients[n].representatives.items())}
+                'representative': sorted((n, r, g, int(GROUNDS[g])) for n in known for r, g in self.patients[n].representatives.items())}
 
     # ---- what each step does ----
 
@@ -195,7 +200,7 @@ class Model:
     def move(self, who, patient, classes=None, released=None):
         """Items of a masked episode become masked; late and diverted ones whose reason has ended become visible, and those of an
         episode that was just unmasked."""
-        p, moved, secret = self.patients[patient], 0, self.hidden_episodes(patient)
+        p, moved, secret = self.patients[patient], 0, self.hidden_episodes(who, patient)
         for d in self.documents.values():
             if d.patient != patient or d.pooled or not self.holds(who, patient, d.cls) or (classes is not None and d.cls not in classes):
                 continue
@@ -341,15 +346,25 @@ class Model:
         p = self.patients[patient]
         return who == patient or (p.minor and self.full_holder(who, patient))
 
-    def represent(self, who, patient, representative):
+    def represent(self, who, patient, representative, ground):
         p = self.patients[patient]
         if not self.names(who, patient) or representative in self.professions or representative in p.representatives:
             return REFUSED
+        if GROUNDS[ground] and not p.minor:
+            return REFUSED
         self.begin_full(who, patient)
-        p.representatives[representative] = 'parent' if p.minor else 'tuteur'
+        p.representatives[representative] = ground
         p.known.add(representative)
         self.turn(who, patient, representative, {rights_class(t) for t in ALL}, 'PM')
         return DONE
+
+    def system(self, who, patient):
+        """How many leaves of the identity class who holds, and whether he reads what others did and is told of it."""
+        if who == patient:
+            return 4, True
+        if who in self.patients[patient].representatives:
+            return 1, True
+        return (2, self.full_holder(who, patient)) if self.identified(who, patient) else (0, False)
 
     def unrepresent(self, who, patient, representative):
         p = self.patients[patient]

@@ -279,6 +279,45 @@ def test_the_helper_takes_what_mount_and_fstab_give_it(p):
     same(subprocess.run([helper, p.path, point, '-f', '-o', options + ',nonsense'], env=env, stderr=subprocess.DEVNULL).returncode, 2)
 
 
+# ---- views side by side ----
+
+def team(p, name, role, member):
+    """A team of this role, of one person, and the patient's consent to it."""
+    i = p['authority'].execute("INSERT INTO principal(kind, name, profession, facility) VALUES ('team', ?, ?, 'Hôpital')", (name, role)).lastrowid
+    p['authority'].execute('INSERT INTO membership(team, member, manager) VALUES (?, ?, 1)', (i, member))
+    for c in p.sessions.values():                          # the member's next login makes the team's secret
+        c.execute('SELECT dmp_logout()')
+    for who in p.sessions:
+        p.sessions[who] = p.login(who)
+    p['patient'].execute('INSERT INTO consent(patient, grantee) VALUES (?, ?)', (p.patient, i))
+
+
+def test_views_of_a_secretary_a_pharmacy_nurses_and_the_emergency_department_lie_side_by_side(p):
+    """A secretary has no profession of the matrix: she sees what she deposits. The others see what their team's role may."""
+    people = {'secretary': (p.enrol('secretary', '10100000033', 'Mme Petit', '26', 0)), 'nurse': p.enrol('nurse', '10100000041', 'M. Roux', '60', 0),
+              'urgentist': p.enrol('urgentist', '10100000058', 'Dr Noir', '10', 0)}
+    p['patient'].execute('DELETE FROM consent WHERE patient = ? AND grantee = ?', (p.patient, p.pharmacist))
+    team(p, 'Pharmacie', '21', p.pharmacist)
+    team(p, 'Soins', '60', people['nurse'])
+    team(p, 'Urgences', '10', people['urgentist'])
+    p['patient'].execute('INSERT INTO consent(patient, grantee) VALUES (?, ?)', (p.patient, people['secretary']))
+    for title, type_code in (('Commun', '11488-4'), ('Medical', '75496-0'), ('Clinique', '34842-5')):
+        p.deposit(title, type_code=type_code, author=None)
+    p.deposit('Masque', masked=1, author=None)
+    p.deposit('Courrier', who='secretary', type_code='11488-4', author=None)
+    expected = {'secretary': {'Courrier'}, 'pharmacist': {'Commun', 'Courrier'}, 'nurse': {'Commun', 'Courrier', 'Clinique'},
+                'urgentist': {'Commun', 'Courrier', 'Clinique', 'Medical'}}
+    mounts = {who: Mount(p, who, ',allow_other,uid=%d,gid=%d,umask=027' % (2000 + i, 3000 + i)) for i, who in enumerate(expected)}
+    for who, titles in expected.items():
+        m = mounts[who]
+        seen = {re.sub(r'^[\d-]+ |\.pdf$', '', f) for _, _, files in os.walk(m.point) for f in files if f.endswith('.pdf')}
+        same(seen, titles, who)
+    same(len({os.stat(m.point).st_uid for m in mounts.values()}), 4)
+    for m in mounts.values():
+        with m:
+            pass
+
+
 # ---- unlocking without a PIN in fstab ----
 
 def credential(p, pin, name='pin'):
