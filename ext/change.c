@@ -151,7 +151,7 @@ int change_begin(struct session *s, struct patient *p, struct change *c) {
     c->next.seq = k->seq + 1;
     memcpy(c->next.previous, k->hash, 32);
   }
-  return e;
+  return e == DMP_OK && c->circles.n ? change_members(c) : e;
 }
 
 void change_end(struct change *c) {
@@ -358,6 +358,65 @@ int teams_owed(struct session *s, struct patient *p, const struct keyset *k, siz
   return e;
 }
 
+unsigned change_may(struct change *c, const struct grantee *g, uint16_t cls) {
+  unsigned may = grantee_keys(c->s, c->p, g, cls);
+  for (size_t i = 0; g->as == READER_MEMBER && i < c->next.teams; i++) {
+    const struct team *t;
+    const struct team_member *m = team_get(c->s, c->next.team[i].team, &t) == DMP_OK ? team_member_of(t, g->principal) : NULL;
+    if (m && team_active(m) && !suite_is_zero(c->next.team[i].cert, 32)) may |= rights_keys(READER_TEAM, t->now.profession, cls);
+  }
+  return may;
+}
+
+static int is_blocked(const int64_t *who, size_t n, const uint8_t principal[16]) {
+  for (size_t i = 0; i < n; i++)
+    if (who[i] == id_from_field(principal)) return 1;
+  return 0;
+}
+
+static int member_add(struct change *c, const struct team_member *m) {
+  struct grantee *g = grantees_find(&c->list, m->principal);
+  const struct certificate *who = session_who(c->s, m->principal);
+  if (who == NULL || (g && g->as != READER_NONE)) return DMP_OK;
+  if (g == NULL) {
+    struct grantee *room = realloc(c->list.g, (c->list.n + 2) * sizeof *room);   /* and for one more */
+    if (room == NULL) return DMP_E_NOMEM;
+    c->list.g = room;
+    g = &room[c->list.n++];
+    memset(g, 0, 2 * sizeof *g);
+    g->fresh = 1;
+    memcpy(g->principal, m->principal, 16);
+    int e = random_bytes("mail", g->mail, 16);
+    if (e == DMP_OK) e = record_random_id(&g->grant_id);
+    if (e != DMP_OK) return e;
+  }
+  g->as = READER_MEMBER;
+  g->until = 0;
+  memcpy(g->cert, who->hash, 32);
+  g->since = record_now();
+  g->seq = c->next.seq;
+  return DMP_OK;
+}
+
+int change_members(struct change *c) {
+  int64_t *who = NULL;
+  size_t n = 0;
+  int e = c->next.teams || c->circles.n ? blocked_all(c->s, c->p, &who, &n) : DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < c->list.n; i++) {
+    struct grantee *g = &c->list.g[i];
+    if (g->as == READER_MEMBER && (is_blocked(who, n, g->principal) || !change_may(c, g, CLASS_IDENTITY))) g->as = READER_NONE;
+  }
+  for (size_t i = 0; e == DMP_OK && i < c->next.teams; i++) {
+    const struct team *t;
+    if (suite_is_zero(c->next.team[i].cert, 32)) continue;
+    e = team_get(c->s, c->next.team[i].team, &t);
+    for (size_t j = 0; e == DMP_OK && j < t->members; j++)
+      if (team_active(&t->member[j]) && !is_blocked(who, n, t->member[j].principal)) e = member_add(c, &t->member[j]);
+  }
+  free(who);
+  return e;
+}
+
 static void team_pin(struct keyset_team *kt, const struct team *t) {
   memcpy(kt->team, t->id, 16);
   memcpy(kt->cert, t->now.hash, 32);
@@ -434,18 +493,18 @@ int change_send(struct change *c, const struct grantee *to, struct grant *g) {
   g->until = to->until;
   g->kind = to->as == READER_NONE ? GRANT_WITHDRAWN : GRANT_ACTIVE;
   g->basis = to->as == READER_PATIENT ? BASIS_SELF : to->as == READER_TREATING ? BASIS_TREATING
-           : to->as == READER_REPRESENTATIVE ? BASIS_REPRESENTATIVE : BASIS_CONSENT;
+           : to->as == READER_REPRESENTATIVE ? BASIS_REPRESENTATIVE : to->as == READER_MEMBER ? BASIS_MEMBER : BASIS_CONSENT;
   /* a team whose secret somebody who left still knows gets none: its classes stay due, and turn once the secret has moved; nor one with a
    * member who is blocked */
   const struct keyset_team *kt = team ? keyset_team(&c->next, team->id) : NULL;
   for (size_t i = 0; i < c->next.n && (team == NULL || (team_ready(team) && kt && !suite_is_zero(kt->cert, 32))); i++) {
     unsigned may = grantee_keys(c->s, p, to, c->next.c[i].cls), turned = c->turned[i];
-    if (to != c->first) may &= turned | (turned & KEY_P ? KEY_P0 : 0) | (turned & KEY_M ? KEY_M0 : 0);
+    if (to != c->first && !to->fresh) may &= turned | (turned & KEY_P ? KEY_P0 : 0) | (turned & KEY_M ? KEY_M0 : 0);
     send_class(p, &c->next.c[i], may, g);
   }
   int e = circle_entries(c, to, g);
   if (e != DMP_OK) return e;
-  return grant_send(c->s, g, to == c->first, who, c->by.cred->sign_sk, c->by.cert_hash);
+  return grant_send(c->s, g, to == c->first || to->fresh, who, c->by.cred->sign_sk, c->by.cert_hash);
 }
 
 static int send_all(struct change *c) {
@@ -492,7 +551,7 @@ int change_add(struct change *c, const struct certificate *who, struct grantee *
     memcpy(g->principal, who->principal, 16);
     e = random_bytes("mail", g->mail, 16);
     if (e == DMP_OK) e = record_random_id(&g->grant_id);
-    c->first = g;
+    g->fresh = 1;
   }
   memcpy(g->cert, who->hash, 32);
   g->since = record_now();

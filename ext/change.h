@@ -11,6 +11,7 @@ struct grantee {
   int64_t grant_id, since, until;
   uint64_t seq;                                       /* of the keyset with which he came, or came back */
   uint8_t as;                                         /* enum reader; READER_NONE: withdrawn */
+  int fresh;                                          /* not in the file yet: gets a first grant */
 };
 struct grantees { struct grantee *g; size_t n; };
 /* Whose keys a grantee's grant is sealed to today: a person's, or a team's. NULL: unknown. *team: NULL for a person; may be NULL. */
@@ -42,7 +43,7 @@ struct change {
   const char *why;                                    /* of the last of them, for the log; NULL: nobody */
   int log_left;                                       /* somebody left who read the log: its pairs turn with the keys of its class */
   unsigned departed;                                  /* teams that somebody had left */
-  const struct grantee *first;                        /* gets a first grant at the inbox instead of a packet; NULL */
+  const struct grantee *first;                        /* of a patient being enrolled: gets a first grant at the inbox; NULL */
 };
 int  change_begin(struct session *s, struct patient *p, struct change *c);
 void change_end(struct change *c);
@@ -64,6 +65,11 @@ int  teams_owed(struct session *s, struct patient *p, const struct keyset *k, si
 int  team_blocked(struct session *s, struct patient *p, const struct team *t, int *yes);   /* for a full holder */
 /* The same is done: the keys are added to want. */
 int  change_departed(struct change *c, uint8_t want[CLASSES_MAX]);
+/* Where a patient has masks to certain people, members of granted teams stand in the list by name; who is one no more, or is blocked, holds
+ * nothing by name any more. */
+int  change_members(struct change *c);
+/* What a grantee may read of a class: by rights.h, or as a member of a team. */
+unsigned change_may(struct change *c, const struct grantee *g, uint16_t cls);
 /* The team holds keys from this keyset on, or no more. */
 int  change_team(struct change *c, const uint8_t team[16], int granted);
 /* Makes somebody an active grantee of the list (and the one who gets a first grant, when new). */

@@ -164,13 +164,13 @@ int64_t circle_private(const struct patient *p) {
   return 0;
 }
 
-/* 0, WHICH_C or WHICH_C0. A mask leaves out professionals: representatives read what the patient reads. A team gets none: whom its manager
- * takes in later may be one who is left out. */
+/* 0, WHICH_C or WHICH_C0. A mask leaves out professionals: representatives read what the patient reads. A team gets none, its members do by name:
+ * whom its manager takes in later may be one who is left out. */
 static uint8_t entitled(struct change *c, const struct circle *k, const struct grantee *g) {
   const struct team *team;
-  const struct certificate *who = grantee_who(c->s, c->p, g, &team);
+  grantee_who(c->s, c->p, g, &team);
   if (team) return 0;
-  unsigned may = rights_keys((enum reader)g->as, who ? who->profession : 0, k->cls);
+  unsigned may = change_may(c, g, k->cls);
   if (k->cls == CLASS_CHOICES) return g->as == READER_PATIENT ? WHICH_C : 0;
   if (g->as == READER_NONE) return 0;
   if (g->as != READER_PATIENT && g->as != READER_REPRESENTATIVE && leaves_out(c->s, c->p, &k->out, g)) return 0;
@@ -247,6 +247,14 @@ int circle_turn(struct change *c) {
   return e;
 }
 
+int circle_turn_private(struct change *c) {
+  int64_t id = circle_private(c->p);
+  const struct entry *own = id ? own_entry(c->p, id) : NULL;
+  if (own == NULL || circle_find(&c->circles, id)) return DMP_OK;
+  struct circle k = { .id = id, .cls = CLASS_CHOICES, .masked = (own->flags & ENTRY_MASKED) != 0 };
+  return turn(c, &k);
+}
+
 int circle_gave(const struct circle *k, int64_t principal) {
   const struct circle_holder h = { principal, 0 };
   return k->holders && bsearch(&h, k->holder, k->holders, sizeof h, by_id) != NULL;
@@ -258,7 +266,7 @@ int circle_entries(struct change *c, const struct grantee *to, struct grant *g) 
     const struct entry *own = own_entry(c->p, k->id);
     struct entry en = { .circle = k->id, .cls = k->cls, .flags = k->masked ? ENTRY_MASKED : 0 };
     uint8_t which = k->news == CIRCLE_GONE ? 0 : entitled(c, k, to);
-    if (which && circle_held(c->p, k) && (to == c->first || k->news != CIRCLE_SAME)) {
+    if (which && circle_held(c->p, k) && (to == c->first || to->fresh || k->news != CIRCLE_SAME)) {
       en.which = which;
       if (which == WHICH_C) memcpy(en.key, own->key, 32);
       else half_derive(own->key, 0, en.key);
@@ -372,6 +380,7 @@ static const struct circle *same(struct change *c, const struct circle_want *w) 
 int circle_ensure(struct session *s, struct patient *p, struct circle_want *w, size_t n) {
   struct change c;
   int made = 0, e = change_begin(s, p, &c);
+  if (e == DMP_OK) e = change_members(&c);            /* the first circle has members of teams to be given to */
   for (size_t i = 0; e == DMP_OK && i < n; i++) {
     const struct circle_want own = { .cls = CLASS_CHOICES, .masked = 1 };
     const int64_t kept = w[i].cls == CLASS_CHOICES ? circle_private(p) : 0;

@@ -50,6 +50,7 @@ int  circle_held(struct patient *p, const struct circle *k);   /* 1: this login 
 int  circle_is_due(struct change *c, const struct circle *k);
 unsigned circle_due(struct change *c);                /* how many of those whose key this login holds are due */
 int  circle_turn(struct change *c);                   /* turns them */
+int  circle_turn_private(struct change *c);           /* for the patient, whose key is another one: the circle that he alone holds */
 int  circle_entries(struct change *c, const struct grantee *to, struct grant *g);   /* what one grantee is sent */
 int  circle_write(struct change *c);                  /* the rows, once the packets are sent */
 #endif

@@ -1,6 +1,7 @@
 /* episode.c: masks and episodes (see episode.h). */
 #include "episode.h"
 #include "document.h"
+#include "random.h"
 #include "section.h"
 #include "syntax.h"
 #include <stdlib.h>
@@ -74,14 +75,47 @@ static int add_circle(struct choices *c, const struct item *it) {
   return circle_take(&c->circles, it);
 }
 
+static int add_shade(struct choices *c, const struct item *it, const struct value *v) {
+  struct shade *m = grow(c->shade, c->shades, sizeof *m);
+  if (m == NULL) return DMP_E_NOMEM;
+  c->shade = m;
+  if (v[SHADE_SALT].type != VALUE_BLOB || v[SHADE_SALT].n != 16 || v[SHADE_HASH].type != VALUE_BLOB || v[SHADE_HASH].n != 16) return DMP_E_ROW_FORMAT;
+  m += c->shades++;
+  m->id = it->id;
+  memcpy(m->salt, v[SHADE_SALT].u.p, 16);
+  memcpy(m->hash, v[SHADE_HASH].u.p, 16);
+  return DMP_OK;
+}
+
+static void shade_hash(const uint8_t salt[16], const void *name, size_t n, uint8_t out[16]) {
+  struct buf b = { 0 };
+  buf_put(&b, salt, 16);
+  buf_put(&b, name, n);
+  suite_hash(b.p, b.n, out, 16);
+  buf_free(&b);
+}
+
+/* The shade of an episode, or NULL. */
+static const struct shade *choices_shade(const struct choices *c, const struct value *name) {
+  uint8_t hash[16];
+  for (size_t i = 0; name->type == VALUE_TEXT && i < c->shades; i++) {
+    shade_hash(c->shade[i].salt, name->u.p, name->n, hash);
+    if (memcmp(hash, c->shade[i].hash, 16) == 0) return &c->shade[i];
+  }
+  return NULL;
+}
+
 static int take_choice(void *ctx, struct item *it) {
   struct choices *c = ctx;
   struct value v[EXCLUSION_VALUES] = { 0 };             /* the longest of them */
   size_t count, used;
   if (it->c.table == ITEM_CIRCLE) return add_circle(c, it);
-  if (it->c.table != ITEM_MASK && it->c.table != ITEM_EPISODE && it->c.table != ITEM_ASSIGNMENT && it->c.table != ITEM_EXCLUSION) return DMP_OK;
+  if (it->c.table != ITEM_MASK && it->c.table != ITEM_EPISODE && it->c.table != ITEM_ASSIGNMENT && it->c.table != ITEM_EXCLUSION &&
+      it->c.table != ITEM_SHADE)
+    return DMP_OK;
   if (row_get(it->c.row, it->c.row_len, v, EXCLUSION_VALUES, &count, &used) != DMP_OK) return DMP_OK;
   if (it->c.table == ITEM_EXCLUSION) return add_from(c, it, v);
+  if (it->c.table == ITEM_SHADE) return add_shade(c, it, v);
   if (it->c.table == ITEM_EPISODE) return v[EPISODE_NAME].type == VALUE_TEXT ? add_episode(c, it, v) : DMP_OK;
   if (v[0].type != VALUE_INT) return DMP_OK;          /* both others begin with an item's id */
   if (it->c.table == ITEM_MASK) return add_item(c, it, v);
@@ -112,6 +146,7 @@ void choices_free(struct choices *c) {
   for (size_t i = 0; i < c->froms; i++) free(c->from[i].episode);
   circles_free(&c->circles);
   free(c->from);
+  free(c->shade);
   free(c->homes);
   free(c->item);
   free(c->episode);
@@ -228,6 +263,7 @@ static int take_move(void *ctx, struct item *it) {
   if (!item_deposited(it->c.table) || it->via != VIA_LEAF || kc == NULL) return DMP_OK;
   if (!patient_leaf(q->p, it->cls, 0)->held || !patient_leaf(q->p, it->cls, 2)->held) return DMP_OK;
   struct value episode = episode_of(&q->c, it);
+  if (it->c.flags & ITEM_LATE && q->s->principal != q->p->id && choices_shade(&q->c, &episode)) return DMP_OK;   /* the patient says where it lies */
   int covered = episode.type == VALUE_TEXT && choices_episode(&q->c, &episode) != NULL, masked = it->leaf >= 2, hidden = it->leaf & 1;
   if (covered && !masked) masked = !object_unannounced(it);   /* it would be nobody's to announce */
   else if (masked && !covered && !kc->due && !kc->left && !episode_item_masked(&q->c, it) && release(q, it, &episode)) masked = 0;
@@ -432,6 +468,27 @@ int episode_note_from(struct session *s, struct patient *p, const struct masked_
 
 /* ---- what the treating doctor may not know ---- */
 
+int episode_shades(struct session *s, struct patient *p, const struct item *it) {
+  struct choices c;
+  struct value v;
+  uint64_t headers = s->headers_opened, boxes = s->boxes_opened;
+  if (s->principal == p->id || !(it->c.flags & ITEM_LATE) || it->leaf < 2 || it->circle || it->via == VIA_OWN || !patient_key(p, CLASS_CHOICES, WHICH_M)) return 0;
+  int yes = choices_read(s, p, &c) != DMP_OK || (episode_of_row(it, &v) && choices_shade(&c, &v));
+  choices_free(&c);
+  s->headers_opened = headers;
+  s->boxes_opened = boxes;
+  return yes;
+}
+
+static int shade_note(struct session *s, struct patient *p, const char *name) {
+  uint8_t salt[16], hash[16];
+  int64_t id = 0;
+  int e = random_bytes("shade", salt, 16);
+  shade_hash(salt, name, strlen(name), hash);
+  const struct value v[SHADE_VALUES] = { value_bytes(VALUE_BLOB, salt, 16), value_bytes(VALUE_BLOB, hash, 16) };
+  return e == DMP_OK ? note(s, p, 0, ITEM_SHADE, v, SHADE_VALUES, &id) : e;
+}
+
 struct hiding { struct session *s; struct patient *p; const struct choices *c; int64_t home; };
 
 /* An item, or an episode, that some choice masks from the treating doctor of today. */
@@ -455,6 +512,31 @@ static int home_move(struct hiding *h, int64_t id, int64_t home, int hidden) {
   return e;
 }
 
+/* A shade for each episode that is hidden, and no other. */
+static int shades_settle(struct hiding *h) {
+  const struct choices *c = h->c;
+  uint8_t *wanted = calloc(c->shades + 1, 1);
+  int e = wanted ? DMP_OK : DMP_E_NOMEM;
+  for (size_t i = 0; e == DMP_OK && i < c->froms; i++) {
+    const char *name = c->from[i].episode;
+    struct excluded x = { { c->from[i].x }, 1 };
+    if (name == NULL || !circle_hides(h->s, h->p, &x)) continue;
+    struct value v = value_text(name);
+    const struct shade *of = choices_shade(c, &v);
+    int again = 0;                                    /* by an earlier mask of the same episode, which made one just now */
+    for (size_t j = 0; j < i; j++) {
+      struct excluded y = { { c->from[j].x }, 1 };
+      again |= c->from[j].episode && strcmp(c->from[j].episode, name) == 0 && circle_hides(h->s, h->p, &y);
+    }
+    if (of) wanted[of - c->shade] = 1;
+    else if (!again) e = shade_note(h->s, h->p, name);
+  }
+  for (size_t i = 0; e == DMP_OK && i < c->shades; i++)
+    if (!wanted[i]) e = episode_drop_choice(h->s, h->p, c->shade[i].id);
+  free(wanted);
+  return e;
+}
+
 int episode_hide_choices(struct session *s, struct patient *p) {
   struct choices c = { 0 };
   struct hiding h = { s, p, &c, circle_private(p) };
@@ -464,6 +546,7 @@ int episode_hide_choices(struct session *s, struct patient *p) {
   for (size_t i = 0; e == DMP_OK && i < c.episodes; i++) e = home_move(&h, c.episode[i].id, c.episode[i].home, is_hidden(&h, 0, c.episode[i].name));
   for (size_t i = 0; e == DMP_OK && i < c.circles.n; i++)
     e = home_move(&h, c.circles.c[i].item, c.homes[i], circle_hides(s, p, &c.circles.c[i].out));
+  if (e == DMP_OK && s->principal == p->id) e = shades_settle(&h);
   choices_free(&c);
   return e;
 }

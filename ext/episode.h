@@ -16,6 +16,10 @@ enum { ASSIGN_ITEM, ASSIGN_EPISODE, ASSIGN_ACCEPTED, ASSIGN_AT, ASSIGN_VALUES };
 /* home: the circle in which the row lies, 0 for where the treating doctor reads it too. */
 struct masked_item { int64_t item, id, home; char since[32]; };
 struct masked_episode { char *name; int64_t id, home; char since[32]; };
+/* Row of an ITEM_SHADE: of an episode that is masked from the treating doctor, for his software: salt, and a hash of salt and name. By a rule only
+ * he does not see what comes late for it, and lies where he opens it until the patient's next login. */
+enum { SHADE_SALT, SHADE_HASH, SHADE_VALUES };
+struct shade { int64_t id; uint8_t salt[16], hash[16]; };
 struct masked_from { int64_t item, id, home; char *episode; /* owned; NULL: the item */ struct exclusion x; char since[32]; };
 struct assignment { int64_t item, id; char *episode; int accepted; };
 /* What a full holder has chosen for one patient. */
@@ -24,6 +28,7 @@ struct choices {
   struct masked_episode *episode; size_t episodes;
   struct assignment *assign; size_t assigns;          /* sorted by item */
   struct masked_from *from; size_t froms;
+  struct shade *shade; size_t shades;
   struct circles circles; int64_t *homes;             /* of the rows that describe circles, as many */
 };
 int  choices_read(struct session *s, struct patient *p, struct choices *out);
@@ -57,6 +62,8 @@ int  episode_from(const struct choices *c, const struct item *it, struct exclude
 int  episode_is_from(const struct choices *c, const struct value *name);   /* 1: the episode is masked from somebody */
 /* The patient's rows about what the treating doctor may not know lie where he does not read them, and the others where he does. */
 int  episode_hide_choices(struct session *s, struct patient *p);
+/* 1: the treating doctor, who asks, is not shown this late item. */
+int  episode_shades(struct session *s, struct patient *p, const struct item *it);
 /* Items of the choices class; *id: of the new one. */
 int  episode_note_from(struct session *s, struct patient *p, const struct masked_from *m, int64_t *id);
 int  episode_note_mask(struct session *s, struct patient *p, int64_t item);

@@ -6,6 +6,7 @@
 #include "keyring.h"
 #include "login.h"
 #include "reader.h"
+#include "renewal.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,41 @@ static void fn_keygen(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   if (e == DMP_OK) e = record_arg(ctx, 0, NULL, 0, &r);
   if (e == DMP_OK) e = login_keygen(path, pin, o.cost, &request);
   if (e == DMP_OK) sqlite3_result_text(ctx, request, -1, sqlite3_free);
+  else function_error(ctx, r, e);
+  done_with(r);
+}
+
+/* A new credential for whom this session is, and the request for its certificate. */
+static void fn_renew(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  struct pin pin;
+  char *request = NULL;
+  const char *path = text_arg(argc, argv, 0);
+  int e = argc < 2 || argc > 3 || path == NULL ? DMP_E_ARGUMENT : pin_arg(argc, argv, 1, &pin);
+  if (e == DMP_OK) e = record_arg(ctx, argc, argv, 2, &r);
+  if (e == DMP_OK && r->session == NULL) e = DMP_E_NO_SESSION;
+  if (e == DMP_OK) e = record_hold(r);
+  if (e == DMP_OK) e = session_use(r, &s);
+  if (e == DMP_OK) e = renewal_request(s, path, pin.p, pin.n, s->cost, &request);
+  if (r) record_release(r);
+  if (e == DMP_OK) sqlite3_result_text(ctx, request, -1, sqlite3_free);
+  else function_error(ctx, r, e);
+  done_with(r);
+}
+
+static void fn_certify(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+  struct record *r = NULL;
+  struct session *s;
+  char *cert = NULL;
+  const char *text = text_arg(argc, argv, 0);
+  int e = argc < 1 || argc > 2 || text == NULL ? DMP_E_ARGUMENT : record_arg(ctx, argc, argv, 1, &r);
+  if (e == DMP_OK && r->session == NULL) e = DMP_E_NO_SESSION;
+  if (e == DMP_OK) e = record_hold(r);
+  if (e == DMP_OK) e = session_use(r, &s);
+  if (e == DMP_OK) e = renewal_certify(s, text, &cert);
+  if (r) record_release(r);
+  if (e == DMP_OK) sqlite3_result_text(ctx, cert, -1, sqlite3_free);
   else function_error(ctx, r, e);
   done_with(r);
 }
@@ -407,7 +443,7 @@ static void fn_filename(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 }
 
 static const struct { const char *name; int args; void (*fn)(sqlite3_context *, int, sqlite3_value **); } FUNCTIONS[] = {
-  { "dmp_create", -1, fn_create }, { "dmp_keygen", -1, fn_keygen }, { "dmp_login", -1, fn_login }, { "dmp_logout", -1, fn_logout },
+  { "dmp_create", -1, fn_create }, { "dmp_keygen", -1, fn_keygen }, { "dmp_renew", -1, fn_renew }, { "dmp_certify", -1, fn_certify }, { "dmp_login", -1, fn_login }, { "dmp_logout", -1, fn_logout },
   { "dmp_change_pin", 3, fn_change_pin }, { "dmp_unlock", 3, fn_unlock }, { "dmp_lock", 1, fn_lock }, { "dmp_read", -1, fn_read },
   { "dmp_filename", 1, fn_filename },
   { "dmp_deposited_for", -1, fn_deposited_for }, { "dmp_export", -1, fn_export }, { "dmp_export_check", -1, fn_export_check }, { "dmp_protect", -1, fn_protect }, { "dmp_unprotect", -1, fn_unprotect },

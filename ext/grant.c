@@ -510,10 +510,37 @@ static const struct certificate *certificate_onward(const struct patient *p, con
   return found;
 }
 
+void patient_moves_on(struct patient *p, const struct certificate *c) {
+  if (p->certs < PATIENT_CERTS) p->other[p->certs++] = p->certificate;
+  p->certificate = *c;
+  memcpy(p->g.patient_cert, c->hash, 32);
+}
+
 int patient_keyset_step(struct session *s, struct patient *p, const struct certificate **by, const struct keyset *k, const struct keyset *next, const struct buf *raw) {
   const struct certificate *on = certificate_onward(p, *by, next->signer);
   if (on) *by = on;
   return keyset_follows(s, p->id, *by, k, next, raw);
+}
+
+int patient_certificate_bytes(struct session *s, struct patient *p, struct buf *out) {
+  const uint8_t *plain;
+  size_t n;
+  uint8_t loc[16];
+  struct certificate c;
+  int rc = SQLITE_DONE, found = 0;
+  suite_prf(p->yk, "certificate", 11, loc);
+  sqlite3_stmt *st = record_stmt(s->r, STMT_CERT_BY_LOC);
+  if (st == NULL) return record_sql_fault(s->r);
+  sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
+  struct box_ad ad = cert_ad(s, p->id, loc);
+  while (!found && (rc = sqlite3_step(st)) == SQLITE_ROW)
+    if (session_open_box(s, p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &plain, &n) == DMP_OK &&
+        certificate_parse(plain, n, &c) == DMP_OK && memcmp(c.hash, p->g.patient_cert, 32) == 0) {
+      buf_put(out, plain, n);
+      found = 1;
+    }
+  sqlite3_reset(st);
+  return found ? DMP_OK : rc == SQLITE_DONE ? DMP_E_CERT_BAD : record_sql_fault(s->r);
 }
 
 int patient_certify(struct session *s, struct patient *p, const struct buf *cert) {
@@ -662,13 +689,12 @@ void entry_set(struct grant *g, const struct entry *n) {
 }
 
 /* The patient's certificate is another one now: proven by the packet's signer, who may be the patient himself. */
-static void patient_moves_on(struct patient *p, const uint8_t hash[32]) {
+static void patient_follows(struct patient *p, const uint8_t hash[32]) {
   for (int i = 0; i < p->certs; i++)
     if (memcmp(p->other[i].hash, hash, 32) == 0 && certificate_onward(p, &p->certificate, hash)) {
-      const struct certificate before = p->certificate;
-      p->certificate = p->other[i];
-      p->other[i] = before;
-      memcpy(p->g.patient_cert, hash, 32);
+      const struct certificate c = p->other[i];
+      p->other[i] = p->other[--p->certs];
+      patient_moves_on(p, &c);
       return;
     }
 }
@@ -694,7 +720,7 @@ static int packet_for(void *ctx, const struct keyset *k) {
     p->g.until = q->g->until;
     p->g.seq = k->seq;
     memcpy(p->g.keyset_hash, k->hash, 32);
-    patient_moves_on(p, q->g->patient_cert);
+    patient_follows(p, q->g->patient_cert);
     p->merged = 1;
     return DMP_OK;
   }
@@ -792,7 +818,7 @@ static struct patient *cache_slot(struct session *s) {
 }
 
 /* Where what this login deposited for the patient lies, and under which key. */
-static void patient_own_keys(const struct session *s, struct patient *p) {
+void patient_own_keys(const struct session *s, struct patient *p) {
   patient_own_leaf(s->cred, p);
   for (unsigned i = 0; i < s->cred->formers; i++) own_keys(&s->former[i], p);
 }
@@ -820,6 +846,7 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
   for (size_t i = 0; e == DMP_OK && i < p->g.count; i++)
     if (is_circle(&p->g.entry[i])) e = patient_room(p);
   if (e != DMP_OK || (e = anchor_get(s->r, p->g.slot, p->anchor)) != DMP_OK) return e;
+  if (p->seat) memset(p->g.pair, 0, 32);              /* under a former key, or a team's: made when it is asked for */
   patient_yk(p->g.y, p->anchor, p->yk);
   patient_own_keys(s, p);
   suite_prf_key(p->yk, prf);
@@ -833,7 +860,8 @@ static int patient_open(struct session *s, const struct own_grant *own, struct p
 /* What a team's grant adds. All end at the same keyset, so that one class has one live key. */
 static int patient_add(struct session *s, struct patient *p, const struct patient *from) {
   const struct entry *en;
-  int held = patient_entry(p, 0) != NULL, added = 0;
+  int held = 0, added = 0;
+  for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) held |= !is_circle(en);
   if (p->g.seq != from->g.seq || memcmp(p->g.keyset_hash, from->g.keyset_hash, 32) != 0) return DMP_E_KEYSET_BAD;
   p->others |= from->inbox || from->merged || from->seat != s->seat[from->seat].newest;
   for (size_t i = 0; (en = patient_entry(from, i)) != NULL; i++) {
@@ -873,7 +901,7 @@ static size_t own_first(const struct session *s, int64_t id) {
 int patient_get(struct session *s, int64_t id, struct patient **out) {
   struct patient *p = NULL, *slot;
   *out = NULL;
-  int e = patient_own(s), got;
+  int e = patient_own(s), got, team = 0;
   if (e != DMP_OK) return e;
   for (int i = 0; i < PATIENT_CACHE; i++)
     if (s->cache[i].id == id && s->cache[i].generation == s->generation) {
@@ -888,6 +916,7 @@ int patient_get(struct session *s, int64_t id, struct patient **out) {
   for (size_t i = own_first(s, id); e == DMP_OK && i < s->owns && s->own[i].patient == id;) {
     struct patient *to = p ? &s->cache[PATIENT_CACHE] : slot;
     got = patient_of_holder(s, &i, to);
+    if (got == DMP_OK && s->seat[to->seat].newest) team |= to->g.kind == GRANT_ACTIVE && !to->lapsed;
     if (got == DMP_OK && p) e = patient_add(s, p, to);
     else if (got == DMP_OK) p = to;
     else if (got != DMP_E_NO_PATIENT) e = got;
@@ -895,6 +924,7 @@ int patient_get(struct session *s, int64_t id, struct patient **out) {
   patient_forget(&s->cache[PATIENT_CACHE]);
   if (e == DMP_OK && p == NULL) e = DMP_E_NO_PATIENT;
   if (e != DMP_OK) return e;
+  if (p->g.basis == BASIS_MEMBER && !team) p->lapsed = 1;
   p->generation = s->generation;
   p->tick = ++s->cache_tick;
   *out = p;
@@ -977,11 +1007,16 @@ static int adopt_row(struct session *s, struct patient *p) {
   int64_t *ids = NULL;
   size_t n = 0;
   if (!p->inbox && !p->merged && p->seat == x->newest) return DMP_OK;
-  if (p->seat) {                                      /* a key with the log is everybody's own */
+  struct keyset *k;
+  int e = DMP_OK;
+  if (p->seat && x->newest == 0) {                    /* from under a former key */
+    e = patient_keyset(s, p, &k);
+    if (e == DMP_OK) e = patient_pairwise(s, p->anchor, k->log_pk[0], p->g.pair);
+  } else if (p->seat) {                               /* a key with the log is everybody's own */
     memset(p->g.pair, 0, 32);
     p->pair_made = 0;
   }
-  int e = grant_put(s, x->wrap, x->own, &p->g, p->row, NULL);
+  if (e == DMP_OK) e = grant_put(s, x->wrap, x->own, &p->g, p->row, NULL);
   if (e == DMP_OK && p->g.kind != GRANT_NOTE) e = grant_ids(s, p->g.mail, INT64_MAX, &ids, &n);
   for (size_t i = 0; e == DMP_OK && i < n; i++) e = grant_drop(s, ids[i]);   /* merged, older, or never proven */
   if (e == DMP_OK) {
@@ -1027,6 +1062,15 @@ int grant_move_teams(struct session *s, size_t limit, size_t *left) {
       limit--;
     }
   }
+  bytes_wipe(spare, sizeof *spare);
+  return e;
+}
+
+int grant_move_own(struct session *s) {
+  struct patient *spare = &s->cache[PATIENT_CACHE];
+  int e = patient_own(s);
+  for (size_t i = 0; e == DMP_OK && i < s->owns; i++)
+    if (s->own[i].group == 0 && s->own[i].seat != 0 && !s->own[i].inbox && patient_open(s, &s->own[i], spare) == DMP_OK) e = adopt_row(s, spare);
   bytes_wipe(spare, sizeof *spare);
   return e;
 }

@@ -14,7 +14,8 @@ enum { WHICH_P = 1, WHICH_M, WHICH_P0, WHICH_M0, WHICH_C, WHICH_C0 = 200 };
 enum { ENTRY_MASKED = 1 };                            /* a circle's flag: what lies in it is masked from all professionals too */
 enum { GRANT_ACTIVE = 1, GRANT_WITHDRAWN = 2,          /* kind: a withdrawn grant keeps Y and the mail, no key */
        GRANT_NOTE = 3 };                              /* written by a member of a team for himself, to find what he deposits: Y, no mail, no key */
-enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT, BASIS_REPRESENTATIVE = 8, BASIS_VIEW = 12 /* a minimal view: view.h */ };
+enum { BASIS_NONE = 0, BASIS_SELF, BASIS_TREATING, BASIS_OPENING, BASIS_CONSENT, BASIS_REPRESENTATIVE = 8, BASIS_VIEW = 12 /* a minimal view: view.h */,
+       BASIS_MEMBER = 20 /* of a team: opens only while a grant of one does */ };
 enum { PATIENT_CERTS = 4 };                           /* a chain of five keys */
 enum { GRANT_BYTES = 3072, DOCTORS = 16, CIRCLES_MAX = 32, ENTRIES_MAX = 2 * CLASSES_MAX + CIRCLES_MAX, INBOX_TRIES = 1000 };
 
@@ -82,6 +83,7 @@ int patient_own(struct session *s);                   /* makes s->own true for t
 int patient_get(struct session *s, int64_t id, struct patient **out);
 int patient_keyset(struct session *s, struct patient *p, struct keyset **out);
 int patient_certificate(struct session *s, struct patient *p, const struct certificate **out);
+int patient_certificate_bytes(struct session *s, struct patient *p, struct buf *out);   /* appended: the one in force */
 /* The patient's certificate under Yk, beside those that are there. */
 int patient_certify(struct session *s, struct patient *p, const struct buf *cert);
 /* The keyset after k (NULL: the first), signed by who may: *by is the patient's certificate of the keyset before, and moves on. */
@@ -114,6 +116,9 @@ void leaf_derive(const uint8_t key[32], const uint8_t anchor[32], int l, struct 
 /* The pairwise key under which a line about p goes: hidden from representatives, or not. */
 int  patient_pair(struct session *s, struct patient *p, int hidden, const uint8_t **key);
 int  patient_pairwise(struct session *s, const uint8_t anchor[32], const uint8_t log_pk[32], uint8_t out[32]);
+void patient_own_keys(const struct session *s, struct patient *p);   /* own_leaf, own_loc of the keys that this login has and had */
+void patient_moves_on(struct patient *p, const struct certificate *c);   /* the patient's certificate is this one now */
+int  grant_move_own(struct session *s);               /* own grants under a former key come under the present one */
 void patient_own_leaf(const struct credential *who, struct patient *p);   /* own_leaf, own_loc */
 void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]);
 

@@ -252,7 +252,7 @@ static int by_id(const void *a, const void *b) {
 
 /* The treating doctor reads no line about what is there and masked from him. What is not there any more he was told of. */
 static int drop_hidden(struct session *s, struct patient *p, struct history *out) {
-  const struct scan every = { .first = 0, .last = UINT16_MAX, .own = 1, .all = 1 };
+  const struct scan every = { .first = 0, .last = UINT16_MAX, .own = 1 };
   struct withheld w = { 0 };
   size_t kept = 0;
   int e = object_scan(s, p, &every, take_opened, &w), there = 0;
@@ -339,7 +339,7 @@ int history_read(struct session *s, struct patient *p, int all, struct history *
   if (e == DMP_OK && p) e = holder_is_full(s, p, &full);
   if (e == DMP_OK && p) e = full ? read_as_holder(s, p, out) : read_as_reader(s, p, out);
   if (e == DMP_OK && p && !all && p->id == s->principal) e = drop_withheld(s, p, out);
-  if (e == DMP_OK && full && p->id != s->principal) e = drop_hidden(s, p, out);
+  if (e == DMP_OK && full && !all && p->id != s->principal) e = drop_hidden(s, p, out);
   if (e == DMP_OK && p == NULL) {
     access_own_key(s->cred, key);
     e = read_pair(s, key, &s->me, s->writer_tag, 0, out);

@@ -4,6 +4,7 @@
 #include "blocked.h"
 #include "compartment.h"
 #include "episode.h"
+#include "memory.h"
 #include "random.h"
 #include "syntax.h"
 #include "team.h"
@@ -101,7 +102,8 @@ static int consents_drop(struct session *s, struct patient *p);
 static int begin(struct session *s, struct patient *p, struct change *c, uint8_t want[CLASSES_MAX]) {
   int e = change_begin(s, p, c);
   if (e == DMP_OK) e = change_owed(c, want);
-  return e == DMP_OK ? change_departed(c, want) : e;
+  if (e == DMP_OK) e = change_departed(c, want);
+  return e == DMP_OK && c->circles.n ? change_members(c) : e;
 }
 
 /* The change is written; what waited for keys that turned in it moves back. */
@@ -202,13 +204,14 @@ static int give(struct session *s, struct patient *p, const struct certificate *
   struct grantee *g = NULL;
   uint8_t want[CLASSES_MAX] = { 0 };
   int e = begin(s, p, &c, want);
-  if (e == DMP_OK && (g = grantees_find(&c.list, who->principal)) != NULL && g->as != READER_NONE) e = DMP_E_DUPLICATE;
+  if (e == DMP_OK && (g = grantees_find(&c.list, who->principal)) != NULL && g->as != READER_NONE && g->as != READER_MEMBER) e = DMP_E_DUPLICATE;
   if (e == DMP_OK) e = change_add(&c, who, &g);
   if (e == DMP_OK) {
     g->as = (uint8_t)as;
     g->until = until;
     change_want(&c, g, want);
     if (as == READER_TEAM) e = change_team(&c, g->principal, 1);
+    if (e == DMP_OK && c.circles.n) e = change_members(&c);
     if (e == DMP_OK) e = change_turn(&c, want);
   }
   if (e == DMP_OK) e = finish(&c);
@@ -230,6 +233,7 @@ static int take_back(struct session *s, struct patient *p, int64_t grantee, enum
   if (e == DMP_OK) {
     change_leave(&c, g, want);
     if (as == READER_TEAM) e = change_team(&c, g->principal, 0);
+    if (e == DMP_OK && c.circles.n) e = change_members(&c);
     if (e == DMP_OK) e = change_turn(&c, want);
   }
   if (e == DMP_OK) e = finish(&c);
@@ -397,6 +401,42 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
   if (e == DMP_OK && former > 0) e = consent_drop(s, p, former);
   if (e == DMP_OK) e = access_pend(s, p, LOG_TREATING, p->id, doctor, NULL);
   change_end(&c);
+  return e;
+}
+
+/* ---- the patient's own key ---- */
+
+/* The session is the new credential's; what is written from here on is signed by it, and read by nobody else. */
+static void session_renewed(struct session *s, struct patient *p, const struct certificate *c, const struct credential *next, struct credential *former) {
+  former[0] = *s->cred;
+  former[0].formers = 0;
+  for (unsigned i = 0; i < s->cred->formers; i++) former[i + 1] = s->former[i];
+  memory_free(s->former);
+  s->former = former;
+  *s->cred = *next;
+  s->me = *c;
+  s->seats_version--;                                 /* the seats are made anew */
+  patient_moves_on(p, c);
+  patient_own_keys(s, p);
+  access_writer_tag(s->cred->directory, &s->me, s->writer_tag);
+}
+
+int holder_renew(struct session *s, struct patient *p, const struct certificate *c, const struct credential *next, struct credential *former) {
+  struct change ch;
+  struct grantee *g;
+  uint8_t want[CLASSES_MAX] = { 0 };
+  int e = begin(s, p, &ch, want);
+  for (size_t i = 0; i < ch.next.n; i++) want[i] = KEY_P | KEY_M;
+  if (e == DMP_OK) e = change_turn(&ch, want);
+  if (e == DMP_OK) e = circle_turn_private(&ch);
+  if (e == DMP_OK) {
+    session_renewed(s, p, c, next, former);
+    ch.by = (struct signer){ s->cred, s->me.hash };
+    if ((g = grantees_find(&ch.list, s->cred->principal)) != NULL) memcpy(g->cert, c->hash, 32);
+    e = change_log_pairs(s, p, &ch.by, &ch.next);
+  }
+  if (e == DMP_OK) e = finish(&ch);
+  change_end(&ch);
   return e;
 }
 

@@ -19,6 +19,8 @@ int holder_unblock(struct session *s, struct patient *p, int64_t row, int64_t pr
 /* Names a representative, and withdraws one. until: 0, or when the right ends. */
 int holder_represent(struct session *s, struct patient *p, int64_t principal, const char *ground, int64_t until, int64_t *row);
 int holder_unrepresent(struct session *s, struct patient *p, int64_t principal);
+/* The patient's key is another one from now on: every key turns, c is in force, s goes on as next (former: room for what it was before). */
+int holder_renew(struct session *s, struct patient *p, const struct certificate *c, const struct credential *next, struct credential *former);
 int holder_treating(struct session *s, struct patient *p, int64_t doctor /* 0: none */);
 /* What earlier holders could not do: keys that are due and that this login holds are turned, and what was deposited masked
  * because of that moves back; what a representative held whose time is over turns. */

@@ -9,7 +9,7 @@
 
 /* What an item is: the table it is a row of. Part of the signed content; append only. */
 enum item_table { ITEM_DOCUMENT = 1, ITEM_PATIENT, ITEM_IDENTITY, ITEM_CONSENT, ITEM_MASK, ITEM_GRANTEES, ITEM_LOG_SECRETS, ITEM_REPRESENTATIVE = 16,
-                  ITEM_EPISODE = 20 /* a masked one */, ITEM_ASSIGNMENT, ITEM_FEED, ITEM_EXCLUSION = 44, ITEM_CIRCLE, ITEM_SEEN = 48 /* what somebody has seen of his notices */, ITEM_VIEW = 52, ITEM_BLOCKED = 54,
+                  ITEM_EPISODE = 20 /* a masked one */, ITEM_ASSIGNMENT, ITEM_FEED, ITEM_EXCLUSION = 44, ITEM_CIRCLE, ITEM_SHADE, ITEM_SEEN = 48 /* what somebody has seen of his notices */, ITEM_VIEW = 52, ITEM_BLOCKED = 54,
                   ITEM_SECTIONS = 64 /* from here on: lines of sections (section.h) */ };
 /* A document or a line of a section: it has a depositor, who keeps it, and lies in a document class. */
 static inline int item_deposited(uint16_t table) { return table == ITEM_DOCUMENT || table >= ITEM_SECTIONS; }

@@ -6,6 +6,7 @@
 #include "membership.h"
 #include "memory.h"
 #include "random.h"
+#include "renewal.h"
 #include "seen.h"
 #include "show.h"
 #include "watch.h"
@@ -382,6 +383,45 @@ static int login_directory(struct session *s, const char *path, int *grown) {
   return e;
 }
 
+/* The new credential of a patient, whose certificate comes with this login: the former one logs in and hands over (login_renew). */
+static int login_as_former(struct session *s) {
+  struct credential *c = s->cred;
+  s->next = memory_new(sizeof *s->next);
+  if (s->next == NULL) return DMP_E_LOCK;
+  *s->next = *c;
+  memcpy(c->seed, c->former[0], 32);
+  c->formers--;
+  memmove(c->former[0], c->former[1], c->formers * sizeof c->former[0]);
+  credential_derive(c);
+  memory_free(s->former);
+  s->former = NULL;
+  s->owns = 0;
+  s->seats_version--;
+  session_stale(s);
+  int e = login_formers(s);
+  return e == DMP_OK ? session_identify(s) : e;
+}
+
+static int login_renew(struct session *s, const char *certified) {
+  struct credential *former = memory_new((1 + FORMER_MAX) * sizeof *former);
+  if (former == NULL) return DMP_E_LOCK;
+  int e = sqlite3_get_autocommit(s->r->db) ? duty_begin(s) : DMP_E_IN_FROM;
+  if (e == DMP_OK) e = duty_end(s, renewal_complete(s, certified, s->next, former));
+  if (s->former != former) memory_free(former);
+  session_stale(s);
+  return e;
+}
+
+/* Outside a transaction, so that nothing written by the former key is left behind. */
+static int renewal_duties(struct session *s) {
+  int e = patient_own(s);
+  if (e != DMP_OK || !renewal_owed(s) || s->view || !sqlite3_get_autocommit(s->r->db) || sqlite3_db_readonly(s->r->db, s->r->schema) == 1) return e;
+  if ((e = duty_begin(s)) != DMP_OK) return is_busy(s, e) ? DMP_OK : e;
+  e = duty_end(s, renewal_move(s));
+  session_stale(s);
+  return e;
+}
+
 static int login_credential(struct session *s, const char *path, struct pin pin, const char *fingerprint) {
   struct record *r = s->r;
   struct credential *c = s->cred;
@@ -394,10 +434,11 @@ static int login_credential(struct session *s, const char *path, struct pin pin,
   if (e == DMP_OK) e = login_formers(s);
   if (e == DMP_OK) e = login_directory(s, path, &grown);
   if (e == DMP_OK) e = session_identify(s);
+  if (e == DMP_E_NOT_CERTIFIED && c->formers && renewal_certified(fingerprint)) e = login_as_former(s);
   if (e == DMP_OK && grown) {
     struct seen seen = { .entries = s->dir.seen };
     memcpy(seen.last, s->dir.last, 32);
-    seen_write(path, c, &seen);
+    seen_write(path, s->next ? s->next : c, &seen);
   }
   return e == DMP_OK && first ? pin_update(path, pin, c) : e;
 }
@@ -427,7 +468,9 @@ int login_open(struct record *r, const char *key_path, struct pin pin, const cha
     if (e == DMP_OK) e = login_run(r, s, key_path, pin, on_behalf, fingerprint);
     record_release(r);
   }
+  if (e == DMP_OK) e = renewal_duties(s);
   if (e == DMP_OK) e = login_duties(s);
+  if (e == DMP_OK && s->next) e = login_renew(s, fingerprint);
   if (e == DMP_OK) e = team_duties(s);
   if (e == DMP_OK) r->session = s;
   else session_free(s);

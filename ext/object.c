@@ -1,6 +1,7 @@
 /* object.c: items in their rows (see object.h). */
 #include "object.h"
 #include "access.h"
+#include "episode.h"
 #include "random.h"
 #include "syntax.h"
 #include <stdlib.h>
@@ -87,8 +88,10 @@ static struct box_ad amend_ad(const struct session *s, int64_t id) {
 /* An amendment counts only with the signature of the depositor whom the signed header names; any other is ignored. */
 static int amend_counts(struct session *s, struct patient *p, const struct item *it, uint8_t action, int64_t at, const uint8_t *sig) {
   const struct certificate *d = patient_who_hash(s, p, it->c.depositor_cert);
-  return d != NULL && memcmp(d->principal, it->c.depositor, 16) == 0 &&
-         item_amend_lawful(s->r->id, it, action, at, sig, d->sign_pk);
+  if (d == NULL || memcmp(d->principal, it->c.depositor, 16) != 0) return 0;
+  for (d = patient_who(s, p, d->principal); d; d = d->serial ? patient_who_hash(s, p, d->previous) : NULL)   /* his key may be another one since */
+    if (item_amend_lawful(s->r->id, it, action, at, sig, d->sign_pk)) return 1;
+  return 0;
 }
 
 /* Opens the amend box: action, at and signature, when lawful. 1: there is one. */
@@ -137,8 +140,8 @@ int object_unannounced(const struct item *it) {
 }
 
 /* What is not shown is not counted as opened either. */
-static int item_withheld(struct session *s, const struct patient *p, const struct item *it) {
-  if (s->principal != p->id || !object_unannounced(it)) return 0;
+static int item_withheld(struct session *s, struct patient *p, const struct item *it) {
+  if (s->principal == p->id ? !object_unannounced(it) : !episode_shades(s, p, it)) return 0;
   s->headers_opened--;
   s->boxes_opened -= 2;
   return 1;
@@ -161,6 +164,7 @@ static int item_belongs(const struct item *it) {
     case ITEM_ASSIGNMENT:
     case ITEM_EXCLUSION:
     case ITEM_CIRCLE:
+    case ITEM_SHADE:
     case ITEM_MASK: return it->cls == CLASS_CHOICES && it->leaf >= 2;
     case ITEM_SEEN: return it->cls == CLASS_NOTICES && it->leaf < 2;
     case ITEM_LOG_SECRETS: return it->cls == CLASS_LOG && it->leaf >= 2;
@@ -1095,7 +1099,7 @@ int object_waiting(struct session *s, struct patient *p, uint8_t flag, int *some
   *some = 0;
   for (size_t i = 0; e == DMP_OK && !*some && i < a.n; i++) {
     struct item it = { 0 };
-    if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK) *some = (it.c.flags & flag) != 0;
+    if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK) *some = (it.c.flags & flag) != 0 && !episode_shades(s, p, &it);
     item_close(&it);
   }
   raws_free(&a);

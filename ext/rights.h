@@ -10,7 +10,8 @@
 enum { CLASS_IDENTITY = 1, CLASS_CHOICES = 2, CLASS_LOG = 3, CLASS_NOTICES = 4, CLASS_FIRST_DOCUMENT = 16, CLASS_UNLISTED = 16 };
 enum { RIGHTS_MAP_VERSION = 1 };
 /* In which capacity somebody holds keys of a patient: a row of schema/holders.tsv. */
-enum reader { READER_NONE = 0, READER_PATIENT, READER_TREATING, READER_CONSENT, READER_REPRESENTATIVE, READER_TEAM, READER_STAFF, READER_SOURCE = 8 /* deposits, holds nothing */ };
+enum reader { READER_NONE = 0, READER_PATIENT, READER_TREATING, READER_CONSENT, READER_REPRESENTATIVE, READER_TEAM, READER_STAFF, READER_SOURCE = 8 /* deposits, holds nothing */,
+              READER_MEMBER = 200 /* of a team that reads: holds by name what no team holds, the keys of circles */ };
 /* Which keys of a class: bits. P0 and M0 are the halves that lead to what is not hidden from representatives. */
 enum { KEY_P = 1, KEY_M = 2, KEY_P0 = 4, KEY_M0 = 8 };
 

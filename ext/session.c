@@ -16,6 +16,7 @@ void session_free(struct session *s) {
   memory_free(s->opened);
   memory_free(s->cred);
   memory_free(s->former);
+  memory_free(s->next);
   memory_free(s->seat);
   teams_free(&s->teams);
   directory_free(&s->dir);

@@ -38,6 +38,7 @@ struct session {
   int refused;                            /* DMP_E_REVOKED while the own certificate is: told at every use */
   pid_t pid;                              /* who logged in: a forked child is refused */
   struct certificate me;                  /* verified copy */
+  struct credential *next;                /* owned, locked; NULL. A patient's new credential, while the former one hands over */
   struct credential *former;              /* owned, locked: of keys before this one, cred->formers of them; NULL: none */
   int64_t principal;                      /* its id */
   int view;                               /* 1: the credential of a minimal view: it reads, as the patient would, and writes nothing */

@@ -88,6 +88,28 @@ static int by_member(struct sight *v, const struct grantee *g, struct reason *r,
   return e;
 }
 
+static int is_member(struct sight *v, const struct grantee *g, const uint8_t principal[16]) {
+  const struct team *t;
+  const struct team_member *m = g->as == READER_TEAM && team_get(v->s, g->principal, &t) == DMP_OK ? team_member_of(t, principal) : NULL;
+  return m && team_active(m);
+}
+
+/* The key of a circle, which no team holds, a member holds by name. */
+static int by_name(struct sight *v, const struct grantee *g, const struct item *it, struct reason *r, int (*each)(void *ctx, const struct reason *r), void *ctx) {
+  const struct circle *k = it->circle ? circle_find(&v->circles, it->circle) : NULL;
+  for (size_t i = 0; k && circle_gave(k, r->principal) && i < v->list.n; i++) {
+    const struct grantee *of = &v->list.g[i];
+    if (!is_member(v, of, g->principal)) continue;
+    char capacity[WHY_TEXT];
+    const struct certificate *team = session_who(v->s, of->principal);
+    say_capacity(of, capacity);
+    r->held = 1;
+    sqlite3_snprintf(sizeof r->why, r->why, "membre de l’équipe %s (%s)", team ? team->name : "", capacity);
+    return each(ctx, r);
+  }
+  return DMP_OK;
+}
+
 /* By a key that one of the list holds. */
 static int by_key(struct sight *v, size_t i, const struct item *it, int64_t only, int (*each)(void *ctx, const struct reason *r), void *ctx) {
   const struct grantee *g = &v->list.g[i];
@@ -95,6 +117,7 @@ static int by_key(struct sight *v, size_t i, const struct item *it, int64_t only
   unsigned keys;
   if (only && r.principal != only && g->as != READER_TEAM) return DMP_OK;
   if (r.principal == v->p->id && object_unannounced(it)) return DMP_OK;
+  if (g->as == READER_MEMBER) return by_name(v, g, it, &r, each, ctx);
   int e = keys_of(v, i, it->cls, &keys);
   const struct circle *k = it->circle ? circle_find(&v->circles, it->circle) : NULL;
   if (e != DMP_OK || !opens(keys, it->leaf) || (it->circle && (k == NULL || !circle_gave(k, r.principal)))) return e;
@@ -102,12 +125,6 @@ static int by_key(struct sight *v, size_t i, const struct item *it, int64_t only
   if (g->as == READER_TEAM) return by_member(v, g, &r, only, each, ctx);
   say_capacity(g, r.why);
   return each(ctx, &r);
-}
-
-static int is_member(struct sight *v, const struct grantee *g, const uint8_t principal[16]) {
-  const struct team *t;
-  const struct team_member *m = g->as == READER_TEAM && team_get(v->s, g->principal, &t) == DMP_OK ? team_member_of(t, principal) : NULL;
-  return m && team_active(m);
 }
 
 /* The depositor keeps what he put in by a wrapped key of his own. */

@@ -149,7 +149,8 @@ enum {
   X(126, PAGE,        CORRUPT,"this page is not signed, or it was altered after it was signed") \
   X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
   X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now") \
-  X(200, ASKPASS,     AUTH,   "the program in $DMP_ASKPASS gave no PIN: it prints it on its first line")
+  X(200, ASKPASS,     AUTH,   "the program in $DMP_ASKPASS gave no PIN: it prints it on its first line") \
+  X(201, SECOND,      CONSTRAINT,"a patient's new certificate is signed by a registrar first, then by the authority: SELECT dmp_certify(…) in a session of each")
 
 #define DMP_ENUM(number, name, rc, text) DMP_E_##name = number,
 enum dmp_error { DMP_OK = 0, DMP_ERRORS(DMP_ENUM) DMP_E_SQL = 1000 /* an SQLite call failed; its code tells */ };

@@ -3,7 +3,8 @@
 each step every identity must see exactly what the model says, and be refused exactly what the model refuses.
   oracle.py [--histories 200] [--steps 100] [--seed N] [--so build/dmp.so] [--dmpfs build/dmpfs] [--mutate]
 A failing history is shrunk and printed; --first I --histories 1 with the printed seed plays it again.
---mutate: one random row of the rights matrix is changed and the extension built with it; the oracle must notice."""
+--mutate: one random row of our rules (rights.tsv, holders.tsv, grounds.tsv) is changed and the extension built with it; the oracle must notice
+within 50 histories.  --mutate-all: every row of holders.tsv and grounds.tsv, one after the other."""
 import argparse, collections, copy, os, random, re, shutil, sqlite3, subprocess, sys, tempfile, time
 
 sys.dont_write_bytecode = True
@@ -22,14 +23,14 @@ EPISODES = ['e1', 'e2', 'e3']
 TEAMS = {'desk': (21, 'pharmacist'), 'ward': (10, 'doctor1')}              # role, first manager
 SECTIONS = {'prescription': '57833-6', 'reimbursement': 'REMB'}           # table -> the type whose readers its lines have
 # The refusals of a right, a unique value or an absent item. Any other error is a failure, whatever the model says.
-REFUSALS = {'dmp-E%03d' % n for n in (41, 42, 43, 44, 45, 46, 47, 48, 56, 62, 72, 74, 88, 96, 99, 100, 101, 103, 116, 117, 118)}
+REFUSALS = {'dmp-E%03d' % n for n in (41, 42, 43, 44, 45, 46, 47, 48, 56, 62, 72, 74, 88, 95, 96, 99, 100, 101, 103, 116, 117, 118)}
 
 VIEWS = """SELECT 'document', patient, unique_id, masked || hidden_from_representatives || invisible_patient, availability, title FROM document
   UNION ALL SELECT 'patient', id, treating_doctor, NULL, NULL, NULL FROM patient
   UNION ALL SELECT 'consent', patient, grantee, basis, NULL, NULL FROM consent
   UNION ALL SELECT 'line', patient, 'prescription', masked || hidden_from_representatives, episode, label FROM prescription
   UNION ALL SELECT 'line', patient, 'reimbursement', masked || hidden_from_representatives, episode, label FROM reimbursement
-  UNION ALL SELECT 'representative', patient, principal, ground, NULL, NULL FROM representative
+  UNION ALL SELECT 'representative', patient, principal, ground, until IS NOT NULL, NULL FROM representative
   UNION ALL SELECT 'membership', NULL, team, member, manager, NULL FROM membership WHERE until IS NULL
   UNION ALL SELECT 'mask', patient, coalesce(document, episode), grantee, NULL, NULL FROM mask"""
 
@@ -52,7 +53,7 @@ def make_history(rng, n):
     teams = {t: (role, dict({manager: True}, **{m: rng.random() < 0.3 for m in rng.sample(PROFESSIONALS, 2)
                                                 if m != manager and professions[m] in (10, role)})) for t, (role, manager) in TEAMS.items()}
     steps = [Step(p, 'consent', (p, who), False) for p in PATIENTS for who in PROFESSIONALS + list(TEAMS) if rng.random() < 0.4]
-    steps += [Step(p, 'represent', (p, who), False) for p in PATIENTS for who in REPRESENTATIVES if rng.random() < 0.4]
+    steps += [Step(p, 'represent', (p, who, rng.choice(list(model.GROUNDS))), False) for p in PATIENTS for who in REPRESENTATIVES if rng.random() < 0.4]
     labels, owner = ['none'], {'none': (None, 'patient1')}
     for i in range(len(steps), n):
         patient = rng.choice(PATIENTS)
@@ -75,6 +76,7 @@ def make_history(rng, n):
             args = (team, rng.choice(PROFESSIONALS + ['patient1']))[:2] + ((rng.random() < 0.3,) if verb == 'join' else ())
         elif verb in ('represent', 'unrepresent'):
             args = (patient, rng.choice(REPRESENTATIVES) if rng.random() < 0.95 else 'nurse')
+            args += (rng.choice(list(model.GROUNDS)),) if verb == 'represent' else ()
         elif verb == 'treating':
             args = (patient, rng.choice(DOCTORS + DOCTORS + ['stranger', None]))
         elif verb == 'login':
@@ -145,7 +147,6 @@ class Record:
             self.login(first)
             for member in members:
                 self.join(self.connections[first], team, member, members[member])
-        self.minors = {who for who in PATIENTS if history.patients[who][2]}
         for n, who in enumerate(PATIENTS):
             treating, creator, minor = history.patients[who]
             done = self.connections[creator or 'authority'].execute(
@@ -244,9 +245,8 @@ class Record:
     def do_leave(self, c, who, team, member):
         return self.run(c, 'DELETE FROM membership WHERE team=? AND member=? AND until IS NULL', (self.ids[team], self.ids[member]))
 
-    def do_represent(self, c, who, patient, representative):
-        return self.run(c, 'INSERT INTO representative(patient, principal, ground) VALUES(?, ?, ?)',
-                        (self.ids[patient], self.ids[representative], 'parent' if patient in self.minors else 'tuteur'))
+    def do_represent(self, c, who, patient, representative, ground):
+        return self.run(c, 'INSERT INTO representative(patient, principal, ground) VALUES(?, ?, ?)', (self.ids[patient], self.ids[representative], ground))
 
     def do_unrepresent(self, c, who, patient, representative):
         return self.run(c, 'DELETE FROM representative WHERE patient=? AND principal=?', (self.ids[patient], self.ids[representative]))
@@ -273,7 +273,7 @@ class Record:
             if table == 'membership':
                 b = self.names[b]
             row = {'document': (name, a, b, c, d), 'line': (name, a, b, c, d), 'patient': (name, other), 'consent': (name, other, b),
-                   'representative': (name, other, b), 'membership': (other, b, c), 'mask': (name, self.labels.get(a, a))}
+                   'representative': (name, other, b, c), 'membership': (other, b, c), 'mask': (name, self.labels.get(a, a))}
             rows[table].append(row[table])
         return {table: sorted(r, key=str) for table, r in rows.items()}
 
@@ -287,6 +287,28 @@ class Record:
                 raise Failure('at the end: dmp_verify tells %s: %s' % (who, fault))
         except sqlite3.Error as e:
             raise Failure('at the end: %s: %s' % (who, e))
+
+
+    def leaves(self, who, patient):
+        """How many leaves of the identity class who holds: a listing opens the state of each, beside two boxes an item."""
+        c, sql = self.connections[who], 'SELECT * FROM identity WHERE patient=%d' % self.ids[patient]
+        opened = lambda: c.execute('SELECT boxes_opened - 2 * headers_opened FROM session').fetchone()[0]
+        c.execute(sql).fetchall()
+        before, without = opened(), opened()                        # what the session's own row costs
+        c.execute(sql).fetchall()
+        return opened() - without - (without - before)
+
+    def check_system(self, who, oracle):
+        """The keys of the classes that hold no document: who is named, whose accesses he reads, of what he is told."""
+        c = self.connections[who]
+        for patient in PATIENTS:
+            leaves, traces = oracle.system(who, patient)
+            others = c.execute('SELECT count(*) FROM access_log WHERE patient=? AND principal<>?', (self.ids[patient], self.ids[who])).fetchone()[0] > 0
+            told = {k: x.execute("SELECT count(*) FROM notification WHERE patient=? AND kind='representative'", (self.ids[patient],)).fetchone()[0] > 0
+                    for k, x in ((who, c), (patient, self.connections[patient]))}
+            got, want = (self.leaves(who, patient), others, told[who]), (leaves, traces, traces and told[patient])
+            if got != want:
+                raise Failure('at the end: %s holds of %s leaves of the identity, traces, notices %s, the model says %s' % (who, patient, got, want))
 
 
 # ---- the mounted record ----
@@ -376,6 +398,7 @@ def play(history, so, dmpfs=None):
                 check_mounts(mounts, oracle, when)
         for who in IDENTITIES:
             record.check_end(who)
+            record.check_system(who, oracle)
     finally:
         if mounts:
             mounts.close()
@@ -389,6 +412,8 @@ def failure_of(history, so, dmpfs=None):
         play(history, so, dmpfs)
     except Failure as e:
         return e
+    except sqlite3.Error as e:                          # not even the practice can be made
+        return Failure('at the start: %s' % e)
     return None
 
 
@@ -420,22 +445,37 @@ def report(history, failure):
     print('FAILS: %s' % failure)
 
 
-# ---- the mutated matrix ----
+# ---- mutated rules ----
 
-def mutate(rng, folder):
-    """Copies schema/, changes one row of rights.tsv, and appends the classes that the changed matrix needs."""
-    schema = os.path.join(folder, 'schema')
-    shutil.copytree(os.path.join(ROOT, 'schema'), schema)
-    path = os.path.join(schema, 'rights.tsv')
-    with open(path, encoding='utf-8') as f:
-        lines = f.read().splitlines()
-    chosen = rng.choice([i for i, line in enumerate(lines) if line[:1].isdigit()])
-    profession, type_code, right, source = lines[chosen].split('\t')
-    lines[chosen] = '\t'.join([profession, type_code, {'allowed': 'denied', 'denied': 'allowed'}[right], source])
-    with open(path, 'w', encoding='utf-8') as f:
-        f.write('\n'.join(lines) + '\n')
-    print('mutation: %s' % lines[chosen])
-    rows = [line.split('\t') for line in lines if line[:1].isdigit()]
+KEYS = {'PM': 'P', 'P': 'PM', 'P0': 'P', 'M0': 'M', 'P0M0': 'PM'}        # what another hand might have written
+
+
+def rule_rows(schema, names):
+    """(file, line number) of every row of our rules."""
+    for name in names:
+        with open(os.path.join(schema, name), encoding='utf-8') as f:
+            lines = [(n, line) for n, line in enumerate(f.read().splitlines()) if line and line[0] != '#']
+        yield from ((name, n) for n, _ in lines[1:])
+
+
+def changed(name, row, how):
+    """The row with one field changed; None: dropped."""
+    fields = row.split('\t')
+    if name == 'rights.tsv':
+        fields[2] = {'allowed': 'denied', 'denied': 'allowed'}[fields[2]]
+    elif name == 'grounds.tsv':
+        fields[2] = {'majority': '-', '-': 'majority'}[fields[2]]
+    elif how and KEYS[fields[2]] in ('P', 'PM') and fields[1] != 'notices':   # nothing lies there under M, nor hidden from representatives
+        fields[2] = KEYS[fields[2]]
+    else:
+        return None
+    return '\t'.join(fields)
+
+
+def classes_of(schema):
+    """Appends the classes that the changed matrix needs."""
+    with open(os.path.join(schema, 'rights.tsv'), encoding='utf-8') as f:
+        rows = [line.split('\t') for line in f.read().splitlines() if line[:1].isdigit()]
     rights = {(p, t): r == 'allowed' for p, t, r, _ in rows}
     professions = sorted({p for p, _, _, _ in rows})
     with open(os.path.join(schema, 'classes.tsv'), encoding='utf-8') as f:
@@ -448,9 +488,37 @@ def mutate(rng, folder):
                 known.add(readers)
                 last += 1
                 f.write('%d\tmutant_%d\t%s\n' % (last, last, readers))
+
+
+def mutate(folder, name, n, how):
+    """Copies schema/, changes one row, builds the extension with it."""
+    schema = os.path.join(folder, 'schema')
+    shutil.copytree(os.path.join(ROOT, 'schema'), schema)
+    path = os.path.join(schema, name)
+    with open(path, encoding='utf-8') as f:
+        lines = f.read().splitlines()
+    row = changed(name, lines[n], how)
+    print('mutation: %s: %s -> %s' % (name, lines[n], 'dropped' if row is None else row), flush=True)
+    lines[n:n + 1] = [] if row is None else [row]
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write('\n'.join(lines) + '\n')
+    classes_of(schema)
+    if os.path.isdir(os.path.join(ROOT, 'build', 'obj')):               # all but the rules is as it was
+        for part in ('obj', 'gen'):
+            subprocess.check_call(['cp', '-a', os.path.join(ROOT, 'build', part), folder])
+        for made in ('obj/ext/rights.o', 'gen/rights_data.h'):
+            os.remove(os.path.join(folder, made))
     so = os.path.join(folder, 'dmp.so')
-    subprocess.check_call(['make', '-s', '-C', ROOT, 'B=' + folder, 'RIGHTS=' + path, so])
+    subprocess.check_call(['make', '-s', '-C', ROOT, 'B=' + folder, 'RIGHTS=' + os.path.join(schema, 'rights.tsv'), so])
     return so
+
+
+def noticed(args, name, n, how):
+    with tempfile.TemporaryDirectory(prefix='oracle-mutant-') as folder:
+        args.so = mutate(folder, name, n, how)
+        found = run(args) is not None
+    print('the changed row %s' % ('was noticed' if found else 'went unnoticed'), flush=True)
+    return found
 
 
 def run(args):
@@ -479,18 +547,20 @@ def main():
     parser.add_argument('--so', type=os.path.abspath, default=os.path.join(ROOT, 'build', 'dmp.so'))
     parser.add_argument('--dmpfs', default=os.path.join(ROOT, 'build', 'dmpfs'))
     parser.add_argument('--mutate', action='store_true')
+    parser.add_argument('--mutate-all', action='store_true')
     args = parser.parse_args()
     print('seed %d' % args.seed, flush=True)
+    args.mutate |= args.mutate_all
     if not args.mutate:
         return 0 if run(args) is None else 1
     args.histories = min(args.histories, 50)
-    with tempfile.TemporaryDirectory(prefix='oracle-mutant-') as folder:
-        args.so = mutate(random.Random(args.seed), folder)
-        if run(args) is None:
-            print('the changed row went unnoticed')
-            return 1
-    print('the changed row was noticed')
-    return 0
+    schema, rng = os.path.join(ROOT, 'schema'), random.Random(args.seed)
+    if args.mutate_all:
+        results = [noticed(args, name, n, how) for name, n in rule_rows(schema, ['holders.tsv', 'grounds.tsv']) for how in ((0, 1) if name == 'holders.tsv' else (0,))]
+        print('%d of %d changed rows were noticed' % (sum(results), len(results)))
+        return 0 if all(results) else 1
+    name, n = rng.choice(list(rule_rows(schema, ['rights.tsv', 'holders.tsv', 'grounds.tsv'])))
+    return 0 if noticed(args, name, n, rng.randrange(2)) else 1
 
 
 if __name__ == '__main__':

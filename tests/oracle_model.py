@@ -55,6 +55,10 @@ class Document:
         return self.invisible and self.hidden and (not self.lies or self.diverted or self.late)
 
 
+# ground -> whether it ends when the patient is of age
+GROUNDS = {'parent': True, 'tuteur_mineur': True, 'tuteur': False, 'curateur': False, 'habilitation': False, 'mandataire': False}
+
+
 class Patient:
     def __init__(self, treating, creator, minor):
         self.treating, self.minor = treating, minor
@@ -150,7 +154,7 @@ class Model:
         return {'document': sorted(documents), 'line': sorted(lines, key=str), 'patient': sorted([(n, self.patients[n].treating) for n in known], key=str),
                 'consent': sorted(consents), 'mask': sorted(masks),
                 'membership': sorted((t, m, int(manages)) for t, members in self.members.items() for m, manages in members.items()),
-                'representative': sorted((n, r, g) for n in known for r, g in self.patients[n].representatives.items())}
+                'representative': sorted((n, r, g, int(GROUNDS[g])) for n in known for r, g in self.patients[n].representatives.items())}
 
     # ---- what each step does ----
 
@@ -341,15 +345,25 @@ class Model:
         p = self.patients[patient]
         return who == patient or (p.minor and self.full_holder(who, patient))
 
-    def represent(self, who, patient, representative):
+    def represent(self, who, patient, representative, ground):
         p = self.patients[patient]
         if not self.names(who, patient) or representative in self.professions or representative in p.representatives:
             return REFUSED
+        if GROUNDS[ground] and not p.minor:
+            return REFUSED
         self.begin_full(who, patient)
-        p.representatives[representative] = 'parent' if p.minor else 'tuteur'
+        p.representatives[representative] = ground
         p.known.add(representative)
         self.turn(who, patient, representative, {rights_class(t) for t in ALL}, 'PM')
         return DONE
+
+    def system(self, who, patient):
+        """How many leaves of the identity class who holds, and whether he reads what others did and is told of it."""
+        if who == patient:
+            return 4, True
+        if who in self.patients[patient].representatives:
+            return 1, True
+        return (2, self.full_holder(who, patient)) if self.identified(who, patient) else (0, False)
 
     def unrepresent(self, who, patient, representative):
         p = self.patients[patient]

@@ -274,6 +274,59 @@ class Circles(Case):
         self.assertEqual(self.m.execute('SELECT id,masked FROM document_as(?)', (self.p.id['doctor'],)).fetchall(),
                          self.t.execute('SELECT id,masked FROM document').fetchall())
 
+    # ---- the host, and mounts ----
+
+    def test_a_packet_that_the_host_drops_is_an_error_and_never_an_empty_answer(self):
+        a, raw = deposit(self.g, self.pid), self.p.raw()
+        before = {r[0] for r in raw.execute('SELECT id FROM dmp_grant')}
+        self.mask(a, 'pharmacist')
+        new = raw.execute('SELECT id,loc,box FROM dmp_grant').fetchall()
+        new = [r for r in new if r[0] not in before]
+        self.assertEqual(len({len(r[2]) for r in new}), 1)     # who is left out gets one of the same size
+        raw.executemany('DELETE FROM dmp_grant WHERE id=?', [r[:1] for r in new])
+        for con in (self.n, self.ph, self.t):
+            self.refused(37, con, 'SELECT id FROM document')
+        raw.executemany('INSERT INTO dmp_grant(id,loc,box) VALUES(?,?,?)', new)
+        self.sees(ph=[], n=[a], t=[a])
+
+    def test_an_old_packet_put_back_after_the_key_turned_gives_nobody_anything(self):
+        a, raw = deposit(self.g, self.pid), self.p.raw()
+        self.mask(a, 'pharmacist')
+        kept = raw.execute('SELECT id,loc,box FROM dmp_grant').fetchall()
+        b = deposit(self.n, self.pid)                          # adopts his packet
+        self.withdraw('nurse')
+        self.sees(n=[b], ph=[b])
+        raw.executemany('INSERT OR IGNORE INTO dmp_grant(id,loc,box) VALUES(?,?,?)', kept)
+        for con in (self.n, self.ph, self.g):
+            self.assertIn(seen(con), ([b], [a, b]))
+        self.sees(n=[b], ph=[b], g=[a, b])
+
+    def test_in_the_mount_of_who_is_left_out_the_file_is_gone_within_two_seconds(self):
+        a = deposit(self.g, self.pid, title='Compte rendu masqué')
+        deposit(self.g, self.pid, title='Autre')
+        at = os.path.join(self.p.folder, 'mnt')
+        os.mkdir(at)
+        reader, pin = os.pipe()
+        os.write(pin, PIN.encode() + b'\n')
+        os.close(pin)
+        fs = subprocess.Popen([os.path.join(harness.BUILD, 'dmpfs'), self.p.path, at, '-o', 'key=%s,pinfd=%d,ext=%s' % (self.p.key('pharmacist'), reader, harness.SO), '-f'],
+                              pass_fds=[reader])
+        os.close(reader)
+        files = lambda: sorted(f for _, _, names in os.walk(at) for f in names if 'masqué' in f)
+        try:
+            self.wait(lambda: files())
+            self.mask(a, 'pharmacist')
+            self.wait(lambda: not files(), 2)
+        finally:
+            subprocess.run(['fusermount3', '-u', at])
+            fs.wait(10)
+
+    def wait(self, done, seconds=10):
+        end = time.time() + seconds
+        while not done():
+            self.assertLess(time.time(), end)
+            time.sleep(0.05)
+
     # ---- teams ----
 
     def team(self, name, *members):
@@ -300,7 +353,7 @@ class Circles(Case):
         self.sees(n=[b], ph=[a, b], t=[a, b], m=[a, b])
         self.sound(n2)
 
-    def test_a_team_holds_no_circle_so_that_nobody_slips_in_who_is_left_out(self):
+    def test_members_of_a_team_hold_a_circle_by_name_and_nobody_slips_in_who_is_left_out(self):
         a, b = deposit(self.g, self.pid), deposit(self.g, self.pid)
         manager = self.team('équipe', 'nurse2')
         self.consent('équipe')
@@ -309,9 +362,17 @@ class Circles(Case):
         self.mask(a, 'nurse')
         manager.execute('INSERT INTO membership(team,member) VALUES(?,?)', (self.p.id['équipe'], self.p.id['nurse']))
         self.sees(n=[b])
-        self.assertEqual(seen(n2), [b])                        # who is to read it is consented to himself
+        self.assertEqual(seen(n2), [a, b])
         self.consent('nurse2')
         self.assertEqual(seen(n2), [a, b])
+        self.m.execute('DELETE FROM consent WHERE grantee=?', (self.p.id['nurse2'],))
+        self.assertEqual(seen(n2), [a, b])                     # a member by name again
+        manager.execute('UPDATE membership SET manager=1 WHERE member=?', (self.p.id['nurse'],))
+        self.p.login('nurse').execute('DELETE FROM membership WHERE member=?', (self.p.id['nurse2'],))
+        self.assertEqual(seen(n2), [])
+        self.p.login('marie', self.m)
+        self.assertEqual(seen(self.p.login('nurse2')), [])
+        self.sees(n=[b])
         self.sound(n2)
 
     # ---- episodes ----
@@ -333,6 +394,34 @@ class Circles(Case):
         self.sound()
         self.m.execute("DELETE FROM mask WHERE episode='e7'")
         self.sees(ph=act + [other, late, mine], n=act + [other, late, mine])
+        self.sound()
+
+    def test_what_comes_late_for_an_episode_masked_from_the_treating_doctor_is_not_shown_to_him(self):
+        self.p.authority.execute("INSERT INTO principal(kind,identifier,name,certificate) VALUES('source','180035024','Caisse',?)", (self.p.request('caisse'),))
+        source = self.p.connect()
+        self.p.id['caisse'] = one(source, 'SELECT dmp_login(?,?,NULL,NULL,?)', self.p.key('caisse'), PIN, self.p.fingerprint)
+        self.m.execute('INSERT INTO feed(patient,source) VALUES(?,?)', (self.pid, self.p.id['caisse']))
+        act = self.act(self.n)
+        self.mask_episode('e7', 'treating')
+        reimburse(source, self.pid, episode='e7')
+        self.sees(t=[], n=act)
+        self.assertEqual([r for r in self.t.execute("SELECT what FROM dmp_verify")], [])
+        other = reimburse(source, self.pid, episode='e8')
+        mine = deposit(self.t, self.pid)                       # his write says where what is late belongs, of what he knows
+        self.sees(t=[other, mine], n=act + [other, mine])
+        self.assertEqual([r for r in self.t.execute("SELECT what FROM dmp_verify")], [])
+        late = [r[0] for r in self.m.execute("SELECT id FROM reimbursement WHERE episode='e7'") if r[0] not in act]
+        self.assertEqual(len(late), 1)
+        self.refused(41, self.t, 'INSERT INTO mask(document) VALUES(?)', (late[0],))
+        self.assertNotIn(late[0], [r[0] for r in self.t.execute('SELECT object FROM access_log')])
+        self.assertEqual(self.t.execute('SELECT count(*) FROM reimbursement WHERE id=?', late).fetchone(), (0,))
+        self.p.login('marie', self.m)
+        self.sees(t=[other, mine], n=act + [other, mine] + late, m=act + [other, mine] + late)
+        self.m.execute("DELETE FROM mask WHERE episode='e7'")
+        self.sees(t=act + [other, mine] + late)
+        late.append(reimburse(source, self.pid, episode='e7'))
+        self.sees(t=act + [other, mine] + late)
+        self.p.login('marie', self.m)
         self.sound()
 
     def test_an_episode_masked_from_the_treating_doctor_is_no_row_of_his(self):

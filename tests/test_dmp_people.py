@@ -63,6 +63,15 @@ class Verbs(People):
                 self.assertTrue(re.search(r'\b%s\b' % re.escape(verb.name), readme), 'not in README')
 
 
+    def test_every_verb_is_run_by_some_test(self):
+        import verbs
+        text = ''
+        for path in glob.glob(os.path.join(ROOT, 'tests', '*.py')) + [os.path.join(ROOT, 'tests', 'quarter.exp')]:
+            with open(path, encoding='utf-8') as f:
+                text += f.read()
+        self.assertEqual([v.name for v in verbs.VERBS if not re.search(r"'%s'|\b(dmp|kaci|as_patient) %s\b|%s\; echo" % ((re.escape(v.name),) * 3), text)], [])
+
+
 class Episodes(People):
     def setUp(self):
         for i, in self.t.execute('SELECT id FROM document').fetchall():
@@ -98,6 +107,55 @@ class Episodes(People):
         self.run_as('marie', 'mask', '-e', 'e8')
         self.assertEqual(re.findall('Suite .', self.run_as('kaci', 'list')), ['Suite B'])
         self.run_as('marie', 'unmask', '-e', 'e8')
+
+
+class Circles(People):
+    def titles(self, who):
+        return set(re.findall(r'Cercle \w', self.run_as(who, 'list')))
+
+    def test_a_document_is_masked_to_a_person_a_profession_a_team_or_the_treating_doctor_and_to_nobody_else(self):
+        p = self.p
+        p.person('gine', '10')
+        p.person('leroy', '60')
+        g = p.login('gine')
+        p.authority.execute("INSERT INTO principal(kind, name, profession) VALUES('team', 'Dispensaire', '60')")
+        p.authority.execute('INSERT INTO membership(team, member, manager) VALUES(?, ?, 1)', (one(p.authority, 'SELECT last_insert_rowid()'), p.id['leroy']))
+        p.login('leroy').close()
+        for who in ('Gine', 'Leroy'):
+            self.run_as('marie', 'consent', who)
+        for letter in 'ABCD':
+            deposit(g, self.marie, title='Cercle ' + letter)
+        everything = {'Cercle ' + letter for letter in 'ABCD'}
+        self.assertEqual([self.titles(who) for who in ('marie', 'martin', 'kaci', 'leroy', 'gine')], [everything] * 5)
+        self.run_as('marie', 'mask', 'Cercle A', '--to', 'Kaci', says='Masqué à KACI')
+        self.run_as('marie', 'mask', 'Cercle B', '--treating', says='Masqué à médecin traitant')
+        self.run_as('marie', 'mask', 'Cercle C', '--to', 'pharmacien', says='Masqué à Pharmacien')
+        self.run_as('marie', 'mask', 'Cercle D', '--to', 'Dispensaire', says='Masqué à Dispensaire')
+        self.assertEqual([everything - self.titles(who) for who in ('marie', 'martin', 'kaci', 'leroy', 'gine')],
+                         [set(), {'Cercle B'}, {'Cercle A', 'Cercle C'}, {'Cercle D'}, set()])
+        self.run_as('marie', 'mask', 'Cercle A', '--to', 'Gine', code=1, says='dmp-E122')
+        self.run_as('martin', 'mask', 'Cercle A', '--treating', code=1, says='dmp-E121')
+        self.run_as('marie', 'masks', says=['Cercle A : masqué à KACI', 'Cercle B : masqué à médecin traitant', 'Cercle C : masqué à Pharmacien', '4 masques'])
+        self.assertNotIn('Cercle B', self.run_as('martin', 'masks'))
+        self.run_as('marie', 'unmask-to', 'Cercle A', says='Démasqué pour KACI')
+        self.run_as('marie', 'unmask', 'Cercle B', '--treating', says='Démasqué pour médecin traitant')
+        self.run_as('marie', 'unmask', 'Cercle B', '--treating', code=1, says='n’est pas masqué à médecin traitant')
+        for letter in 'CD':
+            self.run_as('marie', 'unmask-to', 'Cercle ' + letter)
+        self.run_as('marie', 'unmask-to', code=1, says='rien n’est masqué à certaines personnes')
+        self.assertEqual([self.titles(who) for who in ('marie', 'martin', 'kaci', 'leroy', 'gine')], [everything] * 5)
+
+    def test_an_episode_is_masked_to_a_profession_and_whom_is_asked_at_the_terminal(self):
+        deposit(self.t, self.marie, title='Acte du cercle', episode='c7')
+        env = dict(self.env, DMP_ASKPASS='echo ' + PIN)
+        done = subprocess.run([CLI, '--key', self.p.key('marie'), 'mask-to', '--episode', 'c7'], env=env, input='3\n', capture_output=True, text=True)
+        self.assertIn('  3  Profession : Pharmacien', done.stdout)
+        self.assertIn('Masqué à Pharmacien', done.stdout + done.stderr)
+        self.assertNotIn('Acte du cercle', self.run_as('kaci', 'list'))
+        self.run_as('marie', 'masks', says='épisode c7 : masqué à Pharmacien')
+        self.run_as('marie', 'episodes', says='c7 : 1 élément')
+        self.run_as('marie', 'unmask', '--episode', 'c7', '--to', 'Pharmacien', says='Démasqué')
+        self.run_as('kaci', 'list', says='Acte du cercle')
 
 
 class Feeds(People):

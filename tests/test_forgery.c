@@ -172,6 +172,36 @@ static int world_drop(void **state) {
 
 /* ---- grants ---- */
 
+/* Who reads in a circle passes its key on, in her own name and in that of the granter: by the mail, and as a first grant. */
+static void a_circle_s_key_that_somebody_passes_to_who_is_left_out_is_not_believed(void **state) {
+  (void)state;
+  uint8_t pharmacist[16];
+  consent_to(NURSE);
+  deposit_by(TREATING, "ouvert", "11488-4", 0);
+  assert_int_equal(documents_of(PHARMACIST), 2);
+  DONE(PATIENT, "INSERT INTO mask(document,grantee) VALUES(%lld,%lld)", w.document, w.who[PHARMACIST].id);
+  assert_int_equal(documents_of(NURSE), 2);
+  assert_int_equal(documents_of(PHARMACIST), 1);
+  id_field(pharmacist, w.who[PHARMACIST].id);
+  for (int first = 0; first < 2; first++)
+    for (int named = 0; named < 2; named++) {
+      struct session *s = forge_begin(NURSE);
+      struct grant g = patient_of(NURSE)->g;
+      int circles = 0;
+      for (size_t i = 0; i < g.count; i++) circles += g.entry[i].which == WHICH_C;
+      assert_int_equal(circles, 1);
+      memcpy(g.mail, patient_of(PHARMACIST)->g.mail, 16);
+      g.seq += (uint64_t)(named && !first);
+      assert_int_equal(grant_send(s, &g, first, session_who(s, pharmacist), s->cred->sign_sk, named ? patient_of(NURSE)->g.patient_cert : s->me.hash), DMP_OK);
+      forge_end(NURSE);
+      assert_int_equal(documents_of(PHARMACIST), 1);
+    }
+  deposit_by(PHARMACIST, "suite", "11488-4", 0);         /* her own write takes nothing of it in */
+  assert_int_equal(documents_of(PHARMACIST), 2);
+  for (size_t i = 0; i < patient_of(PHARMACIST)->g.count; i++) assert_int_not_equal(patient_of(PHARMACIST)->g.entry[i].which, WHICH_C);
+  REFUSED("E041", PHARMACIST, "SELECT dmp_read(%lld,0,1)", w.document);
+}
+
 /* A first grant for the nurse as `who` would make it, naming `granter` and signed with the session's key. */
 static void grant_forge(int who, const uint8_t *granter) {
   struct session *s = forge_begin(who);
@@ -1531,6 +1561,7 @@ int main(void) {
     TEST(a_grant_by_a_former_treating_doctor_opens_nothing),
     TEST(a_forged_grant_beside_the_true_one_does_not_hide_it),
     TEST(a_forged_packet_is_not_merged_and_without_the_true_one_the_answer_is_an_error),
+    TEST(a_circle_s_key_that_somebody_passes_to_who_is_left_out_is_not_believed),
     TEST(a_keyset_with_a_forged_deposit_key_by_a_consented_professional_is_followed_by_nobody),
     TEST(a_keyset_that_names_the_patient_but_is_signed_by_another_is_followed_by_nobody),
     TEST(a_keyset_by_a_former_treating_doctor_is_followed_by_nobody),

@@ -20,47 +20,48 @@ LATE = 'Attention, ce document n’est visible des autres professionnels que si 
 #   Mp Mt masked by the patient, the         MIRd  masked and hidden from               MIRp   hidden from representatives,
 #         treating doctor                          representatives as it was deposited         masked by the patient
 #   Me    masked with its episode            U     masked by the patient, and unmasked
+#   CP CT masked to the pharmacist, to the treating doctor, by the patient
 # Cells: - absent; s seen; with m: `masked` and its warning; l: `masked`, and warned that it waits for somebody who knows whether its episode is;
 # p, r: warned that the patient, the representatives don't see it.
-COLUMNS = 'N    Md   Mp   Mt   Me   U    IP   IPa  IR   IRv  MIRd MIRp'
+COLUMNS = 'N    Md   Mp   Mt   Me   U    IP   IPa  IR   IRv  MIRd MIRp CP   CT'
 TABLE = {
     # A report that professions 10, 21, 39, 40 and 60 read, deposited by a gynaecologist whom the patient has consented to. The team's role is nurse.
     'common': """
-patient                   s    sm   sm   sm   sm   s    -    s    sr   s    smr  smr
-representative            s    sm   sm   sm   sm   s    -    s    -    s    -    -
-depositor                 s    sm   sm   sm   sl   s    sp   s    sr   s    smr  smr
-treating doctor           s    sm   sm   sm   sm   s    sp   s    sr   s    smr  smr
-consented doctor          s    -    -    -    -    s    sp   s    sr   s    -    -
-consented pharmacist      s    -    -    -    -    s    sp   s    sr   s    -    -
-consented nurse           s    -    -    -    -    s    sp   s    sr   s    -    -
-consented midwife         -    -    -    -    -    -    -    -    -    -    -    -
-member of a team          s    -    -    -    -    s    sp   s    sr   s    -    -
-manager of a team         s    -    -    -    -    s    sp   s    sr   s    -    -
-source                    -    -    -    -    -    -    -    -    -    -    -    -
-view of all she sees      s    s    s    s    s    s    -    s    sr   s    sr   sr
-view of another document  -    -    -    -    -    -    -    -    -    -    -    -
+patient                   s    sm   sm   sm   sm   s    -    s    sr   s    smr  smr  s    s
+representative            s    sm   sm   sm   sm   s    -    s    -    s    -    -    s    s
+depositor                 s    sm   sm   sm   sl   s    sp   s    sr   s    smr  smr  s    s
+treating doctor           s    sm   sm   sm   sm   s    sp   s    sr   s    smr  smr  s    -
+consented doctor          s    -    -    -    -    s    sp   s    sr   s    -    -    s    s
+consented pharmacist      s    -    -    -    -    s    sp   s    sr   s    -    -    -    s
+consented nurse           s    -    -    -    -    s    sp   s    sr   s    -    -    s    s
+consented midwife         -    -    -    -    -    -    -    -    -    -    -    -    -    -
+member of a team          s    -    -    -    -    s    sp   s    sr   s    -    -    s    s
+manager of a team         s    -    -    -    -    s    sp   s    sr   s    -    -    s    s
+source                    -    -    -    -    -    -    -    -    -    -    -    -    -    -
+view of all she sees      s    s    s    s    s    s    -    s    sr   s    sr   sr   s    s
+view of another document  -    -    -    -    -    -    -    -    -    -    -    -    -    -
 """,
     # The same report, deposited by a midwife, who reads nothing by profession: what is done to it later does not show to her.
     'own': """
-patient                   s    sm   sm   sm   sm   s    -    s    sr   s    smr  smr
-representative            s    sm   sm   sm   sm   s    -    s    -    s    -    -
-depositor                 s    sm   s    s    s    s    sp   s    sr   sr   smr  sr
-treating doctor           s    sm   sm   sm   sm   s    sp   s    sr   s    smr  smr
-consented doctor          s    -    -    -    -    s    sp   s    sr   s    -    -
-consented pharmacist      s    -    -    -    -    s    sp   s    sr   s    -    -
-view of all she sees      s    s    s    s    s    s    -    s    sr   s    sr   sr
+patient                   s    sm   sm   sm   sm   s    -    s    sr   s    smr  smr  n/a  n/a
+representative            s    sm   sm   sm   sm   s    -    s    -    s    -    -    n/a  n/a
+depositor                 s    sm   s    s    s    s    sp   s    sr   sr   smr  sr   n/a  n/a
+treating doctor           s    sm   sm   sm   sm   s    sp   s    sr   s    smr  smr  n/a  n/a
+consented doctor          s    -    -    -    -    s    sp   s    sr   s    -    -    n/a  n/a
+consented pharmacist      s    -    -    -    -    s    sp   s    sr   s    -    -    n/a  n/a
+view of all she sees      s    s    s    s    s    s    -    s    sr   s    sr   sr   n/a  n/a
 """,
     # A paper that professions 40 and 60 read and no doctor: masked for whom it was meant, never there for the treating doctor, who masks nothing of it.
     'residence': """
-patient                   s    sm   sm   n/a  sm   s    -    s    sr   s    smr  smr
-representative            s    sm   sm   n/a  sm   s    -    s    -    s    -    -
-depositor                 s    sm   s    n/a  s    s    sp   s    sr   sr   smr  sr
-treating doctor           -    -    -    n/a  -    -    -    -    -    -    -    -
-consented doctor          -    -    -    n/a  -    -    -    -    -    -    -    -
-consented pharmacist      -    -    -    n/a  -    -    -    -    -    -    -    -
-consented nurse           s    -    -    n/a  -    s    sp   s    sr   s    -    -
-member of a team          s    -    -    n/a  -    s    sp   s    sr   s    -    -
-view of all she sees      s    s    s    n/a  s    s    -    s    sr   s    sr   sr
+patient                   s    sm   sm   n/a  sm   s    -    s    sr   s    smr  smr  n/a  n/a
+representative            s    sm   sm   n/a  sm   s    -    s    -    s    -    -    n/a  n/a
+depositor                 s    sm   s    n/a  s    s    sp   s    sr   sr   smr  sr   n/a  n/a
+treating doctor           -    -    -    n/a  -    -    -    -    -    -    -    -    n/a  n/a
+consented doctor          -    -    -    n/a  -    -    -    -    -    -    -    -    n/a  n/a
+consented pharmacist      -    -    -    n/a  -    -    -    -    -    -    -    -    n/a  n/a
+consented nurse           s    -    -    n/a  -    s    sp   s    sr   s    -    -    n/a  n/a
+member of a team          s    -    -    n/a  -    s    sp   s    sr   s    -    -    n/a  n/a
+view of all she sees      s    s    s    n/a  s    s    -    s    sr   s    sr   sr   n/a  n/a
 """,
 }
 # Who holds nothing: everything is absent, of every class.
@@ -141,6 +142,8 @@ class TruthTable(Case):
         cls.me.execute('INSERT INTO mask(patient,episode) VALUES(?,?)', (cls.pid, 'acte-' + which))
         if which != 'residence':
             treating.execute(mask, (cls.doc[which, 'Mt'],))
+        for column, who in (('CP', 'pharmacist'), ('CT', 'treating')) if which == 'common' else ():
+            cls.me.execute('INSERT INTO mask(document,grantee) VALUES(?,?)', (cls.doc[which, column], p.id[who]))
         con.execute('UPDATE document SET invisible_patient=0 WHERE id=?', (cls.doc[which, 'IPa'],))
         cls.me.execute('UPDATE document SET hidden_from_representatives=0 WHERE id=?', (cls.doc[which, 'IRv'],))
 

@@ -155,6 +155,19 @@ class Showing(Fresh):
         self.assertEqual(self.opened().execute('SELECT * FROM document').fetchall(), before)
         self.sound(v)
 
+    def test_an_item_masked_to_certain_people_is_shown_and_stays_masked_to_them_when_the_view_ends(self):
+        self.me.execute('INSERT INTO mask(document,grantee) VALUES(?,?)', (self.doc[0], self.p.id['pharmacist']))
+        row = self.view([self.doc[0], self.doc[2]])
+        v = self.opened()
+        self.assertEqual(documents(v), [self.doc[0], self.doc[2]])
+        self.assertEqual(v.execute('SELECT * FROM mask').fetchall(), [])
+        self.assertNotIn(self.doc[0], documents(self.h))
+        self.me.execute('DELETE FROM minimal_view WHERE id=?', (row,))
+        self.assertEqual(documents(v), [])
+        self.assertNotIn(self.doc[0], documents(self.h))
+        self.assertIn(self.doc[0], documents(self.g))
+        self.sound()
+
     def test_prescriptions_can_be_shown_and_an_item_that_the_patient_deposited(self):
         self.g.execute("INSERT INTO prescription(patient,prescribed_at,label) VALUES(?,'2026-03-01','Paracétamol')", (self.pid,))
         line = one(self.g, 'SELECT last_insert_rowid()')

@@ -4,10 +4,9 @@ know: the files are as long, only the patient asked about differs. The same stat
 order; Welch's t of the two times. |t| < 4.5 passes (the usual bound for such tests, e.g. dudect): a difference that an observer could see
 in so many pairs would be above. As a control, one who may see the act asks the same: there |t| must be far above.
 Both records are attached to one connection, in a program of its own, that is begun anew 100 times with the two changing places: where
-things happen to lie in memory must not look like an answer. Beside t of all times stands t without those above the 95th percentile of both, which are
-the machine's (another program, the disk): it is ten times finer, and fine enough to see in which page of the file a row lies (some hundredths of
-a microsecond, of either sign, another in each record), so it is shown and not judged. Statistical: no test of scripts/check, for on a busy
-machine one run in some hundreds fails by itself."""
+things happen to lie in memory must not look like an answer. Times above the 95th percentile of both together are the machine's (another program, the
+disk) and are left out, as dudect does; t of all, which is far coarser, stands beside. Statistical: no test of scripts/check, for on a busy
+machine, or where a row happens to lie in another page, one run in many misses by itself."""
 import math, os, random, statistics
 
 from common import Client, Table, connect, enrol, note, one, compile_client, PIN
@@ -126,11 +125,11 @@ class Timing:
         return got
 
     def row(self, q, a, b, good, budget):
-        t = welch(a, b)
-        self.table.row(q, 't = %+.2f (%+.2f); %.4g, %.4g µs' % (t, welch(*cropped(a, b)), statistics.median(a) / 1e3, statistics.median(b) / 1e3), budget, good(abs(t)))
+        t = welch(*cropped(a, b))
+        self.table.row(q, 't = %+.2f (%+.2f); %.4g, %.4g µs' % (t, welch(a, b), statistics.median(a) / 1e3, statistics.median(b) / 1e3), budget, good(abs(t)))
 
     def run(self):
-        print('%d interleaved pairs a row; Welch\'s t (and without times above the 95th percentile); medians' % self.pairs)
+        print('%d interleaved pairs a row; Welch\'s t without times above the 95th percentile (and of all); medians' % self.pairs)
         for act, who, title in (('masked', 'pharmacist', 'A masked act / where it never was, asked by a consented pharmacist'),
                                 ('hidden', 'mother', 'An act hidden from representatives / where it never was, asked by one')):
             self.table.head(title)

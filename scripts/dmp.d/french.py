@@ -155,6 +155,7 @@ FRENCH = {
     130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',
     131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
     200: 'le programme de DMP_ASKPASS n’a donné aucun code : il l’écrit sur sa première ligne',
+    201: 'le nouveau certificat d’un patient est signé d’abord par qui enregistre les patients, puis par l’autorité',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',

@@ -21,29 +21,83 @@ def the_episode(db, patient, wanted, masked):
     return choose('Épisode', rows, wanted, nothing='rien à choisir, aucun épisode de ce patient n’est ' + ('masqué' if masked else 'à masquer'))
 
 
+MASKABLE = ('professional', 'team')
+TREATING = ('treating', 'traitant', 'médecin traitant')
+
+
 def whom(db, text):
-    """From whom something is masked: the treating doctor, a profession, or a professional by number or name."""
+    """From whom something is masked: the treating doctor, a profession, a professional or a team by number or name; the person is
+    asked when text is empty."""
     word = text.strip().lower()
-    if word in ('treating', 'traitant', 'médecin traitant'):
+    if not word:
+        rows = [('treating', 'Le médecin traitant, quel qu’il soit')] + [('profession:' + code, 'Profession : ' + name) for code, name in PROFESSIONS]
+        rows += [(i, ('Équipe : ' if kind == 'team' else '') + name, 'n° %d' % i) for i, kind, name in
+                 db.execute('SELECT id, kind, name FROM principal ORDER BY kind, name, id') if kind in MASKABLE]
+        return choose('À qui', rows)
+    if word in TREATING:
         return 'treating'
     named = [code for code, name in PROFESSIONS if name.lower() == word]
-    return 'profession:' + named[0] if named else word if word.startswith('profession:') else the_person(db, text)
+    return 'profession:' + named[0] if named else word if word.startswith('profession:') else the_person(db, text, MASKABLE, 'Professionnel ou équipe')
+
+
+def grantee_text(db, grantee):
+    """Whom a row of mask leaves out."""
+    if grantee == 'treating':
+        return 'médecin traitant'
+    if str(grantee).startswith('profession:'):
+        return dict(PROFESSIONS).get(grantee[11:], grantee)
+    return one(db, 'SELECT name FROM principal WHERE id = ?', int(grantee)) or 'n° %s' % grantee
 
 
 def of_whom(db, args, patient):
     """(document, episode, grantee) of a mask to somebody, as the command line says it."""
     if args.episode is None:
-        return the_item(db, args, patient, lambda i: True, 'ce patient n’a pas de document'), None, whom(db, args.to)
+        return the_item(db, args, patient, lambda i: True, 'ce patient n’a pas de document'), None, whom(db, to_of(args))
     names = sorted(episodes_of(db, patient)[0])
-    return None, choose('Épisode', [(e, e, '') for e in names], args.episode, nothing='rien à choisir, ce patient n’a pas d’épisode'), whom(db, args.to)
+    return None, choose('Épisode', [(e, e, '') for e in names], args.episode, nothing='rien à choisir, ce patient n’a pas d’épisode'), whom(db, to_of(args))
+
+
+def to_of(args):
+    return 'treating' if args.treating else args.to
+
+
+def mask_rows(db, patient):
+    """[((document, episode, grantee), text)] of a patient's masks that this login can undo."""
+    texts = {i.id: i.text() for i in items(db, patient)}
+    return [((document, episode, grantee), '%s : masqué %s' % (texts.get(document, 'n° %d' % document) if document else 'épisode ' + episode,
+                                                            'à ' + grantee_text(db, grantee) if grantee is not None else 'à tous les professionnels'))
+            for document, episode, grantee in db.execute('SELECT document, episode, grantee FROM mask WHERE patient = ? ORDER BY since', (patient,)).fetchall()]
+
+
+def masks(args, settings):
+    db = login(settings)
+    rows = mask_rows(db, the_patient(db, args))
+    for _, text in rows:
+        print(visible(text))
+    print(several(len(rows), 'masque'))
+
+
+def mask_to(args, settings):
+    args.to, args.treating = '', False
+    return mask(args, settings)
+
+
+def unmask_to(args, settings):
+    db = login(settings)
+    patient = the_patient(db, args)
+    rows = [row for row in mask_rows(db, patient) if row[0][2] is not None]
+    document, episode, grantee = choose('Masque', rows, args.mask, nothing='rien à choisir, rien n’est masqué à certaines personnes')
+    db.execute('DELETE FROM mask WHERE patient = ? AND document IS ? AND (document OR episode IS ?) AND grantee = ?', (patient, document, episode, grantee))
+    print('Démasqué pour %s.' % visible(grantee_text(db, grantee)))
 
 
 def mask(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
-    if args.to:
-        db.execute('INSERT INTO mask(patient, document, episode, grantee) VALUES(?, ?, ?, ?)', (patient, *of_whom(db, args, patient)))
-        print('Masqué à %s. Les autres le voient comme avant ; qui l’a déposé le garde.' % visible(args.to))
+    if to_of(args) is not None:
+        of = of_whom(db, args, patient)
+        db.execute('INSERT INTO mask(patient, document, episode, grantee) VALUES(?, ?, ?, ?)', (patient, *of))
+        print('Masqué à %s. Les autres le voient comme avant ; qui l’a déposé le garde.' % visible(grantee_text(db, of[2])))
         return
     if args.episode is not None:
         db.execute('INSERT INTO mask(patient, episode) VALUES(?, ?)', (patient, the_episode(db, patient, args.episode, False)))
@@ -57,11 +111,11 @@ def mask(args, settings):
 def unmask(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
-    if args.to:
-        if db.execute('DELETE FROM mask WHERE patient = ? AND document IS ? AND (document OR episode IS ?) AND grantee = ?',
-                      (patient, *of_whom(db, args, patient))).rowcount == 0:
-            raise Refused('Ce n’est pas masqué à %s.' % visible(args.to))
-        print('Démasqué pour %s.' % visible(args.to))
+    if to_of(args) is not None:
+        of = of_whom(db, args, patient)
+        if db.execute('DELETE FROM mask WHERE patient = ? AND document IS ? AND (document OR episode IS ?) AND grantee = ?', (patient, *of)).rowcount == 0:
+            raise Refused('Ce n’est pas masqué à %s.' % visible(grantee_text(db, of[2])))
+        print('Démasqué pour %s.' % visible(grantee_text(db, of[2])))
         return
     if args.episode is not None:
         db.execute('DELETE FROM mask WHERE patient = ? AND episode = ? AND document IS NULL AND grantee IS NULL', (patient, the_episode(db, patient, args.episode, True)))

@@ -34,7 +34,8 @@ class Verb:
         self.name, self.run, self.does, self.arguments, self.place, self.kinds = name, run, does, arguments, place.split(), kinds.split()
 
 
-TO = option('--to', 'QUI', 'seulement à une personne (nom ou numéro), à une profession (Infirmier, ou profession:60) ou au médecin traitant (traitant)')
+TO = option('--to', 'QUI', 'seulement à une personne ou une équipe (nom ou numéro), à une profession (Infirmier, ou profession:60)')
+TREATING = flag('--treating', 'seulement au médecin traitant')
 
 
 def whole_minutes(text):
@@ -73,8 +74,12 @@ VERBS = [
          place='patient', kinds=READERS),
     Verb('import', documents.import_documents, 'importer des documents CDA', ('path', {'metavar': 'CHEMIN', 'help': 'fichier ou dossier'}),
          flag('--create-patients', 'enregistrer les patients inconnus'), place='practice'),
-    Verb('mask', masks.mask, 'masquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, TO, place='document', kinds=HOLDERS),
-    Verb('unmask', masks.unmask, 'démasquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, TO, place='document', kinds=HOLDERS),
+    Verb('mask', masks.mask, 'masquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, TO, TREATING, place='document', kinds=HOLDERS),
+    Verb('unmask', masks.unmask, 'démasquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, TO, TREATING, place='document', kinds=HOLDERS),
+    Verb('mask-to', masks.mask_to, 'masquer à certaines personnes, qu’on choisit', DOCUMENT, PATIENT, EPISODE, place='document', kinds=HOLDERS),
+    Verb('unmask-to', masks.unmask_to, 'lever un masque à certaines personnes', ('mask', {'nargs': '?', 'metavar': 'masque', 'help': 'numéro dans la liste'}),
+         PATIENT, place='patient', kinds=HOLDERS),
+    Verb('masks', masks.masks, 'dire ce qui est masqué, et à qui', PATIENT, place='patient', kinds=HOLDERS),
     Verb('announce', masks.announce, 'annoncer au patient un document qui lui est invisible', DOCUMENT, PATIENT, place='document', kinds=DEPOSITORS),
     Verb('reveal', masks.reveal, 'montrer aux représentants un document qui leur est caché', DOCUMENT, PATIENT, place='document', kinds=HOLDERS),
     Verb('episodes', masks.episodes, 'dire les épisodes, et ce qui est proposé pour l’un d’eux', PATIENT,
