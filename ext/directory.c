@@ -122,7 +122,10 @@ static struct certificate *settle(struct directory *dir, const uint8_t principal
   for (size_t i = 0; i < dir->n; i++) {
     struct certificate *c = &dir->all[i];
     if (memcmp(c->principal, principal, 16) != 0) continue;
-    if (c->verified == 0) c->verified = authority_signed(dir, c) && (tip ? certificate_continues(tip, c) : c->serial == 0 && c->status == STATUS_ACTIVE) ? 1 : -1;
+    if (c->verified == 0) {
+      int follows = tip ? certificate_continues(tip, c) : c->serial == 0 && c->status == STATUS_ACTIVE;
+      c->verified = follows && authority_signed(dir, c) ? 1 : -1;
+    }
     if (c->verified > 0) tip = c;
   }
   return tip;

@@ -221,8 +221,8 @@ static int mark_read(struct session *s, uint64_t *n) {
   int rc;
   while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
     struct box_ad ad = mark_ad(s, sqlite3_column_int64(st, 0), loc);
-    if (session_open_box(s, s->cred->wrap, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &p, &len) == DMP_OK && len == MARK_BYTES)
-      *n = le_get64(p);
+    size_t size = (size_t)sqlite3_column_bytes(st, 1);
+    if (session_open_box(s, s->cred->wrap, &ad, sqlite3_column_blob(st, 1), size, &p, &len) == DMP_OK && len == MARK_BYTES) *n = le_get64(p);
   }
   sqlite3_reset(st);
   return rc == SQLITE_DONE ? DMP_OK : record_sql_fault(s->r);

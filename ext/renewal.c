@@ -142,7 +142,8 @@ static int certify_first(struct session *s, const char *text, struct buf *cert) 
     c.flags |= FLAG_OWN_KEY;
     c.not_before = record_now();
     memcpy(c.issuer, s->me.hash, 32);
-    if (memcmp(old.hash, r.previous, 32) != 0 || memcmp(old.principal, r.principal, 16) != 0 || c.serial != r.serial || !certificate_continues(&old, &c)) e = DMP_E_CONTINUITY;
+    if (memcmp(old.hash, r.previous, 32) != 0 || memcmp(old.principal, r.principal, 16) != 0 || c.serial != r.serial || !certificate_continues(&old, &c))
+      e = DMP_E_CONTINUITY;
   }
   if (e == DMP_OK) e = certificate_write(&c, s->cred->sign_sk, cert);
   buf_free(&b);
@@ -155,7 +156,8 @@ static int certify_second(struct session *s, const char *text, struct buf *cert)
   if (s->me.kind != KIND_AUTHORITY) return DMP_E_NOT_ALLOWED;
   int e = text_read(CERTIFIED_TEXT, text, cert);
   if (e == DMP_OK) e = certificate_parse(cert->p, cert->n, &c);
-  if (e == DMP_OK) e = c.kind == KIND_PATIENT && c.serial > 0 && memcmp(c.record, s->r->id, 16) == 0 ? certificate_countersign(cert, s->cred->sign_sk) : DMP_E_REQUEST;
+  if (e == DMP_OK && (c.kind != KIND_PATIENT || c.serial == 0 || memcmp(c.record, s->r->id, 16) != 0)) e = DMP_E_REQUEST;
+  if (e == DMP_OK) e = certificate_countersign(cert, s->cred->sign_sk);
   return e == DMP_OK ? directory_verify_patient(&s->dir, cert->p, cert->n, &c) : e;
 }
 

@@ -65,7 +65,8 @@ static int secret_given(struct session *s, const struct team *t, const uint8_t *
   const struct certificate *by = directory_by_hash(&s->dir, p + SECRET_SIGNED - 32);
   const struct team_member *m = by ? team_member_of(t, by->principal) : NULL;
   struct buf over = { 0 };
-  int good = m && m->manager && secret_over(s, s->cred->principal, p, &over) == DMP_OK && suite_verify(by->sign_pk, over.p, over.n, p + SECRET_SIGNED) == DMP_OK;
+  int good = m && m->manager && secret_over(s, s->cred->principal, p, &over) == DMP_OK &&
+             suite_verify(by->sign_pk, over.p, over.n, p + SECRET_SIGNED) == DMP_OK;
   bytes_wipe(over.p, over.n);
   buf_free(&over);
   return good;

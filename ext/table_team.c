@@ -85,5 +85,6 @@ static int membership_erase(struct session *s, int64_t rowid) {
   return membership_leave(s, team, member);
 }
 
-const struct table TABLE_MEMBERSHIP = { .name = "membership", .col = MEMBERSHIP, .columns = M_COLUMNS, .patient_col = -1, .id_col = -1, .needs_login = 1,
-                                        .make = membership_make, .insert = membership_insert, .update = membership_update, .erase = membership_erase };
+const struct table TABLE_MEMBERSHIP = { .name = "membership", .col = MEMBERSHIP, .columns = M_COLUMNS, .patient_col = -1, .id_col = -1,
+                                        .needs_login = 1, .make = membership_make, .insert = membership_insert, .update = membership_update,
+                                        .erase = membership_erase };

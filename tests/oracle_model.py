@@ -132,8 +132,9 @@ class Model:
     def covered(self, d):
         return d.episode in self.patients[d.patient].episodes
 
-    def hidden_episodes(self, patient):
-        return {d.episode for d in self.documents.values() if d.patient == patient and d.hidden and d.wants_hiding()} - {None}
+    def hidden_episodes(self, who, patient):
+        """As far as who can tell."""
+        return {d.episode for d in self.documents.values() if d.patient == patient and d.hidden and d.wants_hiding() and self.opens(who, d)} - {None}
 
     def identified(self, who, patient):
         p = self.patients[patient]
@@ -199,7 +200,7 @@ class Model:
     def move(self, who, patient, classes=None, released=None):
         """Items of a masked episode become masked; late and diverted ones whose reason has ended become visible, and those of an
         episode that was just unmasked."""
-        p, moved, secret = self.patients[patient], 0, self.hidden_episodes(patient)
+        p, moved, secret = self.patients[patient], 0, self.hidden_episodes(who, patient)
         for d in self.documents.values():
             if d.patient != patient or d.pooled or not self.holds(who, patient, d.cls) or (classes is not None and d.cls not in classes):
                 continue

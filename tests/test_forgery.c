@@ -1001,6 +1001,35 @@ static void a_certificate_forged_for_somebody_else_takes_nobodys_place(void **st
   assert_int_equal(documents_of(NEWCOMER), 1);
 }
 
+/* by: the authority, or a registrar who says that it was; the keys are the pharmacist's, without the signature of the nurse's. */
+static void certificate_reissue(int by) {
+  struct session *s = forge_begin(by), *thief = session_of(PHARMACIST);
+  struct certificate c;
+  uint8_t id[16];
+  id_field(id, w.who[NURSE].id);
+  const struct certificate *old = session_who(s, id);
+  assert_non_null(old);
+  certificate_follow(old, &c);
+  memcpy(c.sign_pk, thief->cred->sign_pk, 32);
+  memcpy(c.box_pk, thief->cred->box_pk, 32);
+  c.flags |= FLAG_RENEWED;
+  memcpy(c.continuity, old->hash, 32);                /* something stands where the former key would sign */
+  assert_int_equal(directory_add(s->r, s->cred->directory, &s->dir, &c, s->cred->sign_sk), DMP_OK);
+  forge_end(by);
+}
+
+static void a_reissued_certificate_without_continuity_is_nobodys_whoever_signs_it(void **state) {
+  (void)state;
+  certificate_reissue(TREATING);
+  assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM certificate_log WHERE principal=%lld", w.who[NURSE].id), 1);   /* not by the authority: no entry */
+  assert_true(faults_of(PATIENT, "dmp_certificate") > 0);
+  certificate_reissue(AUTHORITY);
+  assert_int_equal(NUMBER(PATIENT, "SELECT count(*) FROM certificate_log WHERE principal=%lld AND change='refused'", w.who[NURSE].id), 1);
+  assert_int_equal(faults_of(PATIENT, "dmp_certificate"), 2);
+  consent_to(NURSE);                                  /* sealed to the key that she has always had */
+  assert_int_equal(documents_of(NURSE), 1);
+}
+
 static void a_patients_certificate_exchanged_by_a_grantee_is_refused_by_all(void **state) {
   (void)state;
   struct session *s = forge_begin(PHARMACIST);
@@ -1592,6 +1621,7 @@ int main(void) {
     TEST(a_keyset_of_unknown_classes_by_the_patient_is_refused_and_ends_no_process),
     TEST(a_certificate_by_a_professional_is_nobody_and_named),
     TEST(a_certificate_forged_for_somebody_else_takes_nobodys_place),
+    TEST(a_reissued_certificate_without_continuity_is_nobodys_whoever_signs_it),
     TEST(a_patients_certificate_exchanged_by_a_grantee_is_refused_by_all),
     TEST(the_keys_held_before_a_withdrawal_open_no_box_written_afterwards),
     TEST(the_keys_held_before_a_withdrawal_open_no_line_of_the_log_written_afterwards),

@@ -122,6 +122,8 @@ class Around:
 
     def three_teams(self):
         t, rival = {p: [] for p in self.client}, []
+        for p, c in self.client.items():             # first grants are adopted, a thousand of a team at each login
+            for _ in range(p.n // 1000 + 2): c.login(p.key('nurse'))
         for _ in range(self.rounds):
             for p, c in self.client.items():
                 kdf = min(c.login(p.key('nurse'), 'un-autre-code') for _ in range(3))
