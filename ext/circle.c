@@ -260,6 +260,15 @@ int circle_gave(const struct circle *k, int64_t principal) {
   return k->holders && bsearch(&h, k->holder, k->holders, sizeof h, by_id) != NULL;
 }
 
+uint8_t circle_holds(struct session *s, struct patient *p, const struct circle *k, const struct grantee *g) {
+  struct change now = { .s = s, .p = p };
+  const struct certificate *who = patient_who(s, p, g->principal);
+  const struct circle_holder key = { id_from_field(g->principal), 0 };
+  const struct circle_holder *h = k->holders ? bsearch(&key, k->holder, k->holders, sizeof key, by_id) : NULL;
+  int given = h && who && h->cert == le_get64(who->hash) && (g->until == 0 || record_now() <= g->until);
+  return given ? entitled(&now, k, g) : 0;
+}
+
 int circle_entries(struct change *c, const struct grantee *to, struct grant *g) {
   for (size_t i = 0; i < c->circles.n; i++) {
     const struct circle *k = &c->circles.c[i];

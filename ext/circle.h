@@ -33,7 +33,6 @@ struct circle {
 struct circles { struct circle *c; size_t n; };
 int  circle_take(struct circles *all, const struct item *it);      /* adds the one that the item describes; others are passed over */
 const struct circle *circle_find(const struct circles *all, int64_t id);
-int  circle_gave(const struct circle *k, int64_t principal);       /* 1: he was given the key as it is */
 void circles_free(struct circles *all);
 
 struct change;
@@ -44,6 +43,10 @@ int64_t circle_private(const struct patient *p);      /* the patient's circle of
 /* Finds the circle of each want, making the missing ones and turning those that are due, in one change of keys. */
 struct circle_want { uint16_t cls; uint8_t masked; struct excluded out; int64_t circle; /* out */ };
 int  circle_ensure(struct session *s, struct patient *p, struct circle_want *w, size_t n);
+
+int  circle_gave(const struct circle *k, int64_t principal);       /* 1: he was given the key as it is */
+/* WHICH_C or WHICH_C0: what somebody of the list holds of the circle today; 0: nothing. */
+uint8_t circle_holds(struct session *s, struct patient *p, const struct circle *k, const struct grantee *g);
 
 /* ---- parts of a change (change.c) ---- */
 int  circle_held(struct patient *p, const struct circle *k);   /* 1: this login holds the whole key */

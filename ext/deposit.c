@@ -85,16 +85,15 @@ uint16_t deposit_class(const struct item *it) {
 
 int deposit_meant_leaf(const struct item *it) { return it->c.flags & (ITEM_HIDDEN | ITEM_INVISIBLE) ? 1 : 0; }
 
-int deposit_masked_for(const struct item *it, int held) {
+int deposit_masked_for(const struct item *it, int held, int whole) {
   if (it->via != VIA_OWN) return it->leaf >= 2;
   if (it->c.flags & ITEM_MASKED) return 1;
-  return !(it->c.flags & ITEM_DIVERTED) && held;
+  /* in no leaf of a class that he holds whole: masked from him, and he does not see from whom else */
+  return !whole && !(it->c.flags & ITEM_DIVERTED) && held;
 }
 
 int deposit_masked(struct patient *p, const struct item *it, uint16_t cls) {
-  /* in no leaf of a class that he holds whole: masked from him, and he does not see from whom else */
-  if (it->via == VIA_OWN && !(it->c.flags & ITEM_MASKED) && patient_leaf(p, cls, 3)->held) return 0;
-  return deposit_masked_for(it, patient_leaf(p, cls, deposit_meant_leaf(it))->held);
+  return deposit_masked_for(it, patient_leaf(p, cls, deposit_meant_leaf(it))->held, patient_leaf(p, cls, 3)->held);
 }
 
 int deposit_hidden(const struct item *it) { return it->via == VIA_OWN ? item_hidden_meant(it) : it->leaf & 1; }

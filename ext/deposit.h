@@ -19,7 +19,7 @@ uint16_t deposit_class(const struct item *it);        /* the rights class that i
 /* Masked is where the item lies. A depositor who can't open it there knows it when he holds the class's P and it is not in it. */
 int deposit_masked(struct patient *p, const struct item *it, uint16_t cls);
 int deposit_meant_leaf(const struct item *it);        /* where it would lie if it were not masked */
-int deposit_masked_for(const struct item *it, int held);   /* the same for somebody who holds that leaf, or does not */
+int deposit_masked_for(const struct item *it, int held, int whole);   /* the same for somebody who holds that leaf, or every leaf, or does not */
 /* Hidden from representatives is where the item lies; a depositor who can't open it there knows what he meant. */
 int deposit_hidden(const struct item *it);
 const char *deposit_warning(const struct item *it, int masked);   /* NULL: none */

@@ -292,13 +292,13 @@ int holder_block(struct session *s, struct patient *p, int64_t principal, int64_
   if (e == DMP_OK) e = consent_drop(s, p, principal);
   if (e == DMP_OK) e = blocked_add(s, p, principal, row);
   if (e == DMP_OK) e = departed_settle(s, p);         /* a team of which he is a member holds no key any more */
-  return e == DMP_OK ? access_pend(s, p, LOG_BLOCK, p->id, principal, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_BLOCK, principal, 1, NULL) : e;
 }
 
 int holder_unblock(struct session *s, struct patient *p, int64_t row, int64_t principal) {
   int e = blocked_drop(s, p, row);
   if (e == DMP_OK) e = departed_settle(s, p);
-  return e == DMP_OK ? access_pend(s, p, LOG_UNBLOCK, p->id, principal, NULL) : e;
+  return e == DMP_OK ? access_pend_item(s, p, LOG_UNBLOCK, principal, 1, NULL) : e;
 }
 
 /* ---- representatives ---- */

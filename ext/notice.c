@@ -1,5 +1,6 @@
 /* notice.c: what somebody is told about a record (see notice.h). */
 #include "notice.h"
+#include "directory.h"
 #include "document.h"
 #include "history.h"
 #include "holder.h"
@@ -165,6 +166,26 @@ static int ended(struct telling *t) {
   return e;
 }
 
+/* Of those who hold something of the patient, or may still deposit: what the authority did with their certificates since they came. */
+static int certified(struct telling *t) {
+  static const char *const WHAT[] = { [ENTRY_CHANGED] = "L’autorité a changé ce que dit le certificat de %s", [ENTRY_RENEWED] = "%s a une nouvelle clé, signée par l’autorité",
+                                      [ENTRY_REVOKED] = "Le certificat de %s est révoqué", [ENTRY_RESTORED] = "Le certificat de %s vaut de nouveau",
+                                      [ENTRY_DISCONTINUOUS] = "Un certificat a été fait au nom de %s sans suivre le sien : il ne vaut rien" };
+  struct directory *dir = &t->s->dir;
+  struct grantees gs = { 0 };
+  int e = t->to == TOLD_REPRESENTATIVE ? DMP_OK : grantees_read(t->s, t->p, &gs);
+  for (size_t i = 0; e == DMP_OK && gs.n && i < dir->n; i++) {
+    const struct certificate *c = &dir->all[i];
+    enum entry_state state = directory_entry(dir, i);
+    const struct grantee *g = grantees_find(&gs, c->principal);
+    if (g == NULL || c->not_before < g->since || state >= sizeof WHAT / sizeof *WHAT || WHAT[state] == NULL) continue;
+    e = tell(t, "certificate", notice_id("certificate", c->not_before, id_from_field(c->principal), (int64_t)c->log_index), c->not_before, WHAT[state],
+             name_of(t, c->principal));
+  }
+  grantees_free(&gs);
+  return e;
+}
+
 static int hosted(struct telling *t) {
   struct hostings all = { 0 };
   int e = t->to == TOLD_DOCTOR ? DMP_OK : hosting_read(t->s, &all);
@@ -274,6 +295,7 @@ int notice_read(struct session *s, struct patient *p, struct notices *out) {
   if (e == DMP_OK) e = owed(&t, &h);
   if (e == DMP_OK) e = by_date(&t);
   if (e == DMP_OK) e = ended(&t);
+  if (e == DMP_OK) e = certified(&t);
   if (e == DMP_OK) e = hosted(&t);
   if (e == DMP_OK) e = mark_seen(s, p, out);
   history_free(&h);

@@ -45,6 +45,15 @@ static int keys_of(struct sight *v, size_t i, uint16_t cls, unsigned *keys) {
   return e;
 }
 
+/* The same of where the item lies: a circle has a key of its own, whole or the half that is not hidden from representatives. */
+static int keys_where(struct sight *v, size_t i, const struct item *it, unsigned *keys) {
+  const struct circle *k = it->circle ? circle_find(&v->circles, it->circle) : NULL;
+  if (it->circle == 0) return keys_of(v, i, it->cls, keys);
+  uint8_t which = k ? circle_holds(v->s, v->p, k, &v->list.g[i]) : 0;
+  *keys = which == WHICH_C ? KEY_P | KEY_M : which == WHICH_C0 ? KEY_P0 | KEY_M0 : 0;
+  return DMP_OK;
+}
+
 static int opens(unsigned keys, int leaf) {
   static const uint8_t OPENED_BY[LEAVES] = { KEY_P | KEY_P0, KEY_P, KEY_M | KEY_M0, KEY_M };
   return (keys & OPENED_BY[leaf]) != 0;
@@ -69,6 +78,14 @@ static void say_capacity(const struct grantee *g, char *why) {
   }
 }
 
+/* Who is revoked opens no session, whatever his keys open. */
+static int is_revoked(struct sight *v, int64_t principal) {
+  uint8_t field[16];
+  id_field(field, principal);
+  const struct certificate *c = patient_who(v->s, v->p, field);
+  return c && c->status == STATUS_REVOKED;
+}
+
 /* Each member reads by the team's key; a departure shows at once. */
 static int by_member(struct sight *v, const struct grantee *g, struct reason *r, int64_t only, int (*each)(void *ctx, const struct reason *r), void *ctx) {
   struct team_member *m;
@@ -82,7 +99,7 @@ static int by_member(struct sight *v, const struct grantee *g, struct reason *r,
   for (size_t i = 0; e == DMP_OK && i < n; i++) {
     r->principal = id_from_field(m[i].principal);
     sqlite3_snprintf(sizeof r->why, r->why, "membre de l’équipe %s (%s)", t->now.name, capacity);
-    if (only == 0 || r->principal == only) e = each(ctx, r);
+    if ((only == 0 || r->principal == only) && !is_revoked(v, r->principal)) e = each(ctx, r);
   }
   free(m);
   return e;
@@ -103,7 +120,6 @@ static int by_name(struct sight *v, const struct grantee *g, const struct item *
     char capacity[WHY_TEXT];
     const struct certificate *team = session_who(v->s, of->principal);
     say_capacity(of, capacity);
-    r->held = 1;
     sqlite3_snprintf(sizeof r->why, r->why, "membre de l’équipe %s (%s)", team ? team->name : "", capacity);
     return each(ctx, r);
   }
@@ -116,12 +132,10 @@ static int by_key(struct sight *v, size_t i, const struct item *it, int64_t only
   struct reason r = { .principal = id_from_field(g->principal), .by_key = 1 };
   unsigned keys;
   if (only && r.principal != only && g->as != READER_TEAM) return DMP_OK;
-  if (r.principal == v->p->id && object_unannounced(it)) return DMP_OK;
+  if ((r.principal == v->p->id && object_unannounced(it)) || is_revoked(v, r.principal)) return DMP_OK;
   if (g->as == READER_MEMBER) return by_name(v, g, it, &r, each, ctx);
-  int e = keys_of(v, i, it->cls, &keys);
-  const struct circle *k = it->circle ? circle_find(&v->circles, it->circle) : NULL;
-  if (e != DMP_OK || !opens(keys, it->leaf) || (it->circle && (k == NULL || !circle_gave(k, r.principal)))) return e;
-  r.held = opens(keys, deposit_meant_leaf(it));
+  int e = keys_where(v, i, it, &keys);
+  if (e != DMP_OK || !opens(keys, it->leaf)) return e;
   if (g->as == READER_TEAM) return by_member(v, g, &r, only, each, ctx);
   say_capacity(g, r.why);
   return each(ctx, &r);
@@ -131,11 +145,12 @@ static int by_key(struct sight *v, size_t i, const struct item *it, int64_t only
 static int by_deposit(struct sight *v, const struct item *it, int64_t only, int (*each)(void *ctx, const struct reason *r), void *ctx) {
   struct reason r = { .principal = id_from_field(it->c.depositor) };
   int e = DMP_OK;
-  if (it->c.wrap_row == 0 || (only && r.principal != only)) return DMP_OK;
+  if (it->c.wrap_row == 0 || (only && r.principal != only) || is_revoked(v, r.principal)) return DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < v->list.n; i++) {
     unsigned keys = 0;
     if (memcmp(v->list.g[i].principal, it->c.depositor, 16) == 0 || is_member(v, &v->list.g[i], it->c.depositor)) e = keys_of(v, i, it->cls, &keys);
-    if (!it->circle || !(keys & KEY_M)) r.held |= opens(keys, deposit_meant_leaf(it));
+    r.held |= opens(keys, deposit_meant_leaf(it));
+    r.whole |= opens(keys, 3);
   }
   if (e != DMP_OK || (r.principal == v->p->id && object_unannounced(it))) return e;
   sqlite3_snprintf(sizeof r.why, r.why, "déposant");

@@ -4,6 +4,7 @@
 #ifndef SIGHT_H
 #define SIGHT_H
 #include "change.h"
+#include "circle.h"
 
 struct sight {
   struct session *s;
@@ -17,8 +18,9 @@ int  sight_begin(struct session *s, struct patient *p, struct sight *out);
 void sight_end(struct sight *v);
 
 enum { WHY_TEXT = 400 };
-/* by_key: he holds the key of where the item lies. held: that of where it would lie if it were not masked. */
-struct reason { int64_t principal; int by_key, held; char why[WHY_TEXT]; };
+/* by_key: he holds the key of where the item lies. held: that of where it would lie if it were not masked; whole: every
+ * key of the class. */
+struct reason { int64_t principal; int by_key, held, whole; char why[WHY_TEXT]; };
 /* One call for each reason for which somebody opens the item: whose leaf this login knows. only: nobody else's; 0: everybody's. */
 int  sight_each(struct sight *v, const struct item *it, int64_t only, int (*each)(void *ctx, const struct reason *r), void *ctx);
 #endif

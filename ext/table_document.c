@@ -76,7 +76,7 @@ static int make_document(void *ctx, struct item *it) {
     row[COLUMN_OF[i]] = v[i];
     if (v[i].type == VALUE_TEXT || v[i].type == VALUE_BLOB) row[COLUMN_OF[i]].u.p = copy + (v[i].u.p - it->c.row);
   }
-  int masked = m->as ? deposit_masked_for(it, m->as->held) : deposit_masked(m->p, it, document_class_of(&v[S_TYPE_CODE]));
+  int masked = m->as ? deposit_masked_for(it, m->as->held, m->as->whole) : deposit_masked(m->p, it, document_class_of(&v[S_TYPE_CODE]));
   row[D_ID] = value_int(it->id);
   row[D_PATIENT] = value_int(m->p->id);
   row[D_DEPOSITOR] = value_int(id_from_field(it->c.depositor));

@@ -191,7 +191,8 @@ static int from_pend(struct session *s, struct patient *p, enum log_action what,
   int hidden = circle_hides(s, p, &x);                /* then the line goes into the patient's own chain: nobody else has its key */
   char text[32];
   grantee_text(&m->x, text);
-  return access_pend(s, hidden ? NULL : p, what, hidden ? 0 : p->id, m->item ? m->item : id, text);
+  if (hidden) return access_pend(s, NULL, what, 0, m->item ? m->item : id, text);
+  return access_pend_item(s, p, what, m->item ? m->item : id, 1, text);
 }
 
 static int mask_item_from(struct session *s, int64_t document, const int64_t *patient, const struct exclusion *x, int64_t *rowid) {

@@ -114,6 +114,27 @@ class Told(Fresh):
         self.assertEqual(later(self.p, three_years, 'mother', 'SELECT text FROM notification')[0], [])
 
 
+class Certificates(Fresh):
+    def change(self, who, **columns):
+        self.p.authority.execute('UPDATE principal SET %s WHERE id=?' % ','.join(c + '=?' for c in columns), list(columns.values()) + [self.p.id[who]])
+
+    def test_what_becomes_of_the_certificate_of_who_holds_something_is_told(self):
+        self.change('dentist', name='AILLEURS')          # holds nothing of this patient
+        self.assertEqual(told(self.me, 'certificate'), [])
+        self.change('doctor', facility='Maison de santé')
+        self.change('doctor', status='revoked')
+        self.change('doctor', status='active')
+        want = ['L’autorité a changé ce que dit le certificat de DOCTOR', 'Le certificat de DOCTOR est révoqué', 'Le certificat de DOCTOR vaut de nouveau']
+        self.assertEqual([told(c, 'certificate') for c in (self.me, self.t, self.mother)], [want, want, []])
+
+    def test_who_is_revoked_reads_nothing_and_is_not_said_to(self):
+        own = deposit(self.d, self.pid, title='De lui')
+        self.change('doctor', status='revoked')
+        for me in (self.me, self.p.login('patient')):
+            self.assertEqual(me.execute('SELECT id FROM document_as(?)', (self.p.id['doctor'],)).fetchall(), [])
+            self.assertNotIn(self.p.id['doctor'], [r[0] for r in me.execute('SELECT principal FROM access_right WHERE document=?', (own,))])
+
+
 class Hidden(Fresh):
     def test_an_announcement_is_told_when_it_is_made(self):
         document = deposit(self.m, self.pid, title='Résultat', invisible_patient=1)
