@@ -67,8 +67,9 @@ int session_use(struct record *r, struct session **out) {
     session_stale(s);
     e = directory_refresh(r, s->cred->directory, &s->dir);
     if (e == DMP_OK && sqlite3_txn_state(r->db, r->schema) != SQLITE_TXN_WRITE) directory_note(&s->dir);
-    if (e == DMP_OK) e = session_again(s);
+    if (e == DMP_OK) s->refused = session_again(s);
   }
+  if (e == DMP_OK) e = s->refused;
   if (seats_lapsed(s)) session_stale(s);
   return e == DMP_OK ? watch_entries(s) : e;
 }

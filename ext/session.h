@@ -35,6 +35,7 @@ struct session {
   struct record *r;                       /* borrowed */
   struct credential *cred;                /* owned, locked */
   struct kdf_cost cost;                   /* of the slot that opened: new credentials cost the same */
+  int refused;                            /* DMP_E_REVOKED while the own certificate is: told at every use */
   pid_t pid;                              /* who logged in: a forked child is refused */
   struct certificate me;                  /* verified copy */
   struct credential *next;                /* owned, locked; NULL. A patient's new credential, while the former one hands over */

@@ -437,7 +437,7 @@ MAPPER = """import mmap, os, sys, time
 m = mmap.mmap(os.open(sys.argv[1], os.O_RDONLY), 0, mmap.MAP_SHARED, mmap.PROT_READ)
 sum(m[::4096])
 print('mapped', flush=True)
-for i in range(400):
+for i in range(1000):
   time.sleep(.01)
   sum(m[::4096])"""
 
