@@ -974,12 +974,13 @@ int grant_send(struct session *s, struct grant *g, int first, const struct certi
   struct buf over = { 0 }, box = { 0 };
   uint8_t loc[16], sig[SUITE_SIG];
   int64_t row;
-  s->grants_written = 1;
   memset(g->pair, 0, 32);
   memcpy(g->grantee_cert, grantee->hash, 32);
   memcpy(g->granter_cert, granter_hash, 32);
   if (first) seat_inbox(s->cred->directory, grantee->principal, loc);
   else memcpy(loc, g->mail, 16);
+  for (size_t i = 0; first && i < s->seats; i++)      /* to this login itself, or to a team it is in */
+    if (memcmp(loc, s->seat[i].inbox, 16) == 0) s->grants_written = 1;
   int e = grant_signed_bytes(s, g, &over);
   if (e == DMP_OK) suite_sign(granter_sk, over.p, over.n, sig);
   if (e == DMP_OK) e = record_random_id(&row);
