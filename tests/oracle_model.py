@@ -209,7 +209,7 @@ class Model:
                 d.lies = d.lies or not d.unannounced()
             elif not due and not d.meant and not d.noted and (d.late or d.diverted or (released and d.episode == released)):
                 d.lies = False
-            if was[1] and not due and (d.diverted or d.late):
+            if was[1] and not due and (who == patient if d.late else d.diverted):   # of what is late only the patient, who sees all, can tell
                 d.hidden = d.wants_hiding() or (d.late and d.episode in secret)
             moved += was != (d.lies, d.hidden)
         return moved
@@ -451,7 +451,8 @@ class Model:
             return DONE
         mine = [d for d in self.documents.values() if d.patient == who]
         late = any(d.pooled and d.late for d in mine)
-        moves = late or (p.episodes and copy.deepcopy(self).move(who, who))
+        out = p.episodes or any(d.late and d.hidden and not d.wants_hiding() for d in mine)
+        moves = late or (out and copy.deepcopy(self).move(who, who))
         if moves or p.due or p.left or any(d.announced_late() for d in mine):
             self.begin_full(who, who)
             self.settle(who, who, set(p.due), 'PM')
