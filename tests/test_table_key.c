@@ -1,98 +1,29 @@
 /* test_table_key.c: yesterday's keys of a protected table, and rows that people with real keys plant beside it: what they open.
  * The forgers use the extension's own code on their own sessions. */
-#include "convert.h"
-#include "functions.h"
 #include "protect_reader.h"
 #include "protect_row.h"
-#include "protected.h"
-#include "table.h"
-#include "verify.h"
 #include "watch.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
 
-#define PIN "code-des-tests-1"
 enum { AUTHORITY, DOCTOR, TWO, THREE, PEOPLE };
 enum { ROWS = 9000, BATCH = 4096 };
 static const char *const NAME[PEOPLE] = { "authority", "doctor", "two", "three" };
 
-static struct { char folder[64], fingerprint[64]; struct { sqlite3 *db; struct connection *c; int64_t id; } who[PEOPLE]; } w;
+#include "people.h"
 
-/* The first column of the first row, or the error's text; "" for nothing. In a ring of buffers. */
-static const char *ask(int who, const char *format, ...) {
-  static char ring[8][512];
-  static int at;
-  char *out = ring[at++ % 8];
-  sqlite3_stmt *st = NULL;
-  va_list ap;
-  va_start(ap, format);
-  char *sql = sqlite3_vmprintf(format, ap);
-  va_end(ap);
-  *out = 0;
-  int rc = sqlite3_prepare_v2(w.who[who].db, sql, -1, &st, NULL);
-  if (rc == SQLITE_OK) rc = sqlite3_step(st);
-  if (rc == SQLITE_ROW) {
-    const char *t = (const char *)sqlite3_column_text(st, 0);
-    snprintf(out, 512, "%s", t ? t : "");
-    while (rc == SQLITE_ROW) rc = sqlite3_step(st);
-  }
-  if (rc != SQLITE_OK && rc != SQLITE_DONE) snprintf(out, 512, "%s", sqlite3_errmsg(w.who[who].db));
-  sqlite3_finalize(st);
-  sqlite3_free(sql);
-  return out;
-}
-#define NUMBER(...) strtoll(ask(__VA_ARGS__), NULL, 10)
-#define DONE(...) assert_string_equal(ask(__VA_ARGS__), "")
-#define REFUSED(code, ...) do { \
-    const char *said_ = ask(__VA_ARGS__); \
-    if (strncmp(said_, "dmp-" code, 8) != 0) fail_msg("expected %s, got: %s", code, said_); \
-  } while (0)
-
-static struct session *session_of(int who) {
-  struct session *s;
-  assert_int_equal(session_use(w.who[who].c->r[0], &s), DMP_OK);
-  return s;
-}
-
-static void person_open(int who) {
-  char path[128];
-  snprintf(path, sizeof path, "%s/record.db", w.folder);
-  assert_int_equal(sqlite3_open(path, &w.who[who].db), SQLITE_OK);
-  sqlite3_busy_timeout(w.who[who].db, 5000);
-  assert_int_equal(connection_new(w.who[who].db, &w.who[who].c), DMP_OK);
-  assert_int_equal(table_register(w.who[who].c), SQLITE_OK);
-  assert_int_equal(verify_register(w.who[who].c), SQLITE_OK);
-  assert_int_equal(functions_register(w.who[who].c), SQLITE_OK);
-  assert_int_equal(protected_register(w.who[who].c), SQLITE_OK);
-  assert_int_equal(convert_register(w.who[who].c), SQLITE_OK);
-  DONE(who, "PRAGMA temp_store=2");
-}
-
-static void person_login(int who) {
-  w.who[who].id = NUMBER(who, "SELECT dmp_login('%s/%s.dmpkey','" PIN "',NULL,NULL,%Q)", w.folder, NAME[who], w.fingerprint);
-  assert_true(w.who[who].id > 0);
-  w.who[who].c->r[0]->users++;                        /* what is prepared here stays, as if a table were connected */
+/* What is prepared here stays, as if a table were connected. */
+static void login_kept(int who) {
+  person_login(who);
+  w.who[who].c->r[0]->users++;
 }
 
 /* A table of the doctor's, of which two is the other reader. */
 static int world_make(void **state) {
   (void)state;
-  memset(&w, 0, sizeof w);
-  strcpy(w.folder, "/tmp/dmp-table-key-XXXXXX");
-  assert_non_null(mkdtemp(w.folder));
-  assert_int_equal(suite_start(), DMP_OK);
-  for (int i = 0; i < PEOPLE; i++) person_open(i);
-  snprintf(w.fingerprint, sizeof w.fingerprint, "%s", ask(AUTHORITY, "SELECT dmp_create('%s/authority.dmpkey','" PIN "','main','kdf=1x8')", w.folder));
-  person_login(AUTHORITY);
+  world_begin();
+  w.who[AUTHORITY].c->r[0]->users++;
   for (int i = DOCTOR; i < PEOPLE; i++) {
-    DONE(AUTHORITY, "INSERT INTO principal(kind,name,profession,certificate) VALUES('professional',%Q,'10',%Q)", NAME[i],
-         ask(AUTHORITY, "SELECT dmp_keygen('%s/%s.dmpkey','" PIN "','kdf=1x8')", w.folder, NAME[i]));
-    person_login(i);
+    person_register(i, "10", 0, person_request(i));
+    login_kept(i);
   }
   DONE(DOCTOR, "CREATE TABLE note(id INTEGER PRIMARY KEY, body TEXT)");
   DONE(DOCTOR, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d) INSERT INTO note SELECT i,'note '||i FROM n", ROWS);
@@ -100,16 +31,12 @@ static int world_make(void **state) {
   return 0;
 }
 
-static int world_drop(void **state) {
-  char command[128];
-  (void)state;
+static int world_end(void **state) {
   for (int i = 0; i < PEOPLE; i++) {
     w.who[i].c->r[0]->users--;
     record_finalize(w.who[i].c->r[0]);                /* what was prepared here, beside the tables */
-    assert_int_equal(sqlite3_close(w.who[i].db), SQLITE_OK);
   }
-  snprintf(command, sizeof command, "rm -rf %s", w.folder);
-  return system(command) == 0 ? 0 : -1;
+  return world_drop(state);
 }
 
 static void description(int who, struct protect *p) { assert_int_equal(protect_get(session_of(who)->r, "note", p), DMP_OK); }
@@ -372,7 +299,7 @@ static void a_planted_trigger_is_not_let_in_by_a_description_that_stood_while_an
   assert_string_equal(ask(DOCTOR, "SELECT body FROM note WHERE id=1"), "note 1");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, world_make, world_drop)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_make, world_end)
 int main(void) {
   const struct CMUnitTest tests[] = {
     TEST(the_key_before_a_rotation_opens_no_box_and_proves_no_reader_once_it_is_done),

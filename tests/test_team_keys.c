@@ -1,92 +1,15 @@
 /* test_team_keys.c: what who left a team kept opens nothing that is written afterwards, and what members, strangers and the host forge about
  * teams is believed by nobody. The forgers use the extension's own code on their own sessions, without its rules and without its log. */
 #include "access.h"
-#include "functions.h"
 #include "login.h"
 #include "membership.h"
-#include "table.h"
-#include "verify.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
 
-#define PIN "code-des-tests-1"
 enum { AUTHORITY, TREATING, BOSS, LEAVER, MEMBER, STRANGER, PHARMACIST, PATIENT, PEOPLE };
 static const char *const NAME[PEOPLE] = { "authority", "treating", "boss", "leaver", "member", "stranger", "pharmacist", "patient" };
 static const char *const PROFESSION[PEOPLE] = { NULL, "10", "60", "60", "60", "60", "21", NULL };
-struct person { sqlite3 *db; struct connection *c; int64_t id; };
-static struct { char folder[64], fingerprint[64]; struct person who[PEOPLE]; int64_t patient, document, team; } w;
+#include "people.h"
+#include "ring.h"
 
-/* The first column of the first row, or the error's text; "" for nothing. In a ring of buffers. */
-static const char *ask(int who, const char *format, ...) {
-  static char ring[8][512];
-  static int at;
-  char *out = ring[at++ % 8];
-  sqlite3_stmt *st = NULL;
-  va_list ap;
-  va_start(ap, format);
-  char *sql = sqlite3_vmprintf(format, ap);
-  va_end(ap);
-  *out = 0;
-  int rc = sqlite3_prepare_v2(w.who[who].db, sql, -1, &st, NULL);
-  if (rc == SQLITE_OK) rc = sqlite3_step(st);
-  if (rc == SQLITE_ROW) {
-    const char *t = (const char *)sqlite3_column_text(st, 0);
-    snprintf(out, 512, "%s", t ? t : "");
-    while (rc == SQLITE_ROW) rc = sqlite3_step(st);
-  }
-  if (rc != SQLITE_OK && rc != SQLITE_DONE) snprintf(out, 512, "%s", sqlite3_errmsg(w.who[who].db));
-  sqlite3_finalize(st);
-  sqlite3_free(sql);
-  return out;
-}
-#define NUMBER(...) strtoll(ask(__VA_ARGS__), NULL, 10)
-#define DONE(...) assert_string_equal(ask(__VA_ARGS__), "")
-#define REFUSED(code, ...) do { \
-    const char *said_ = ask(__VA_ARGS__); \
-    if (strncmp(said_, "dmp-" code, 8) != 0) fail_msg("expected %s, got: %s", code, said_); \
-  } while (0)
-
-static void person_login(int who) {
-  w.who[who].id = NUMBER(who, "SELECT dmp_login('%s/%s.dmpkey','" PIN "',NULL,NULL,%Q)", w.folder, NAME[who], w.fingerprint);
-  assert_true(w.who[who].id > 0);
-}
-
-static void person_open(int who) {
-  struct person *x = &w.who[who];
-  char path[128];
-  snprintf(path, sizeof path, "%s/record.db", w.folder);
-  assert_int_equal(sqlite3_open(path, &x->db), SQLITE_OK);
-  sqlite3_busy_timeout(x->db, 5000);
-  assert_int_equal(connection_new(x->db, &x->c), DMP_OK);
-  assert_int_equal(table_register(x->c), SQLITE_OK);
-  assert_int_equal(verify_register(x->c), SQLITE_OK);
-  assert_int_equal(functions_register(x->c), SQLITE_OK);
-  DONE(who, "PRAGMA temp_store=2");
-}
-
-static struct session *session_of(int who) {
-  struct session *s;
-  assert_int_equal(session_use(w.who[who].c->r[0], &s), DMP_OK);
-  return s;
-}
-
-static struct patient *patient_of(int who) {
-  struct patient *p;
-  assert_int_equal(patient_get(session_of(who), w.patient, &p), DMP_OK);
-  return p;
-}
-
-static int64_t deposit_by(int who, const char *title, const char *type, int masked) {
-  DONE(who, "INSERT INTO document(patient,content,title,type_code,masked) VALUES(%lld,x'010203',%Q,%Q,%d)", w.patient, title, type, masked);
-  return NUMBER(who, "SELECT last_insert_rowid()");
-}
-
-static int64_t documents_of(int who) { return NUMBER(who, "SELECT count(*) FROM document"); }
 static int64_t faults_of(int who) { return NUMBER(who, "SELECT count(*) FROM dmp_verify WHERE kind='fault' AND place LIKE 'dmp_certificate%%'"); }
 static void join(int by, int who, int manager) {
   DONE(by, "INSERT INTO membership(team,member,manager) VALUES(%lld,%lld,%d)", w.team, w.who[who].id, manager);
@@ -104,17 +27,9 @@ static const struct team *team_of(int who) {
 /* A patient whose treating doctor is TREATING, a team of BOSS (manager), LEAVER and MEMBER with consent, one document; STRANGER and PHARMACIST are nobody. */
 static int world_make(void **state) {
   (void)state;
-  memset(&w, 0, sizeof w);
-  strcpy(w.folder, "/tmp/dmp-team-XXXXXX");
-  assert_non_null(mkdtemp(w.folder));
-  assert_int_equal(suite_start(), DMP_OK);
-  for (int i = 0; i < PEOPLE; i++) person_open(i);
-  snprintf(w.fingerprint, sizeof w.fingerprint, "%s", ask(AUTHORITY, "SELECT dmp_create('%s/authority.dmpkey','" PIN "','main','kdf=1x8')", w.folder));
-  person_login(AUTHORITY);
+  world_begin();
   for (int i = TREATING; i < PATIENT; i++) {
-    const char *request = ask(AUTHORITY, "SELECT dmp_keygen('%s/%s.dmpkey','" PIN "','kdf=1x8')", w.folder, NAME[i]);
-    DONE(AUTHORITY, "INSERT INTO principal(kind,name,profession,certificate,registrar) VALUES('professional',%Q,%Q,%Q,%d)", NAME[i], PROFESSION[i],
-         request, i == TREATING);
+    person_register(i, PROFESSION[i], i == TREATING, person_request(i));
     person_login(i);
   }
   DONE(TREATING, "INSERT INTO patient(birth_name,treating_doctor,credential,pin) VALUES('DUPONT',%lld,'%s/patient.dmpkey','" PIN "')", w.who[TREATING].id,
@@ -133,34 +48,7 @@ static int world_make(void **state) {
   return 0;
 }
 
-static int world_drop(void **state) {
-  (void)state;
-  char command[128];
-  for (int i = 0; i < PEOPLE; i++) assert_int_equal(sqlite3_close(w.who[i].db), SQLITE_OK);
-  snprintf(command, sizeof command, "rm -rf %s", w.folder);
-  return system(command) == 0 ? 0 : -1;
-}
-
 /* ---- what the leaver kept ---- */
-
-enum { KEYS = 4096 };
-static struct { uint8_t key[KEYS][32]; int n; } ring;
-
-static void ring_add(const uint8_t key[32]) {
-  if (suite_is_zero(key, 32)) return;
-  assert_true(ring.n < KEYS);
-  memcpy(ring.key[ring.n++], key, 32);
-}
-
-static int ring_item(void *ctx, struct item *it) {
-  uint8_t amend[32];
-  (void)ctx;
-  ring_add(it->header_key);
-  ring_add(it->body_key);
-  suite_kdf_text(it->header_key, "amend", amend);
-  ring_add(amend);
-  return DMP_OK;
-}
 
 /* All that a member's session holds, and all that follows from it: the team's secrets, the patient's keys, the credential. */
 static void ring_fill(int who) {
@@ -204,49 +92,6 @@ static void ring_fill(int who) {
   ring_add(s->cred->wrap);
   ring_add(s->cred->box_sk);
   ring_add(s->cred->directory);
-}
-
-static int ring_opens(const struct box_ad *ad, const void *box, size_t n) {
-  struct buf scratch = { 0 };
-  const uint8_t *plain;
-  size_t len;
-  int opened = 0;
-  for (int i = 0; i < ring.n; i++) {
-    uint8_t pk[32];
-    opened += box_open(ring.key[i], ad, box, n, &scratch, &plain, &len) == DMP_OK;
-    if (box_suite(box, n) != SUITE_SEALED) continue;
-    suite_box_pair(ring.key[i], pk);
-    opened += box_open_from(ring.key[i], pk, NULL, ad, box, n, &scratch, &plain, &len) == DMP_OK;
-    opened += box_open_from(ring.key[i], pk, patient_of(PATIENT)->anchor, ad, box, n, &scratch, &plain, &len) == DMP_OK;
-  }
-  buf_free(&scratch);
-  return opened;
-}
-
-struct tried { int new_opened, old_opened, new_seen, old_seen; };
-
-static void ring_try(struct tried *t, const char *sql, struct box_ad like) {
-  sqlite3_stmt *st;
-  uint8_t loc[16];
-  like.record = w.who[PATIENT].c->r[0]->id;
-  assert_int_equal(sqlite3_prepare_v2(w.who[PATIENT].db, sql, -1, &st, NULL), SQLITE_OK);
-  while (sqlite3_step(st) == SQLITE_ROW) {            /* id, loc or NULL, version, chunk, flags, box, is new */
-    struct box_ad ad = like;
-    if (ad.id == 0) ad.id = sqlite3_column_int64(st, 0);
-    if (sqlite3_column_bytes(st, 1) == 16) {
-      memcpy(loc, sqlite3_column_blob(st, 1), 16);
-      ad.loc = loc;
-    }
-    ad.version = (uint64_t)sqlite3_column_int64(st, 2);
-    ad.chunk = (uint64_t)sqlite3_column_int64(st, 3);
-    ad.flags = (uint16_t)sqlite3_column_int(st, 4);
-    int fresh = sqlite3_column_int(st, 6), opened = ring_opens(&ad, sqlite3_column_blob(st, 5), (size_t)sqlite3_column_bytes(st, 5));
-    t->new_seen += fresh;
-    t->old_seen += !fresh;
-    if (fresh) t->new_opened += opened;
-    else t->old_opened += opened;
-  }
-  sqlite3_finalize(st);
 }
 
 /* What was the same before the departure is joined away by its bytes. */
