@@ -95,20 +95,26 @@ static int same_text(const struct value *a, const struct value *b) {
   return a->type == VALUE_TEXT && b->type == VALUE_TEXT && a->n == b->n && memcmp(a->u.p, b->u.p, a->n) == 0;
 }
 
-/* A replaced document shows as Deprecated to who can open its replacement: derived here, never stored. */
-static void mark_replaced(struct rows *out, size_t first) {
+/* A replaced document shows as Deprecated to who can open its replacement: derived here, never stored. What it replaces is told to who sees
+ * that, and to its depositor, who said so: the number of something masked is nobody else's. */
+static void mark_replaced(struct rows *out, size_t first, int64_t reader) {
   for (size_t i = first; i < out->n; i++) {
-    struct value *r = out->v + i * D_COLUMNS + D_REPLACES;
+    struct value *row = out->v + i * D_COLUMNS, *r = &row[D_REPLACES];
+    int seen = row[D_DEPOSITOR].u.i == reader;
     if (r->type != VALUE_TEXT) continue;
-    for (size_t j = first; j < out->n; j++)
-      if (j != i && same_text(r, out->v + j * D_COLUMNS + D_UNIQUE_ID)) out->v[j * D_COLUMNS + D_AVAILABILITY] = value_text("Deprecated");
+    for (size_t j = first; j < out->n; j++) {
+      if (j == i || !same_text(r, out->v + j * D_COLUMNS + D_UNIQUE_ID)) continue;
+      out->v[j * D_COLUMNS + D_AVAILABILITY] = value_text("Deprecated");
+      seen = 1;
+    }
+    if (!seen) *r = (struct value){ 0 };
   }
 }
 
 static int document_make(struct session *s, struct patient *p, struct rows *out) {
   struct making m = { s, p, out, out->n, NULL };
   int e = object_scan(s, p, &DOCUMENTS, make_document, &m);
-  if (e == DMP_OK) mark_replaced(out, m.first);
+  if (e == DMP_OK) mark_replaced(out, m.first, s->view ? 0 : s->principal);   /* a view does not tell what is not in it */
   return e;
 }
 
@@ -344,7 +350,7 @@ static int document_as_make(struct session *s, struct patient *p, struct rows *o
   struct seeing a = { .seen = { .columns = D_COLUMNS, .arena = out->arena }, .principal = out->asked, .out = out };
   int e = sight_begin(s, p, &a.v);
   if (e == DMP_OK && a.v.full && a.principal) e = object_scan(s, p, &documents, make_seen, &a);
-  if (e == DMP_OK) mark_replaced(&a.seen, 0);
+  if (e == DMP_OK) mark_replaced(&a.seen, 0, a.principal);
   out->arena = a.seen.arena;                          /* the values lie there */
   if (e == DMP_OK) e = put_seen(&a);
   sight_end(&a.v);

@@ -443,6 +443,15 @@ class Announcing(Fresh):
         self.assertNotIn(self.doc, [r[0] for r in self.me.execute("SELECT object FROM access_log WHERE action<>'refused'")])
         self.sound(self.mother)
 
+    def test_a_replacement_names_what_it_replaces_to_who_sees_that_or_deposited_it(self):
+        uid = one(self.t, 'SELECT unique_id FROM document WHERE id=?', self.doc)
+        new = deposit(self.t, self.pid, title='Corrigé', replaces=uid)
+        told = lambda con: one(con, 'SELECT replaces FROM document WHERE id=?', new)
+        self.assertEqual([told(con) for con in (self.t, self.me)], [uid, None])
+        self.assertEqual(one(self.me, 'SELECT count(*) FROM document WHERE replaces=?', uid), 0)
+        self.g.execute('UPDATE document SET invisible_patient=0 WHERE id=?', (self.doc,))
+        self.assertEqual([told(con) for con in (self.t, self.me)], [uid, uid])
+
     def test_in_a_class_that_is_due_it_stays_invisible_and_comes_out_where_it_was_meant(self):
         deposit(self.me, self.pid, type_code='ATTEST-RESID')
         self.t.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, self.p.id['nurse']))
