@@ -401,11 +401,11 @@ int episode_move(struct session *s, struct patient *p, const struct choices *c, 
   return e == DMP_OK ? object_move(s, p, it, (struct place){ it->cls, leaf, 0, w.circle }) : e;
 }
 
-int episode_owed(struct session *s, struct patient *p, size_t *items) {
+int episode_owed(struct session *s, struct patient *p, int tell, size_t *items) {
   struct settling q = { .s = s, .p = p, .w = &ALL };
   int e = settle_collect(&q);
   *items = 0;
-  for (size_t i = 0; i < q.n; i++) *items += !q.m[i].stays;
+  for (size_t i = 0; i < q.n; i++) *items += !q.m[i].stays && !(tell && s->principal == p->id && object_unannounced(&q.m[i].it));
   settle_end(&q);
   return e;
 }

@@ -52,7 +52,8 @@ int  episode_look(struct session *s, struct patient *p, struct episode_seen *see
  * masked or hidden for a reason that has ended (late, a due class, and what is released) becomes visible. */
 struct settle { uint16_t first, last; const char *episode; int64_t item; /* released: an episode, an item */ };
 int  episode_settle(struct session *s, struct patient *p, const struct settle *w);
-int  episode_owed(struct session *s, struct patient *p, size_t *items);   /* how many it would move, released ones aside */
+/* How many it would move, released ones aside. tell: of those that the asker may know of. */
+int  episode_owed(struct session *s, struct patient *p, int tell, size_t *items);
 /* The same of one item. follow: only where it is masked from somebody, with its episode. */
 int  episode_resettle(struct session *s, struct patient *p, int64_t item, int follow);
 /* Moves an item to this leaf: into the circle, made where it is missing, that keeps out whom the choices say, or out of it. */

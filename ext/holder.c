@@ -447,10 +447,10 @@ static int take_late(void *ctx, struct item *it) {
   return DMP_OK;
 }
 
-int holder_unsettled(struct session *s, struct patient *p, size_t *items) {
+int holder_unsettled(struct session *s, struct patient *p, int tell, size_t *items) {
   const struct scan hidden = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
   struct choices c;
-  int some, e = object_waiting(s, p, ITEM_LATE, &some);
+  int some, e = object_waiting(s, p, ITEM_LATE, tell, &some);
   *items = 0;
   if (e == DMP_OK && some) *items = 1;
   if (e != DMP_OK || some) return e;
@@ -458,7 +458,7 @@ int holder_unsettled(struct session *s, struct patient *p, size_t *items) {
   some = c.episodes > 0 || c.froms > 0;
   choices_free(&c);
   if (e == DMP_OK && !some && s->principal == p->id) e = object_scan(s, p, &hidden, take_late, &some);
-  return e == DMP_OK && some ? episode_owed(s, p, items) : e;
+  return e == DMP_OK && some ? episode_owed(s, p, tell, items) : e;
 }
 
 int holder_owed(struct session *s, struct patient *p, unsigned *things) {

@@ -26,7 +26,7 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor /* 0: n
  * because of that moves back; what a representative held whose time is over turns. */
 int holder_due(struct session *s, struct patient *p);
 /* Late deposits that wait for a full holder, or items of a masked episode that still show. */
-int holder_unsettled(struct session *s, struct patient *p, size_t *items);
+int holder_unsettled(struct session *s, struct patient *p, int tell /* 1: only what the asker may know of */, size_t *items);
 int holder_owed(struct session *s, struct patient *p, unsigned *things);
 
 /* A consent row of the patient: row values grantee, basis, since, until, recorded_by. */

@@ -276,7 +276,7 @@ static int login_duties(struct session *s) {
   if (e == DMP_OK && s->me.kind == KIND_PATIENT) {
     e = patient_get(s, s->principal, &p);
     if (e == DMP_OK) e = holder_owed(s, p, &due);
-    if (e == DMP_OK) e = holder_unsettled(s, p, &moves);
+    if (e == DMP_OK) e = holder_unsettled(s, p, 0, &moves);
     if (e == DMP_OK) e = views_owed(s, p, &over);
   }
   if (e != DMP_OK || s->view || (!inbox && !due && !moves && !over) || !sqlite3_get_autocommit(s->r->db)) return e;

@@ -1093,13 +1093,14 @@ int object_adopt(struct session *s, struct patient *p, unsigned *masked) {
   return e;
 }
 
-int object_waiting(struct session *s, struct patient *p, uint8_t flag, int *some) {
+int object_waiting(struct session *s, struct patient *p, uint8_t flag, int tell, int *some) {
   struct raws a = { 0 };
   int e = raws_at(s, &a, p->deposit_loc, (struct raw){ 0 });
   *some = 0;
   for (size_t i = 0; e == DMP_OK && !*some && i < a.n; i++) {
     struct item it = { 0 };
-    if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK) *some = (it.c.flags & flag) != 0 && !episode_shades(s, p, &it);
+    if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK)
+      *some = (it.c.flags & flag) != 0 && !episode_shades(s, p, &it) && !(tell && s->principal == p->id && object_unannounced(&it));
     item_close(&it);
   }
   raws_free(&a);

@@ -60,5 +60,5 @@ int  object_amend(struct session *s, struct patient *p, struct item *it, uint8_t
 int  object_rewrap(struct session *s, struct patient *p, struct leaf *from, struct leaf *to);
 /* Moves sealed deposits whose leaf is held into it; those that don't open stay. *masked: how many of them lie masked. */
 int  object_adopt(struct session *s, struct patient *p, unsigned *masked);
-int  object_waiting(struct session *s, struct patient *p, uint8_t flag, int *some);   /* 1: some with this flag lie there */
+int  object_waiting(struct session *s, struct patient *p, uint8_t flag, int tell, int *some);   /* 1: some with this flag lie there; tell: that the asker may know of */
 #endif

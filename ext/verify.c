@@ -455,7 +455,7 @@ static int check_circles(struct check *c, struct patient *p) {
 /* For who can settle it: what a write, or the patient's next login, will move. */
 static int check_unsettled(struct check *c, struct patient *p) {
   size_t items = 0;
-  int e = c->full ? holder_unsettled(c->s, p, &items) : DMP_OK;
+  int e = c->full ? holder_unsettled(c->s, p, 1, &items) : DMP_OK;
   if (e == DMP_OK && items) finding(c, "dmp_object", 0, "owed", "items wait for the patient's next login, or a write of a full holder, to lie where the masks of episodes want them");
   return e;
 }
