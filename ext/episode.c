@@ -267,7 +267,9 @@ static int take_move(void *ctx, struct item *it) {
   int covered = episode.type == VALUE_TEXT && choices_episode(&q->c, &episode) != NULL, masked = it->leaf >= 2, hidden = it->leaf & 1;
   if (covered && !masked) masked = !object_unannounced(it);   /* it would be nobody's to announce */
   else if (masked && !covered && !kc->due && !kc->left && !episode_item_masked(&q->c, it) && release(q, it, &episode)) masked = 0;
-  if (hidden && !kc->due && !kc->left && (it->c.flags & (ITEM_DIVERTED | ITEM_LATE))) hidden = item_hidden_meant(it);   /* what was shown meanwhile stays so */
+  /* what was shown meanwhile stays so; of what is late only the patient, who sees all, can say that nothing of its episode is hidden */
+  int waits = it->c.flags & ITEM_LATE ? q->s->principal == q->p->id : (it->c.flags & ITEM_DIVERTED) != 0;
+  if (hidden && !kc->due && !kc->left && waits) hidden = item_hidden_meant(it);
   struct excluded from;
   int to = (masked ? 2 : 0) | hidden, e = episode_from(&q->c, it, &from);
   if (e != DMP_OK || (to == it->leaf && lies_in(&q->c, it, masked, &from))) return e;

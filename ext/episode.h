@@ -2,7 +2,7 @@
  * Owns: the rows of masks and assignments (class 2), which items a masked episode covers, moving items to where that says they lie.
  * Never: decides who may mask (holder.h); knows a table's columns.
  * A late item (ITEM_LATE) was deposited masked and hidden by somebody who can't know what is: it becomes visible when a full holder finds
- * its episode unmasked, and to representatives when nothing of it is hidden from them. One without an episode waits while it is proposed for a masked one. */
+ * its episode unmasked, and to representatives when the patient finds that nothing of it is hidden from them. One without an episode waits while it is proposed for a masked one. */
 #ifndef EPISODE_H
 #define EPISODE_H
 #include "circle.h"

@@ -442,15 +442,22 @@ int holder_renew(struct session *s, struct patient *p, const struct certificate 
 
 /* ---- what is owed ---- */
 
+static int take_late(void *ctx, struct item *it) {
+  *(int *)ctx |= it->c.flags & ITEM_LATE && !item_hidden_meant(it);
+  return DMP_OK;
+}
+
 int holder_unsettled(struct session *s, struct patient *p, size_t *items) {
+  const struct scan hidden = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
   struct choices c;
   int some, e = object_waiting(s, p, ITEM_LATE, &some);
   *items = 0;
   if (e == DMP_OK && some) *items = 1;
   if (e != DMP_OK || some) return e;
-  e = choices_read(s, p, &c);                         /* without a masked episode nothing can be out of place */
+  e = choices_read(s, p, &c);      /* without a masked episode, or a late item that others released, nothing can be out of place */
   some = c.episodes > 0 || c.froms > 0;
   choices_free(&c);
+  if (e == DMP_OK && !some && s->principal == p->id) e = object_scan(s, p, &hidden, take_late, &some);
   return e == DMP_OK && some ? episode_owed(s, p, items) : e;
 }
 

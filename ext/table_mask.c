@@ -337,8 +337,18 @@ static int put_pair(struct patient *p, struct rows *out, int64_t item, const cha
   return DMP_OK;
 }
 
+/* What was said of an item shows to whom the item does. */
+static int put_decided(struct session *s, struct patient *p, struct rows *out, const struct assignment *a) {
+  struct item it;
+  int e = object_open(s, p, a->item, &it);
+  if (e != DMP_OK) return e == DMP_E_NOT_FOUND ? DMP_OK : e;
+  if (!it.deleted) e = put_pair(p, out, a->item, a->episode, NULL, a->accepted ? "accepted" : "refused");
+  item_close(&it);
+  return e;
+}
+
 /* Proposals come item by item: the best one of each that has no episode yet. A refused one shows when there is no other. */
-static int put_proposals(struct patient *p, struct rows *out, const struct choices *c, const struct proposals *q) {
+static int put_proposals(struct session *s, struct patient *p, struct rows *out, const struct choices *c, const struct proposals *q) {
   size_t first = out->n;
   int e = DMP_OK;
   for (size_t i = 0, best; e == DMP_OK && i < q->n; i++) {
@@ -351,7 +361,7 @@ static int put_proposals(struct patient *p, struct rows *out, const struct choic
     const struct assignment *a = &c->assign[i];
     int shown = !a->accepted && choices_assigned(c, a->item, NULL) != NULL;
     for (size_t k = first; !shown && k < out->n; k++) shown = out->rowid[k] == a->item;
-    if (!shown) e = put_pair(p, out, a->item, a->episode, NULL, a->accepted ? "accepted" : "refused");
+    if (!shown) e = put_decided(s, p, out, a);
   }
   return e;
 }
@@ -363,7 +373,7 @@ static int suggestion_make(struct session *s, struct patient *p, struct rows *ou
   if (e != DMP_OK || !full) return e;
   e = choices_read(s, p, &c);
   if (e == DMP_OK) e = proposals_read(s, p, &c, &q);
-  if (e == DMP_OK) e = put_proposals(p, out, &c, &q);
+  if (e == DMP_OK) e = put_proposals(s, p, out, &c, &q);
   proposals_free(&q);
   choices_free(&c);
   return e;

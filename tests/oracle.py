@@ -84,7 +84,8 @@ def make_history(rng, n, unsettled=False):
             args = (patient, rng.choice(grantees) if rng.random() < 0.95 else 'authority')
         elif verb in ('join', 'leave'):
             team = rng.choice(list(TEAMS))
-            args = (team, rng.choice((others if held_back and verb == 'join' else PROFESSIONALS) + ['patient1']))[:2] + ((rng.random() < 0.3,) if verb == 'join' else ())
+            args = (team, rng.choice((others if held_back and verb == 'join' else PROFESSIONALS) + ['patient1']))
+            args += (rng.random() < 0.3,) if verb == 'join' else ()
         elif verb in ('represent', 'unrepresent'):
             args = (patient, rng.choice(REPRESENTATIVES) if rng.random() < 0.95 else 'nurse')
             args += (rng.choice(list(model.GROUNDS)),) if verb == 'represent' else ()
@@ -116,7 +117,8 @@ def make_history(rng, n, unsettled=False):
             who = patient
         elif verb in ('mask', 'unmask', 'reveal', 'mask_to', 'unmask_to') and rng.random() < 0.8:
             who = rng.choice([owner[label][1]] * (2 if verb[-3:] == '_to' else 1) + DOCTORS)
-        elif verb in ('consent', 'withdraw', 'mask_episode', 'unmask_episode', 'represent', 'unrepresent', 'mask_episode_to', 'unmask_episode_to') and rng.random() < 0.8:
+        elif verb in ('consent', 'withdraw', 'mask_episode', 'unmask_episode', 'represent', 'unrepresent', 'mask_episode_to',
+                      'unmask_episode_to') and rng.random() < 0.8:
             who = rng.choice([patient] + DOCTORS)
         elif verb in ('join', 'leave') and rng.random() < 0.8:
             who = TEAMS[args[0]][1]

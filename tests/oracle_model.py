@@ -207,7 +207,8 @@ class Model:
             if out:
                 made |= not p.keeps and self.hides(patient, out)
                 p.keeps |= self.hides(patient, out)
-                found = next((k for k in p.circles if (k.cls, k.masked, k.out) == (d.cls, d.lies, out) and (who == patient or not k.private)), None)
+                found = next((k for k in p.circles if (k.cls, k.masked, k.out) == (d.cls, d.lies, out)
+                              and (who == patient or not k.private)), None)
                 if found is None:
                     found, made = Circle(d.cls, d.lies, out, self.hides(patient, out)), True
                     found.given = {who}
@@ -231,7 +232,8 @@ class Model:
         if who != patient:
             return
         hidden = {(c.kind, c.what) for c in p.choices if c.out and self.hides(patient, [c.out])}
-        more = any((c.kind, c.what) in hidden and not c.private for c in p.choices) or any(self.hides(patient, k.out) and not k.private for k in p.circles)
+        more = (any((c.kind, c.what) in hidden and not c.private for c in p.choices) or
+                any(self.hides(patient, k.out) and not k.private for k in p.circles))
         if more and not p.keeps:
             self.keep_from_doctor(who, patient)
         for c in p.choices:
@@ -320,7 +322,7 @@ class Model:
                 d.lies = d.lies or not d.unannounced()
             elif not due and not d.meant and not d.noted and (d.late or d.diverted or (released and d.episode == released)):
                 d.lies = False
-            if was[1] and not due and (d.diverted or d.late):
+            if was[1] and not due and (who == patient if d.late else d.diverted):   # of what is late only the patient, who sees all, can tell
                 d.hidden = d.wants_hiding() or (d.late and d.episode in secret and only is None)
             out = self.masked_from(who, d)
             if was != (d.lies, d.hidden) or (d.circle is None) == bool(out) or (d.circle and d.circle.out != out):
@@ -630,7 +632,8 @@ class Model:
             return DONE
         mine = [d for d in self.documents.values() if d.patient == who]
         late = any(d.pooled and d.late for d in mine)
-        moves = late or (p.choices and copy.deepcopy(self).move(who, who))
+        out = p.choices or any(d.late and d.hidden and not d.wants_hiding() for d in mine)
+        moves = late or (out and copy.deepcopy(self).move(who, who))
         if moves or p.due or p.left or self.circles_due(who) or any(d.announced_late() for d in mine):
             self.begin_full(who, who)
             self.settle(who, who, set(p.due), 'PM')

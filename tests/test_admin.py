@@ -15,7 +15,7 @@ def status_of(pid):
 
 
 def dmpfs(*arguments, **how):
-    how = dict(dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, timeout=30), **how)
+    how = dict(dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, timeout=120), **how)
     return subprocess.run([os.path.join(door.BUILD, 'dmpfs')] + list(arguments), **how)
 
 
@@ -114,7 +114,7 @@ def as_nobody(command, **how):
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
-    how = dict(dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, timeout=30), **how)
+    how = dict(dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, timeout=120), **how)
     return subprocess.run(command, preexec_fn=become, **how)
 
 

@@ -391,6 +391,7 @@ class Circles(Case):
         self.sees(ph=[other, late], n=act + [other, late], m=act + [other, late], t=act + [other, late])
         mine = prescribe(self.t, self.pid, episode='e7')       # who knows puts it there at once
         self.sees(ph=[other, late], n=act + [other, late, mine], t=act + [other, late, mine])
+        self.p.login('marie')                                  # says that nothing hides it from representatives
         self.sound()
         self.m.execute("DELETE FROM mask WHERE episode='e7'")
         self.sees(ph=act + [other, late, mine], n=act + [other, late, mine])

@@ -235,6 +235,7 @@ class Episode(EpisodeCase):
         again = prescribe(self.g, self.pid, 'encore un', episode='e3')
         deposit(self.t, self.pid)                              # the treating doctor's next write does the same
         self.assertIn(again, seen(self.ph))
+        self.p.login('marie')                                  # the patient's then says that nothing hides it from representatives
         self.sound()
 
     def test_what_a_depositor_sees_of_a_late_line_is_the_same_whether_its_episode_is_masked_or_new(self):
@@ -517,6 +518,30 @@ class HiddenFromRepresentatives(EpisodeCase):
         self.settle()
         self.assertEqual(self.r.execute('SELECT id,masked FROM reimbursement').fetchall(), [(late, 1)])
         self.assertEqual(self.ph.execute('SELECT count(*) FROM reimbursement').fetchone(), (0,))
+
+    def test_what_the_treating_doctor_places_shows_to_representatives_once_the_patient_who_sees_all_has_logged_in(self):
+        self.m.execute("INSERT INTO mask(document,grantee) VALUES(?,'treating')", (self.act7,))
+        for episode in ('e7', 'e8'):
+            reimburse(self.caisse, self.pid, label='Forfait ' + episode, episode=episode)
+        deposit(self.t, self.pid)                             # the doctor does not see the act of e7
+        self.assertEqual(self.ph.execute('SELECT count(*) FROM reimbursement').fetchone(), (2,))
+        self.assertEqual(self.r.execute('SELECT count(*) FROM reimbursement').fetchone(), (0,))
+        self.settle()
+        self.assertEqual(self.r.execute('SELECT label FROM reimbursement').fetchall(), [('Forfait e8',)])
+        self.assertEqual(self.m.execute("SELECT what FROM dmp_verify WHERE what LIKE 'items wait%'").fetchall(), [])
+
+    def test_what_was_said_of_an_item_shows_to_whom_the_item_does(self):
+        line = prescribe(self.g, self.pid)
+        self.m.execute("INSERT INTO episode_suggestion(patient,item,episode) VALUES(?,?,'e8')", (self.pid, line))
+        said = 'SELECT item,episode,state FROM episode_suggestion'
+        self.assertIn((line, 'e8', 'accepted'), self.t.execute(said).fetchall())
+        self.m.execute("INSERT INTO mask(document,grantee) VALUES(?,'treating')", (line,))
+        self.assertIn((line, 'e8', 'accepted'), self.m.execute(said).fetchall())
+        self.assertEqual([x for x in self.t.execute(said).fetchall() if x[0] == line], [])
+        secret = deposit(self.g, self.pid, invisible_patient=1)
+        self.t.execute("INSERT INTO episode_suggestion(patient,item,episode) VALUES(?,?,'e8')", (self.pid, secret))
+        self.assertIn((secret, 'e8', 'accepted'), self.t.execute(said).fetchall())
+        self.assertEqual([x for x in self.m.execute(said).fetchall() if x[0] == secret], [])
 
 
 if __name__ == '__main__':
