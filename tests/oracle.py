@@ -69,7 +69,8 @@ def make_history(rng, n, unsettled=False):
         patient = rng.choice(PATIENTS)
         label = rng.choice(labels)
         verb = rng.choices(['deposit', 'consent', 'withdraw', 'mask', 'unmask', 'treating', 'delete', 'login', 'mask_episode', 'unmask_episode',
-                            'represent', 'unrepresent', 'announce', 'reveal', 'join', 'leave', 'mask_to', 'unmask_to', 'mask_episode_to', 'unmask_episode_to'],
+                            'represent', 'unrepresent', 'announce', 'reveal', 'join', 'leave',
+                             'mask_to', 'unmask_to', 'mask_episode_to', 'unmask_episode_to'],
                            [40, 12, 6, 9, 7, 4, 5, 9, 6, 5, 5, 4, 6, 6, 6, 6] + to_some)[0]
         who = rng.choice(IDENTITIES)
         if verb == 'deposit':
