@@ -42,6 +42,7 @@ class Document:
         self.noted = False                   # a full holder masked it by itself
         self.late = self.diverted = False    # out of the way: nobody knew about its episode, or its class was due
         self.pooled = False
+        self.circle = None                   # what opens it where it is masked from some
 
     def wants_hiding(self):
         return self.meant_hidden or self.invisible
@@ -59,6 +60,21 @@ class Document:
 GROUNDS = {'parent': True, 'tuteur_mineur': True, 'tuteur': False, 'curateur': False, 'habilitation': False, 'mandataire': False}
 
 
+class Circle:
+    """Where the items of a class lie that are masked from the same people."""
+
+    def __init__(self, cls, masked, out, private):
+        self.cls, self.masked, self.out, self.private = cls, masked, out, private
+        self.given = set()                   # who was given its key
+
+
+class Choice:
+    """A masked episode (out: None), or somebody from whom an item or an episode is masked. private: only the patient knows of it."""
+
+    def __init__(self, kind, what, out):
+        self.kind, self.what, self.out, self.private = kind, what, out, False
+
+
 class Patient:
     def __init__(self, treating, creator, minor):
         self.treating, self.minor = treating, minor
@@ -67,7 +83,10 @@ class Patient:
         self.known = {creator, treating} - {None}          # who was ever granted: they may go on depositing
         self.due = {}                                      # class -> which of its keys only the patient can change: P, M
         self.pending = set()                               # (person, class, key) that wait for the patient
-        self.episodes = set()                              # masked ones
+        self.choices, self.circles = [], []
+        self.keeps = False                                 # something is or was masked from the treating doctor
+        self.doctors = {treating} - {None}                 # who is or ever was treating doctor
+        self.shades = set()                                # episodes masked from the treating doctor: what is late there he is not shown
         self.known_teams = set()                           # as known, for who is a member
         self.left = set()                                  # teams that somebody left, and no full holder has written since
 
@@ -99,6 +118,10 @@ class Model:
         """Whether who may mask, or read what is masked, in a class of this patient."""
         return who == patient or (self.full_holder(who, patient) and self.in_matrix(who, cls))
 
+    def handles(self, who, d):
+        """Whether who may move it."""
+        return self.holds(who, d.patient, d.cls) and self.opens(who, d)
+
     def holds_visible(self, who, patient, cls):
         """Whether who may read what is masked from nobody and hidden from no representative in a class of this patient."""
         p = self.patients[patient]
@@ -109,8 +132,10 @@ class Model:
     def opens(self, who, d):
         """By a key of the class."""
         p = self.patients[d.patient]
+        if d.circle:
+            return who in d.circle.given and self.identified(who, d.patient) and not (who in p.representatives and d.hidden)
         if self.holds(who, d.patient, d.cls):
-            return True
+            return who in (d.patient, d.depositor) or not (d.late and d.lies and d.episode in p.shades)
         if who in p.representatives:
             return not d.hidden and (who, d.cls, 'M' if d.lies else 'P') not in p.pending
         return not d.lies and self.holds_visible(who, d.patient, d.cls)
@@ -126,11 +151,96 @@ class Model:
         meant, and that it has left what he can open."""
         if self.opens(who, d):
             return '%d%d%d' % (d.lies, d.hidden, d.unannounced())
-        masked = d.meant or (not d.diverted and self.holds_visible(who, d.patient, d.cls))
+        masked = d.meant or (not d.diverted and self.holds_visible(who, d.patient, d.cls) and not self.holds(who, d.patient, d.cls))
         return '%d%d%d' % (masked, d.wants_hiding(), d.invisible)
 
-    def covered(self, d):
-        return d.episode in self.patients[d.patient].episodes
+    def known(self, who, patient):
+        """The choices that who knows of; full holders only."""
+        return [c for c in self.patients[patient].choices if who == patient or not c.private]
+
+    def masked_episodes(self, who, patient):
+        return {c.what for c in self.known(who, patient) if c.out is None}
+
+    def covered(self, who, d):
+        return d.episode in self.masked_episodes(who, d.patient)
+
+    def masked_from(self, who, d):
+        return frozenset(c.out for c in self.known(who, d.patient) if c.out and c.what == (d.label if c.kind == 'item' else d.episode))
+
+    # ---- masks to certain people ----
+
+    def left_out(self, patient, who, out):
+        if isinstance(out, str) and out.startswith('profession:'):
+            return self.professions.get(who) == int(out[11:])
+        if out == 'treating':
+            return who in self.patients[patient].doctors
+        return who == out or who in self.members.get(out, ())
+
+    def hides(self, patient, out):
+        """From the treating doctor of today."""
+        doctor = self.patients[patient].treating
+        return doctor is not None and any(self.left_out(patient, doctor, o) for o in out)
+
+    def entitled(self, patient, k):
+        p = self.patients[patient]
+        people = {p.treating} | set(p.consents) | {m for t in p.consents for m in self.members.get(t, ())}
+        readers = {who for who in people & set(self.professions) if not any(self.left_out(patient, who, o) for o in k.out)
+                   and (self.holds(who, patient, k.cls) if k.masked else self.full_holder(who, patient) and self.in_matrix(who, k.cls)
+                        or any(self.in_matrix(g, k.cls) for g in self.granted(who, patient)))}
+        return readers | {patient} | set(p.representatives)
+
+    def turn_circles(self, who, patient):
+        """A change of keys gives those that who holds to whom they belong today; who is granted nothing any more keeps none."""
+        for k in self.patients[patient].circles:
+            if who in k.given and who in self.entitled(patient, k):
+                k.given = self.entitled(patient, k)
+            k.given = {g for g in k.given if self.identified(g, patient)}
+
+    def circles_due(self, patient):
+        return any(k.given != self.entitled(patient, k) for k in self.patients[patient].circles)
+
+    def place(self, who, patient, items):
+        """Puts each where its masks to some say, as far as who knows them."""
+        p, made, wanted = self.patients[patient], False, []
+        for d in items:
+            out, found = self.masked_from(who, d), None
+            if out:
+                made |= not p.keeps and self.hides(patient, out)
+                p.keeps |= self.hides(patient, out)
+                found = next((k for k in p.circles if (k.cls, k.masked, k.out) == (d.cls, d.lies, out)
+                              and (who == patient or not k.private)), None)
+                if found is None:
+                    found, made = Circle(d.cls, d.lies, out, self.hides(patient, out)), True
+                    found.given = {who}
+                    p.circles.append(found)
+            wanted.append((d, found))
+        if made or (any(k for _, k in wanted) and any(who in k.given and k.given != self.entitled(patient, k) for k in p.circles)):
+            self.turn_circles(who, patient)
+        for d, found in wanted:
+            d.circle = found
+
+    def keep_from_doctor(self, who, patient):
+        """The patient alone holds what says so; when that begins, keys change."""
+        p = self.patients[patient]
+        if not p.keeps or self.circles_due(patient):
+            p.keeps = True
+            self.turn_circles(who, patient)
+
+    def hide_choices(self, who, patient):
+        """Only the patient knows what is masked from the treating doctor."""
+        p = self.patients[patient]
+        if who != patient:
+            return
+        hidden = {(c.kind, c.what) for c in p.choices if c.out and self.hides(patient, [c.out])}
+        more = (any((c.kind, c.what) in hidden and not c.private for c in p.choices) or
+                any(self.hides(patient, k.out) and not k.private for k in p.circles))
+        if more and not p.keeps:
+            self.keep_from_doctor(who, patient)
+        for c in p.choices:
+            c.private = (c.kind, c.what) in hidden
+        for k in p.circles:
+            k.private = self.hides(patient, k.out)
+        p.shades = {what for kind, what in hidden if kind == 'episode'}
 
     def hidden_episodes(self, who, patient):
         """As far as who can tell."""
@@ -149,11 +259,12 @@ class Model:
         known = [name for name in self.patients if self.identified(who, name)]
         full = [name for name in self.patients if self.full_holder(who, name)]
         consents = [(name, grantee, basis) for name in full for grantee, basis in self.patients[name].consents.items()]
-        masks = [(d.patient, label) for label, d in self.documents.items()
-                 if d.lies and self.holds(who, d.patient, d.cls) and self.sees(who, label) and (d.meant or d.noted or not self.covered(d))]
-        masks += [(name, e) for name in full for e in self.patients[name].episodes]
+        mine = [(label, d) for label, d in self.documents.items() if self.handles(who, d) and self.sees(who, label)]
+        masks = [(d.patient, label, None) for label, d in mine if d.lies and (d.meant or d.noted or not self.covered(who, d))]
+        masks += [(d.patient, label, c.out) for label, d in mine for c in self.known(who, d.patient) if (c.kind, c.what) == ('item', label)]
+        masks += [(name, c.what, c.out) for name in full for c in self.known(who, name) if c.kind == 'episode']
         return {'document': sorted(documents), 'line': sorted(lines, key=str), 'patient': sorted([(n, self.patients[n].treating) for n in known], key=str),
-                'consent': sorted(consents), 'mask': sorted(masks),
+                'consent': sorted(consents), 'mask': sorted(masks, key=str),
                 'membership': sorted((t, m, int(manages)) for t, members in self.members.items() for m, manages in members.items()),
                 'representative': sorted((n, r, g, int(GROUNDS[g])) for n in known for r, g in self.patients[n].representatives.items())}
 
@@ -197,25 +308,30 @@ class Model:
             if d.patient == patient and d.announced_late() and self.holds(who, patient, d.cls):
                 d.hidden = False
 
-    def move(self, who, patient, classes=None, released=None):
+    def move(self, who, patient, classes=None, released=None, only=None):
         """Items of a masked episode become masked; late and diverted ones whose reason has ended become visible, and those of an
-        episode that was just unmasked."""
-        p, moved, secret = self.patients[patient], 0, self.hidden_episodes(who, patient)
-        for d in self.documents.values():
-            if d.patient != patient or d.pooled or not self.holds(who, patient, d.cls) or (classes is not None and d.cls not in classes):
+        episode that was just unmasked; and each goes where its masks to some say."""
+        p, moved, secret = self.patients[patient], [], self.hidden_episodes(who, patient)
+        for d in [only] if only else self.documents.values():
+            if d.patient != patient or d.pooled or not self.handles(who, d) or (classes is not None and d.cls not in classes):
+                continue
+            if who != patient and d.late and d.episode in p.shades:
                 continue
             was, due = (d.lies, d.hidden), self.due(patient, d.cls)
-            if self.covered(d):
+            if self.covered(who, d):
                 d.lies = d.lies or not d.unannounced()
             elif not due and not d.meant and not d.noted and (d.late or d.diverted or (released and d.episode == released)):
                 d.lies = False
             if was[1] and not due and (who == patient if d.late else d.diverted):   # of what is late only the patient, who sees all, can tell
-                d.hidden = d.wants_hiding() or (d.late and d.episode in secret)
-            moved += was != (d.lies, d.hidden)
-        return moved
+                d.hidden = d.wants_hiding() or (d.late and d.episode in secret and only is None)
+            out = self.masked_from(who, d)
+            if was != (d.lies, d.hidden) or (d.circle is None) == bool(out) or (d.circle and d.circle.out != out):
+                moved.append(d)
+        self.place(who, patient, moved)
+        return len(moved)
 
     def deposit(self, who, label, table, patient, uid, title, type_code, episode, masked, replaces, hidden, invisible):
-        p = self.patients[patient]
+        p, full = self.patients[patient], self.full_holder(who, patient)
         if (masked and invisible) or (who == patient and invisible):
             return REFUSED
         if who not in self.professions and who not in self.patients and (hidden or invisible):
@@ -229,14 +345,18 @@ class Model:
                 and not (who == patient and o.unannounced())]
         hidden = hidden or any(o.hidden and o.meant_hidden for o in same)       # what follows a hidden item is hidden
         d = Document(table, patient, who, uid if table == 'document' else None, title, type_code, episode, masked, replaces, hidden, invisible)
+        d.label = label
         if episode and not masked:
-            d.late = episode in p.episodes if self.full_holder(who, patient) else all(o.lies for o in same)
+            d.late = (any((c.kind, c.what) == ('episode', episode) for c in self.known(who, patient)) if full else
+                      all(o.lies or o.circle for o in same))
         d.lies, d.hidden = d.lies or d.late, d.hidden or d.late
         meant, due = (d.lies, d.hidden), self.due(patient, d.cls)
         d.lies, d.hidden = d.lies or bool(due), d.hidden or 'M' in due
         d.diverted = (d.lies, d.hidden) != meant
         d.pooled = d.lies and (d.diverted or not self.opens(who, d))
         self.documents[label] = d
+        if full and d.late and not d.diverted and self.masked_from(who, d):
+            self.move(who, patient, only=d)
         p.known |= {who} - {patient}
         return DONE
 
@@ -250,44 +370,101 @@ class Model:
 
     def mask(self, who, label, patient):
         d = self.documents.get(label)
-        if d is None or d.patient != patient or not self.holds(who, d.patient, d.cls) or not self.sees(who, label):
+        if d is None or d.patient != patient or not self.handles(who, d) or not self.sees(who, label):
             return REFUSED
         self.begin_full(who, patient)
         if d.lies or d.unannounced():
             return REFUSED
         d.lies = d.noted = True
+        self.place(who, patient, [d])
         return DONE
 
     def unmask(self, who, label):
         d = self.documents.get(label)
-        if d is None or not d.lies or not self.holds(who, d.patient, d.cls) or not self.sees(who, label):
+        if d is None or not d.lies or not self.handles(who, d) or not self.sees(who, label):
             return NOTHING
-        if self.covered(d) and not d.meant and not d.noted:
+        if self.covered(who, d) and not d.meant and not d.noted:
             return NOTHING
-        if self.covered(d):
+        if self.covered(who, d):
             return REFUSED
         self.begin_full(who, d.patient)
         if d.lies and d.diverted and not d.wants_hiding():
             d.hidden = False
         d.lies = d.noted = False
+        self.place(who, d.patient, [d])
         return DONE
 
     def mask_episode(self, who, patient, episode):
-        p = self.patients[patient]
-        if not self.full_holder(who, patient) or episode in p.episodes:
+        if not self.full_holder(who, patient) or episode in self.masked_episodes(who, patient):
             return REFUSED
         self.begin_full(who, patient)
-        p.episodes.add(episode)
+        self.patients[patient].choices.append(Choice('episode', episode, None))
         self.move(who, patient)
         return DONE
 
     def unmask_episode(self, who, patient, episode):
-        p = self.patients[patient]
-        if not self.full_holder(who, patient) or episode not in p.episodes:
+        if not self.full_holder(who, patient) or episode not in self.masked_episodes(who, patient):
             return NOTHING
         self.begin_full(who, patient)
-        p.episodes.remove(episode)
+        self.drop(who, patient, 'episode', episode, None)
         self.move(who, patient, released=episode)
+        return DONE
+
+    def drop(self, who, patient, kind, what, out):
+        p, mine = self.patients[patient], self.known(who, patient)
+        p.choices = [c for c in p.choices if c not in mine or (c.kind, c.what, c.out) != (kind, what, out)]
+
+    def may_mask_to(self, who, patient, kind, what, out):
+        if out not in self.professions and out not in self.roles and out != 'treating' and not out.startswith('profession:'):
+            return False
+        return (who == patient or not self.hides(patient, [out])) and not self.has(who, patient, kind, what, out)
+
+    def choose(self, who, patient, kind, what, out):
+        if self.hides(patient, [out]):
+            self.keep_from_doctor(who, patient)
+        self.patients[patient].choices.append(Choice(kind, what, out))
+
+    def has(self, who, patient, kind, what, out):
+        return any((c.kind, c.what, c.out) == (kind, what, out) for c in self.known(who, patient))
+
+    def mask_to(self, who, label, patient, out):
+        d = self.documents.get(label)
+        if d is None or d.patient != patient or not self.handles(who, d) or not self.sees(who, label):
+            return REFUSED
+        self.begin_full(who, patient)
+        if not self.handles(who, d) or d.depositor == out or not self.may_mask_to(who, patient, 'item', label, out):
+            return REFUSED
+        self.choose(who, patient, 'item', label, out)
+        self.place(who, patient, [d])
+        self.hide_choices(who, patient)
+        return DONE
+
+    def unmask_to(self, who, label, out):
+        d = self.documents.get(label)
+        if d is None or not self.handles(who, d) or not self.sees(who, label) or not self.has(who, d.patient, 'item', label, out):
+            return NOTHING
+        self.begin_full(who, d.patient)
+        self.drop(who, d.patient, 'item', label, out)
+        self.move(who, d.patient, only=d)
+        self.hide_choices(who, d.patient)
+        return DONE
+
+    def mask_episode_to(self, who, patient, episode, out):
+        if not self.full_holder(who, patient) or not self.may_mask_to(who, patient, 'episode', episode, out):
+            return REFUSED
+        self.begin_full(who, patient)
+        self.choose(who, patient, 'episode', episode, out)
+        self.move(who, patient)
+        self.hide_choices(who, patient)
+        return DONE
+
+    def unmask_episode_to(self, who, patient, episode, out):
+        if not self.full_holder(who, patient) or not self.has(who, patient, 'episode', episode, out):
+            return NOTHING
+        self.begin_full(who, patient)
+        self.drop(who, patient, 'episode', episode, out)
+        self.move(who, patient)
+        self.hide_choices(who, patient)
         return DONE
 
     def announce(self, who, label):
@@ -401,6 +578,7 @@ class Model:
             if not p.due[cls]:
                 del p.due[cls]
                 settled.add(cls)
+        self.turn_circles(who, patient)
         self.move(who, patient, settled)
 
     def treating(self, who, patient, doctor):
@@ -414,6 +592,9 @@ class Model:
             p.consents.pop(p.treating, None)
             p.treating = doctor
             p.known |= {doctor} - {None}
+            p.doctors |= {doctor} - {None}
+            self.turn_circles(who, patient)
+            self.hide_choices(who, patient)
         return DONE
 
     def manages(self, who, team):
@@ -451,9 +632,9 @@ class Model:
             return DONE
         mine = [d for d in self.documents.values() if d.patient == who]
         late = any(d.pooled and d.late for d in mine)
-        out = p.episodes or any(d.late and d.hidden and not d.wants_hiding() for d in mine)
+        out = p.choices or any(d.late and d.hidden and not d.wants_hiding() for d in mine)
         moves = late or (out and copy.deepcopy(self).move(who, who))
-        if moves or p.due or p.left or any(d.announced_late() for d in mine):
+        if moves or p.due or p.left or self.circles_due(who) or any(d.announced_late() for d in mine):
             self.begin_full(who, who)
             self.settle(who, who, set(p.due), 'PM')
         if moves:
