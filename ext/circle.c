@@ -103,7 +103,7 @@ static int circle_parse(const struct value v[CIRCLE_VALUES], struct circle *k) {
   while (holders.n > 0) {
     struct circle_holder *h = &k->holder[k->holders++];
     h->id = (int64_t)rd_u64(&holders);
-    h->cert = rd_u64(&holders);
+    h->mark = rd_u64(&holders);
   }
   return DMP_OK;
 }
@@ -129,7 +129,7 @@ static void circle_row(const struct circle *k, struct buf *row) {
   }
   for (size_t i = 0; i < k->holders; i++) {
     buf_u64(&holders, (uint64_t)k->holder[i].id);
-    buf_u64(&holders, k->holder[i].cert);
+    buf_u64(&holders, k->holder[i].mark);
   }
   const struct value v[CIRCLE_VALUES] = { value_int(k->id), value_int(k->cls), value_int(k->masked), value_bytes(VALUE_BLOB, out.p, out.n),
                                           value_bytes(VALUE_BLOB, holders.p, holders.n) };
@@ -177,6 +177,11 @@ static uint8_t entitled(struct change *c, const struct circle *k, const struct g
   return may & (k->masked ? KEY_M : KEY_P) ? WHICH_C : may & (k->masked ? KEY_M0 : KEY_P0) ? WHICH_C0 : 0;
 }
 
+/* Another one with a new key, and for who left and came back: he has no key of before. */
+static uint64_t holder_mark(const struct certificate *who, const struct grantee *g) {
+  return who ? le_get64(who->hash) ^ (uint64_t)g->since : 0;
+}
+
 static int by_id(const void *a, const void *b) {
   const struct circle_holder *x = a, *y = b;
   return (x->id > y->id) - (x->id < y->id);
@@ -190,10 +195,16 @@ static int holders_now(struct change *c, const struct circle *k, struct circle_h
   for (size_t i = 0; i < c->list.n; i++) {
     if (!entitled(c, k, &c->list.g[i])) continue;
     const struct certificate *who = patient_who(c->s, c->p, c->list.g[i].principal);
-    h[(*n)++] = (struct circle_holder){ id_from_field(c->list.g[i].principal), who ? le_get64(who->hash) : 0 };
+    h[(*n)++] = (struct circle_holder){ id_from_field(c->list.g[i].principal), holder_mark(who, &c->list.g[i]) };
   }
   qsort(h, *n, sizeof *h, by_id);
   return DMP_OK;
+}
+
+/* Who is left out since he was given the key turns nothing: he would keep the new one. */
+static int may_turn(struct change *c, const struct circle *k) {
+  const struct grantee *me = grantees_find(&c->list, c->s->cred->principal);
+  return me && circle_held(c->p, k) && entitled(c, k, me);
 }
 
 int circle_is_due(struct change *c, const struct circle *k) {
@@ -202,14 +213,14 @@ int circle_is_due(struct change *c, const struct circle *k) {
   if (k->news == CIRCLE_GONE) return 0;
   if (holders_now(c, k, &now, &n) != DMP_OK) return 1;
   int due = n != k->holders;
-  for (size_t i = 0; !due && i < n; i++) due = now[i].id != k->holder[i].id || now[i].cert != k->holder[i].cert;
+  for (size_t i = 0; !due && i < n; i++) due = now[i].id != k->holder[i].id || now[i].mark != k->holder[i].mark;
   free(now);
   return due;
 }
 
 unsigned circle_due(struct change *c) {
   unsigned n = 0;
-  for (size_t i = 0; i < c->circles.n; i++) n += circle_held(c->p, &c->circles.c[i]) && circle_is_due(c, &c->circles.c[i]);
+  for (size_t i = 0; i < c->circles.n; i++) n += may_turn(c, &c->circles.c[i]) && circle_is_due(c, &c->circles.c[i]);
   return n;
 }
 
@@ -244,7 +255,7 @@ int circle_turn(struct change *c) {
   int e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < c->circles.n; i++) {
     struct circle *k = &c->circles.c[i];
-    if (k->news == CIRCLE_SAME && circle_held(c->p, k) && circle_is_due(c, k)) e = turn(c, k);
+    if (k->news == CIRCLE_SAME && may_turn(c, k) && circle_is_due(c, k)) e = turn(c, k);
   }
   return e;
 }
@@ -267,7 +278,7 @@ uint8_t circle_holds(struct session *s, struct patient *p, const struct circle *
   const struct certificate *who = patient_who(s, p, g->principal);
   const struct circle_holder key = { id_from_field(g->principal), 0 };
   const struct circle_holder *h = k->holders ? bsearch(&key, k->holder, k->holders, sizeof key, by_id) : NULL;
-  int given = h && who && h->cert == le_get64(who->hash) && (g->until == 0 || record_now() <= g->until);
+  int given = h && who && h->mark == holder_mark(who, g) && (g->until == 0 || record_now() <= g->until);
   return given ? entitled(&now, k, g) : 0;
 }
 
@@ -277,7 +288,7 @@ int circle_entries(struct change *c, const struct grantee *to, struct grant *g) 
     const struct entry *own = own_entry(c->p, k->id);
     struct entry en = { .circle = k->id, .cls = k->cls, .flags = k->masked ? ENTRY_MASKED : 0 };
     uint8_t which = k->news == CIRCLE_GONE ? 0 : entitled(c, k, to);
-    if (which && circle_held(c->p, k) && (to == c->first || to->fresh || k->news != CIRCLE_SAME)) {
+    if (which && circle_held(c->p, k) && (k->news != CIRCLE_SAME || ((to == c->first || to->fresh) && may_turn(c, k)))) {
       en.which = which;
       if (which == WHICH_C) memcpy(en.key, own->key, 32);
       else half_derive(own->key, 0, en.key);
@@ -328,12 +339,14 @@ int circle_write(struct change *c) {
 /* ---- making circles ---- */
 
 /* One whose leaves are both empty: its states serve the next. They are never dropped, the access log knows them. */
-static int emptied(struct change *c, struct circle **out, struct state st[2]) {
+static int emptied(struct change *c, const struct circle_want *chosen, size_t n, struct circle **out, struct state st[2]) {
   int e = DMP_OK;
   *out = NULL;
   for (size_t i = 0; e == DMP_OK && *out == NULL && i < c->circles.n; i++) {
     struct circle *k = &c->circles.c[i];
-    if (k->news != CIRCLE_SAME || !circle_held(c->p, k)) continue;
+    int taken = 0;                                    /* by an earlier want, which moves into it only when all are made */
+    for (size_t j = 0; j < n; j++) taken |= chosen[j].circle == k->id;
+    if (taken || k->news != CIRCLE_SAME || !circle_held(c->p, k)) continue;
     e = state_get(c->s, c->p->id, circle_leaf(c->p, k->id, 0), &st[0]);
     if (e == DMP_OK) e = state_get(c->s, c->p->id, circle_leaf(c->p, k->id, 1), &st[1]);
     if (e == DMP_OK && st[0].count == 0 && st[1].count == 0) *out = k;
@@ -354,11 +367,11 @@ static int room_left(struct change *c, int hides) {
   return all < CIRCLES_MAX - 1 && (!hides || hidden < CIRCLES_MAX / 2 - 1);
 }
 
-static int make(struct change *c, const struct circle_want *w, int64_t *id) {
+static int make(struct change *c, const struct circle_want *w, const struct circle_want *chosen, size_t n, int64_t *id) {
   struct state st[2] = { { 0 } };
   struct circle *old = NULL, *k;
   uint8_t key[32];
-  int e = w->cls == CLASS_CHOICES ? DMP_OK : emptied(c, &old, st);
+  int e = w->cls == CLASS_CHOICES ? DMP_OK : emptied(c, chosen, n, &old, st);
   if (e == DMP_OK && old) {
     old->news = CIRCLE_GONE;
     entry_set(&c->p->g, &(struct entry){ .circle = old->id, .cls = old->cls, .which = WHICH_C });
@@ -397,12 +410,12 @@ int circle_ensure(struct session *s, struct patient *p, struct circle_want *w, s
     const int64_t kept = w[i].cls == CLASS_CHOICES ? circle_private(p) : 0;
     int64_t id;
     if (w[i].out.n && !circle_private(p) && circle_hides(s, p, &w[i].out)) {
-      e = make(&c, &own, &id);
+      e = make(&c, &own, w, i, &id);
       made = 1;
     }
     const struct circle *k = e == DMP_OK ? same(&c, &w[i]) : NULL;
     if (k || kept) w[i].circle = k ? k->id : kept;
-    else if (e == DMP_OK) e = make(&c, &w[i], &w[i].circle);
+    else if (e == DMP_OK) e = make(&c, &w[i], w, i, &w[i].circle);
     if (k == NULL && !kept) made = 1;
   }
   if (e == DMP_OK && (made || circle_due(&c))) e = change_write(&c);

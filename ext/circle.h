@@ -20,7 +20,7 @@ int excluded_equal(const struct excluded *a, const struct excluded *b);
 /* Row of an ITEM_CIRCLE. Holders: those who were given the key as it is; whoever is entitled and not among them, or the reverse,
  * makes it due. */
 enum { CIRCLE_ID, CIRCLE_CLASS, CIRCLE_MASKED, CIRCLE_OUT, CIRCLE_HOLDERS, CIRCLE_VALUES };
-struct circle_holder { int64_t id; uint64_t cert; };  /* cert: the beginning of his certificate's hash: with a new one he has new keys */
+struct circle_holder { int64_t id; uint64_t mark; };  /* mark: of his certificate and of when he was granted */
 enum circle_news { CIRCLE_SAME, CIRCLE_TURNED, CIRCLE_FRESH, CIRCLE_GONE };
 struct circle {
   int64_t id, item;                                   /* item: of its row; 0: none */

@@ -475,6 +475,7 @@ int episode_shades(struct session *s, struct patient *p, const struct item *it) 
   struct value v;
   uint64_t headers = s->headers_opened, boxes = s->boxes_opened;
   if (s->principal == p->id || !(it->c.flags & ITEM_LATE) || it->leaf < 2 || it->circle || it->via == VIA_OWN) return 0;
+  if (id_from_field(it->c.depositor) == s->principal) return 0;
   if (!patient_key(p, CLASS_CHOICES, WHICH_M)) return 0;
   int yes = choices_read(s, p, &c) != DMP_OK || (episode_of_row(it, &v) && choices_shade(&c, &v));
   choices_free(&c);

@@ -391,6 +391,7 @@ int holder_treating(struct session *s, struct patient *p, int64_t doctor) {
     g->until = 0;
     change_want(&c, g, want);
   }
+  if (e == DMP_OK && c.circles.n) e = change_members(&c);
   c.log_left = 1;                                     /* new pairs at every change: the patient is here to make them */
   if (e == DMP_OK) e = change_turn(&c, want);
   if (e == DMP_OK) {

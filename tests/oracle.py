@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Random histories of one shared record, played through the extension and through oracle_model.py side by side: after
 each step every identity must see exactly what the model says, and be refused exactly what the model refuses.
-  oracle.py [--histories 200] [--steps 100] [--seed N] [--so build/dmp.so] [--dmpfs build/dmpfs] [--mutate] [--unsettled]
+  oracle.py [--histories 200] [--steps 100] [--seed N] [--so build/dmp.so] [--dmpfs build/dmpfs] [--mutate]
 A failing history is shrunk and printed; --first I --histories 1 with the printed seed plays it again.
 --mutate: one random row of our rules (rights.tsv, holders.tsv, grounds.tsv) is changed and the extension built with it; the oracle must notice
 within 50 histories.  --mutate-all: every row of holders.tsv and grounds.tsv, one after the other."""
@@ -45,7 +45,7 @@ class Failure(Exception):
 
 # ---- making histories ----
 
-def make_history(rng, n, unsettled=False):
+def make_history(rng, n):
     professions = {'doctor1': 10, 'doctor2': 10, 'pharmacist': 21, 'nurse': 60,
                    'stranger': rng.choice([39, 39, 39, 40, 40, 40, 10, 26])}
     patients = {}
@@ -53,15 +53,9 @@ def make_history(rng, n, unsettled=False):
         patients[p] = (rng.choice([None, 'doctor1', 'doctor2']), rng.choice([None, 'doctor1', 'doctor1']), rng.random() < 0.6)
     teams = {t: (role, dict({manager: True}, **{m: rng.random() < 0.3 for m in rng.sample(PROFESSIONALS, 2)
                                                 if m != manager and professions[m] in (10, role)})) for t, (role, manager) in TEAMS.items()}
-    # Masks to some are played in most histories. Five things are played with them only when asked for, because the extension does not yet do what
-    # README says: masks of an episode to some (in several classes at once, or where the treating doctor deposits), a consent to a team whose member
-    # stops being treating doctor, a consent that the treating doctor takes back and gives anew, a treating doctor who joins a team that is left out.
-    circles = rng.random() < 0.7
-    held_back = circles and not unsettled
-    doctors = [who for who in PROFESSIONALS if professions[who] == 10]
-    others = [who for who in PROFESSIONALS if who not in doctors]
-    grantees = PROFESSIONALS + ([] if held_back else 2 * list(TEAMS))
-    to_some = [0, 0, 0, 0] if not circles else [16, 8, 6, 4] if unsettled else [20, 12, 0, 0]
+    circles = rng.random() < 0.7                          # masks to some are played in most histories
+    grantees = PROFESSIONALS + 2 * list(TEAMS)
+    to_some = [16, 8, 6, 4] if circles else [0, 0, 0, 0]
     steps = [Step(p, 'consent', (p, who), False) for p in PATIENTS for who in sorted(set(grantees)) if rng.random() < 0.4]
     steps += [Step(p, 'represent', (p, who, rng.choice(list(model.GROUNDS))), False) for p in PATIENTS for who in REPRESENTATIVES if rng.random() < 0.4]
     labels, owner = ['none'], {'none': (None, 'patient1')}
@@ -85,7 +79,7 @@ def make_history(rng, n, unsettled=False):
             args = (patient, rng.choice(grantees) if rng.random() < 0.95 else 'authority')
         elif verb in ('join', 'leave'):
             team = rng.choice(list(TEAMS))
-            args = (team, rng.choice((others if held_back and verb == 'join' else PROFESSIONALS) + ['patient1']))
+            args = (team, rng.choice(PROFESSIONALS + ['patient1']))
             args += (rng.random() < 0.3,) if verb == 'join' else ()
         elif verb in ('represent', 'unrepresent'):
             args = (patient, rng.choice(REPRESENTATIVES) if rng.random() < 0.95 else 'nurse')
@@ -98,7 +92,7 @@ def make_history(rng, n, unsettled=False):
             args = (patient, rng.choice(EPISODES))
         elif verb in ('mask_to', 'unmask_to', 'mask_episode_to', 'unmask_episode_to'):
             mine = [s.args for s in steps if s.verb == verb[2:]]            # unmasks what was masked, mostly
-            out = rng.choice(others + doctors + ['profession:10', 'profession:21', 'profession:60', 'treating', 'treating', 'desk', 'ward'])
+            out = rng.choice(PROFESSIONALS + ['profession:10', 'profession:21', 'profession:60', 'treating', 'treating', 'desk', 'ward'])
             if rng.random() < 0.03:
                 out = 'mother'
             args = (label, owner[label][1]) if 'episode' not in verb else (patient, rng.choice(EPISODES))
@@ -125,8 +119,6 @@ def make_history(rng, n, unsettled=False):
             who = TEAMS[args[0]][1]
         elif verb in ('treating', 'login') and rng.random() < 0.8:
             who = rng.choice([patient, patient] + DOCTORS) if verb == 'login' else patient
-        if held_back and verb in ('withdraw', 'unrepresent'):
-            who = patient
         if verb == 'deposit':
             labels.append(args[0])
             owner[args[0]] = (who, patient)
@@ -567,7 +559,7 @@ def noticed(args, name, n, how):
 def run(args):
     seen = 0
     for i in range(args.first, args.first + args.histories):
-        history = make_history(random.Random('%d/%d' % (args.seed, i)), args.steps, args.unsettled)
+        history = make_history(random.Random('%d/%d' % (args.seed, i)), args.steps)
         dmpfs = args.dmpfs if i % 10 == 9 and os.path.exists(args.dmpfs) and not args.mutate else None
         failure = failure_of(history, args.so, dmpfs)
         if failure:
@@ -589,7 +581,6 @@ def main():
     parser.add_argument('--first', type=int, default=0)
     parser.add_argument('--so', type=os.path.abspath, default=os.path.join(ROOT, 'build', 'dmp.so'))
     parser.add_argument('--dmpfs', default=os.path.join(ROOT, 'build', 'dmpfs'))
-    parser.add_argument('--unsettled', action='store_true', help='also what the extension is known to do otherwise than README says')
     parser.add_argument('--mutate', action='store_true')
     parser.add_argument('--mutate-all', action='store_true')
     args = parser.parse_args()
