@@ -104,7 +104,7 @@ class Told(Fresh):
         self.assertEqual(told(self.t, 'representative')[1:], ['MOTHER n’est plus représentant'])
         self.assertEqual(told(self.mother), [])
 
-    @unittest.skipUnless(FAKETIME, 'needs the package faketime')
+    @unittest.skipUnless(FAKETIME, 'needs the package faketime, and no sanitizer')
     def test_the_end_of_a_representative_by_the_date_alone_is_told(self):
         three_years = '+1200d'
         self.assertEqual(later(self.p, three_years, 'treating', "SELECT text FROM notification WHERE kind='representative'")[0][-1:],
@@ -142,7 +142,7 @@ class Hidden(Fresh):
         self.m.execute('UPDATE document SET invisible_patient=0 WHERE id=?', (document,))
         self.assertEqual(told(self.p.login('patient'), 'announcement'), ['Un document est annoncé : Résultat'])
 
-    @unittest.skipUnless(FAKETIME, 'needs the package faketime')
+    @unittest.skipUnless(FAKETIME, 'needs the package faketime, and no sanitizer')
     def test_what_shows_after_a_month_is_told_then(self):
         deposit(self.m, self.pid, title='Résultat', invisible_patient=1)
         ask = "SELECT text FROM notification WHERE kind='announcement'"

@@ -225,7 +225,7 @@ class TruthTable(Case):
             got = e.errno
         self.assertEqual(got, title.encode() if there else errno.ENOENT)
 
-    @unittest.skipUnless(FAKETIME, 'needs the package faketime')
+    @unittest.skipUnless(FAKETIME, 'needs the package faketime, and no sanitizer')
     def test_a_month_later_what_was_invisible_to_the_patient_is_hidden_from_representatives_only(self):
         doc, copy = self.doc['common', 'IP'], self.p.folder + '-month'
         self.addCleanup(shutil.rmtree, copy)

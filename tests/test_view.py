@@ -230,14 +230,14 @@ class Ending(Fresh):
         self.me.execute('DELETE FROM minimal_view WHERE id=?', (first,))
         self.assertEqual(documents(self.opened('two')), self.doc[1:3])
 
-    @unittest.skipUnless(FAKETIME, 'needs the package faketime')
+    @unittest.skipUnless(FAKETIME, 'needs the package faketime, and no sanitizer')
     def test_it_ends_by_its_date_for_open_sessions_and_new_ones_before_anybody_does_anything(self):
         self.view(self.doc[:3], until=days(2))
         self.assertEqual(later(self.p, '+1d', 'view', 'SELECT count(*) FROM document'), [[[3]]])
         with self.assertRaisesRegex(AssertionError, OVER):
             later(self.p, '+3d', 'view', 'SELECT count(*) FROM document')
 
-    @unittest.skipUnless(FAKETIME, 'needs the package faketime')
+    @unittest.skipUnless(FAKETIME, 'needs the package faketime, and no sanitizer')
     def test_at_the_patients_next_session_its_keys_turn_and_only_she_is_shown_that_it_was_owed(self):
         row = self.view(self.doc[:3], until=days(2))
         versions = lambda: dict(self.p.raw().execute('SELECT id,version FROM dmp_object WHERE id IN (%s)' % ','.join(map(str, self.doc[:4]))))
@@ -250,7 +250,7 @@ class Ending(Fresh):
         with self.assertRaisesRegex(AssertionError, 'dmp-E029'):
             later(self.p, '+1d', 'view', 'SELECT count(*) FROM document')     # also for a clock put back
 
-    @unittest.skipUnless(FAKETIME, 'needs the package faketime')
+    @unittest.skipUnless(FAKETIME, 'needs the package faketime, and no sanitizer')
     def test_where_her_session_cannot_write_it_shows_what_is_owed(self):
         self.view(self.doc[:3], until=days(2))
         only_reading = types.SimpleNamespace(path='file:%s?mode=ro' % self.p.path, key=self.p.key)
@@ -258,7 +258,7 @@ class Ending(Fresh):
         self.assertEqual(later(only_reading, '+3d', 'patient', 'SELECT owed FROM session'), [[[1]]])
         self.assertEqual(later(only_reading, '+3d', 'treating', 'SELECT owed FROM session'), [[[0]]])
 
-    @unittest.skipUnless(FAKETIME and MOUNTS, 'needs faketime, dmpfs, /dev/fuse and root')
+    @unittest.skipUnless(FAKETIME and MOUNTS, 'needs faketime without a sanitizer, dmpfs, /dev/fuse and root')
     def test_a_mount_is_refused_after_its_date_and_an_open_one_loses_its_documents_when_it_is_ended(self):
         row = self.view(self.doc[:3], until=days(2))
         with self.assertRaises(AssertionError):
