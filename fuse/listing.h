@@ -21,7 +21,7 @@ struct listing_row {
 struct listing {
   unsigned references;
   int64_t patient;                          /* 0: the patients themselves */
-  int64_t at, version;                      /* when it was asked, and of which state of the record: for its user */
+  int64_t at, sure, version;                /* for its user: when it was made, when last found to hold, of which state of the record */
   struct listing_row *row;                  /* owned; sorted by folder, then name */
   size_t *by_id;                            /* owned; positions in row, sorted by id, then kind */
   size_t rows, row_cap;

@@ -260,12 +260,12 @@ static int load(struct tree *t, int64_t patient, struct listing **out) {
   if (l == NULL) return err;
   for (int i = 0; i < TRIES; i++) {
     listing_reset(l);
-    l->at = now_ms();
     l->version = version_of(t);         /* before the rows: a commit in between makes it old, not wrong */
     err = patient == 0 ? db_patients(t->db, add_row, &a) : db_documents(t->db, patient, add_row, &a);
     if (err != EAGAIN) break;
   }
   if (err == 0) err = listing_finish(l);
+  l->at = l->sure = now_ms();               /* at its end: one that takes longer than it is believed would be made for ever */
   if (err == 0) *out = l;
   else listing_release(l);
   return err == EAGAIN ? EIO : err;
@@ -294,18 +294,6 @@ static void keep(struct tree *t, struct listing **slot, struct listing *l) {
   }
 }
 
-/* A listing young enough to be believed; borrowed until the next call. patient 0: the patients. */
-static int current(struct tree *t, int64_t patient, const struct listing **out) {
-  struct listing **slot = slot_of(t, patient), *l;
-  if (!is_fresh(t, *slot) || (*slot)->patient != patient) {
-    int err = load(t, patient, &l);
-    if (err) return err;
-    keep(t, slot, l);
-  }
-  *out = *slot;
-  return 0;
-}
-
 struct one_patient { int found, bare; char name[LISTING_NAME_MAX + 1]; };
 static int take_patient(void *arg, const struct db_row *row) {
   struct one_patient *one = arg;
@@ -326,24 +314,57 @@ static int ask_patient(struct tree *t, int64_t id, struct one_patient *one) {
   return one->found ? 0 : ENOENT;
 }
 
+/* A listing that is also sure: no right has ended by its date since. The patient of a fresh one is asked for, not the documents; who
+ * no longer opens, or opens by own deposits only, is listed again. */
+static int is_sure(struct tree *t, struct listing *l) {
+  struct one_patient one;
+  int64_t now = now_ms();
+  if (!is_fresh(t, l)) return 0;
+  if (now - l->sure < TREE_RIGHT_MS) return 1;
+  if (l->patient == 0) return 0;
+  int holds = ask_patient(t, l->patient, &one) == 0 && !one.bare;
+  explicit_bzero(&one, sizeof one);
+  if (holds) l->sure = now;
+  return holds;
+}
+
+/* What the record's listing is now; borrowed until the next call. patient 0: the patients. */
+static int current(struct tree *t, int64_t patient, const struct listing **out) {
+  struct listing **slot = slot_of(t, patient), *l;
+  if (*slot == NULL || (*slot)->patient != patient || !is_sure(t, *slot)) {
+    int err = load(t, patient, &l);
+    if (err) return err;
+    keep(t, slot, l);
+  }
+  *out = *slot;
+  return 0;
+}
+
+/* The patients, of whom some may have gone by date since: enough to know who is not there, as nobody comes by date. */
+static int recent_patients(struct tree *t, const struct listing **out) {
+  *out = t->patients;
+  return is_fresh(t, t->patients) ? 0 : current(t, 0, out);
+}
+
 /* A name that stands alone in an older listing, of a patient who is still there under it: no need to list all the
  * others. */
 static int known_patient(struct tree *t, int group, const char *name, struct tree_node *out) {
   const struct listing *l = t->patients;
   struct one_patient one;
-  if (l == NULL || is_fresh(t, l) || now_ms() - l->at >= NAMES_MS) return 0;
+  if (l == NULL || now_ms() - l->at >= NAMES_MS) return 0;
   size_t i = listing_find(l, group, name);
-  if (i == l->rows || ask_patient(t, l->row[i].id, &one) != 0) return 0;
-  int same = strcmp(one.name, name) == 0 && one.bare == l->row[i].bare;
-  explicit_bzero(&one, sizeof one);
+  if (i == l->rows) return 0;
   *out = patient_node(&l->row[i]);
+  if (is_sure(t, t->patients)) return 1;
+  int same = ask_patient(t, l->row[i].id, &one) == 0 && strcmp(one.name, name) == 0 && one.bare == l->row[i].bare;
+  explicit_bzero(&one, sizeof one);
   return same;
 }
 
 /* Whether only own deposits of a patient open; 1 also when nothing does. */
 static int is_bare(struct tree *t, int64_t patient) {
   struct one_patient one;
-  if (is_fresh(t, t->patients)) {
+  if (is_sure(t, t->patients)) {
     size_t i = listing_find_id(t->patients, patient, LISTING_ITEM);
     return i == t->patients->rows || t->patients->row[i].bare;
   }
@@ -360,7 +381,8 @@ static int has_folder(const struct listing *l, int folder) {
 static int find_patient(struct tree *t, int group, const char *name, struct tree_node *out) {
   const struct listing *l;
   if (known_patient(t, group, name, out)) return 0;
-  int err = current(t, 0, &l);
+  int err = recent_patients(t, &l);
+  if (err == 0 && listing_find(l, group, name) < l->rows) err = current(t, 0, &l);
   if (err) return err;
   size_t i = listing_find(l, group, name);
   if (i < l->rows) {
@@ -429,7 +451,7 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name, struct tree_n
 
 static int get_patient(struct tree *t, struct tree_node *n) {
   struct one_patient one;
-  if (is_fresh(t, t->patients)) {
+  if (is_sure(t, t->patients)) {
     size_t i = listing_find_id(t->patients, n->patient, LISTING_ITEM);
     if (i == t->patients->rows) return ENOENT;
     *n = patient_node(&t->patients->row[i]);
@@ -446,7 +468,7 @@ int tree_get(struct tree *t, uint64_t ino, struct tree_node *out) {
   int err = get_held(t, ino, out);
   if (err || out->kind == TREE_PATIENTS) return err;
   if (out->kind == TREE_PATIENT) return get_patient(t, out);
-  if ((err = current(t, out->patient, &l)) != 0) return err;
+  if ((err = out->kind == TREE_GROUP ? recent_patients(t, &l) : current(t, out->patient, &l)) != 0) return err;
   if (out->kind == TREE_GROUP) return has_folder(l, out->folder) ? 0 : ENOENT;
   if (out->kind == TREE_FOLDER) {
     if (!has_folder(l, out->folder)) return ENOENT;
@@ -547,7 +569,7 @@ static int next_entry(struct tree *t, const struct tree_dir *d, uint64_t *i, str
 /* Whether an entry of an older listing is still there under this name. 0, ENOENT, or another errno. */
 static int still(struct tree *t, const struct tree_dir *d, const struct tree_node *n, const char *name) {
   const struct listing *l;
-  int err = current(t, d->node.patient, &l);
+  int err = d->node.patient == 0 ? recent_patients(t, &l) : current(t, d->node.patient, &l);
   if (err) return err;
   if (n->kind == TREE_FOLDER || n->kind == TREE_GROUP) return has_folder(l, n->folder) ? 0 : ENOENT;
   if (n->kind == TREE_PAGE && n->page != TREE_DRAWN) return has_page(t, l, n->page) ? 0 : ENOENT;
@@ -576,7 +598,7 @@ int tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_n
     err = next_entry(t, d, &i, out, name);
     if (err) return err;
     *at = i + FIRST_ENTRY;
-    if (!is_fresh(t, d->l)) err = still(t, d, out, *name);
+    if (d->node.patient == 0 ? !is_fresh(t, d->l) : !is_sure(t, d->l)) err = still(t, d, out, *name);
   } while (err == ENOENT);
   return err;
 }
@@ -723,7 +745,7 @@ void tree_gone(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg) 
   struct tree_node n;
   size_t opens;
   int64_t now = now_ms(), version = version_of(t);
-  if (version >= 0 && version == t->looked_version && now - t->looked_at < TREE_LISTING_MS) return;
+  if (version >= 0 && version == t->looked_version && now - t->looked_at < TREE_RIGHT_MS) return;
   struct held **all = open_ones(t, &opens);
   if (all == NULL) return;
   t->looked_at = now;

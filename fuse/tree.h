@@ -13,10 +13,11 @@
  * numbers come from ids; a document that stands in two folders has one. Directories have constant sizes and link counts, pages
  * constant sizes until they are opened (page.h), and the date of a folder or page is that of its newest visible document.
  *
- * Freshness. A listing is believed until another connection has committed to the record, and TREE_LISTING_MS at most (with TREE_KERNEL_MS less than two seconds),
- * since rights also end by date; then it is asked again, for the one patient concerned. The kernel may believe an
- * answer for TREE_KERNEL_MS. Documents never change, so their pages may stay in the kernel while they are open:
- * tree_gone() names those that have to be dropped. */
+ * Freshness. A listing is believed until another connection has committed to the record, and TREE_LISTING_MS at most. Rights also end by
+ * date: each TREE_RIGHT_MS (with TREE_KERNEL_MS less than two seconds) the one patient concerned is asked for, which costs the same
+ * however long a listing is; the patients themselves are listed again where a directory's reading begins. The kernel may believe
+ * an answer for TREE_KERNEL_MS. Documents never change, so their pages may stay in the kernel while they are open: tree_gone()
+ * names those that have to be dropped. */
 #ifndef TREE_H
 #define TREE_H
 #include <stddef.h>
@@ -27,7 +28,7 @@ struct draw;
 struct tree;
 struct tree_dir;                            /* an open directory */
 
-enum { TREE_KERNEL_MS = 1000, TREE_LISTING_MS = 750 };
+enum { TREE_KERNEL_MS = 1000, TREE_RIGHT_MS = 750, TREE_LISTING_MS = 10000 };
 enum { TREE_ROOT = 1 };                     /* the root's inode number, as FUSE has it */
 enum tree_kind { TREE_PATIENTS, TREE_GROUP, TREE_PATIENT, TREE_FOLDER, TREE_DOCUMENT, TREE_PAGE };
 enum { TREE_DRAWN = 256 };                  /* the page of a document; a patient's have their numbers (page.h) */
