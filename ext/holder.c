@@ -45,31 +45,22 @@ int holder_is_full(struct session *s, struct patient *p, int *full) {
 
 /* ---- what was announced moves to where representatives see it ---- */
 
-struct announced { struct item *it; size_t n; };
-
 static int take_announced(void *ctx, struct item *it) {
-  struct announced *a = ctx;
-  if (!(it->c.flags & ITEM_INVISIBLE) || it->c.flags & ITEM_HIDDEN || !it->announced || it->via != VIA_LEAF) return DMP_OK;
-  struct item *m = realloc(a->it, (a->n + 1) * sizeof *m);
-  if (m == NULL) return DMP_E_NOMEM;
-  a->it = m;
-  m[a->n++] = *it;
-  memset(it, 0, sizeof *it);
-  return DMP_OK;
+  int late = it->c.flags & ITEM_INVISIBLE && !(it->c.flags & ITEM_HIDDEN) && it->announced && it->via == VIA_LEAF;
+  return late ? items_take(ctx, it) : DMP_OK;
 }
 
 /* move 0: only counted. */
 static int announced_move(struct session *s, struct patient *p, int move, unsigned *n) {
   const struct scan hidden = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
-  struct announced a = { 0 };
+  struct items a = { 0 };
   int e = object_scan(s, p, &hidden, take_announced, &a);
-  for (size_t i = 0; i < a.n; i++) {
+  for (size_t i = 0; e == DMP_OK && move && i < a.n; i++) {
     struct item *it = &a.it[i];
-    if (e == DMP_OK && move && object_leaf(p, item_beside(it, it->leaf - 1))->held) e = object_move(s, p, it, item_beside(it, it->leaf - 1));
-    item_close(it);
+    if (object_leaf(p, item_beside(it, it->leaf - 1))->held) e = object_move(s, p, it, item_beside(it, it->leaf - 1));
   }
   *n += a.n > 0;
-  free(a.it);
+  items_free(&a);
   return e;
 }
 
@@ -158,7 +149,7 @@ static int take_consent(void *ctx, struct item *it) {
 }
 
 /* The rows of those who are grantees no more: a consent that is over, or whose grantee's certificate was revoked. */
-struct consents { const struct grantees *list; struct item *it; size_t n; };
+struct consents { const struct grantees *list; struct items ended; };
 
 static int take_ended(void *ctx, struct item *it) {
   struct consents *q = ctx;
@@ -167,13 +158,14 @@ static int take_ended(void *ctx, struct item *it) {
   if (it->c.table != ITEM_CONSENT || row_get(it->c.row, it->c.row_len, &v, 1, &count, &used) != DMP_OK || v.type != VALUE_INT) return DMP_OK;
   size_t i = 0;
   while (i < q->list->n && id_from_field(q->list->g[i].principal) != v.u.i) i++;
-  if (i == q->list->n || q->list->g[i].as != READER_NONE) return DMP_OK;
-  struct item *m = realloc(q->it, (q->n + 1) * sizeof *m);
-  if (m == NULL) return DMP_E_NOMEM;
-  q->it = m;
-  m[q->n++] = *it;
-  memset(it, 0, sizeof *it);
-  return DMP_OK;
+  return i < q->list->n && q->list->g[i].as == READER_NONE ? items_take(&q->ended, it) : DMP_OK;
+}
+
+/* Drops and closes them. */
+static int items_drop(struct session *s, struct patient *p, struct items *x, int e) {
+  for (size_t i = 0; e == DMP_OK && i < x->n; i++) e = object_drop(s, p, &x->it[i]);
+  items_free(x);
+  return e;
 }
 
 static int consents_drop(struct session *s, struct patient *p) {
@@ -181,11 +173,7 @@ static int consents_drop(struct session *s, struct patient *p) {
   struct consents q = { .list = &gs };
   int e = grantees_read(s, p, &gs);
   if (e == DMP_OK) e = object_scan(s, p, &CHOICES, take_ended, &q);
-  for (size_t i = 0; i < q.n; i++) {
-    if (e == DMP_OK) e = object_drop(s, p, &q.it[i]);
-    item_close(&q.it[i]);
-  }
-  free(q.it);
+  e = items_drop(s, p, &q.ended, e);
   grantees_free(&gs);
   return e;
 }
@@ -306,7 +294,7 @@ int holder_unblock(struct session *s, struct patient *p, int64_t row, int64_t pr
 static const struct scan IDENTITIES = { .first = CLASS_IDENTITY, .last = CLASS_IDENTITY };
 static const char REPRESENTATIVE[] = "representative";
 
-struct rep_search { int64_t principal; struct item *it; size_t n; };
+struct rep_search { int64_t principal; struct items found; };
 
 static int take_representative(void *ctx, struct item *it) {
   struct rep_search *q = ctx;
@@ -314,13 +302,8 @@ static int take_representative(void *ctx, struct item *it) {
   size_t count, used;
   if (it->c.table != ITEM_REPRESENTATIVE || row_get(it->c.row, it->c.row_len, v, REP_VALUES, &count, &used) != DMP_OK) return DMP_OK;
   if (v[REP_PRINCIPAL].type != VALUE_INT || v[REP_UNTIL].type != VALUE_INT) return DMP_OK;
-  if (q->principal ? v[REP_PRINCIPAL].u.i != q->principal : v[REP_UNTIL].u.i == 0 || record_now() <= v[REP_UNTIL].u.i) return DMP_OK;
-  struct item *m = realloc(q->it, (q->n + 1) * sizeof *m);
-  if (m == NULL) return DMP_E_NOMEM;
-  q->it = m;
-  m[q->n++] = *it;
-  memset(it, 0, sizeof *it);
-  return DMP_OK;
+  int other = q->principal ? v[REP_PRINCIPAL].u.i != q->principal : v[REP_UNTIL].u.i == 0 || record_now() <= v[REP_UNTIL].u.i;
+  return other ? DMP_OK : items_take(&q->found, it);
 }
 
 /* The rows of one representative; principal 0: of all whose time is over. */
@@ -329,14 +312,10 @@ static int representatives_drop(struct session *s, struct patient *p, int64_t pr
   struct value who;
   size_t count, used;
   int e = object_scan(s, p, &IDENTITIES, take_representative, &q);
-  for (size_t i = 0; i < q.n; i++) {
-    if (e == DMP_OK && principal == 0 && row_get(q.it[i].c.row, q.it[i].c.row_len, &who, 1, &count, &used) == DMP_OK)
+  for (size_t i = 0; e == DMP_OK && principal == 0 && i < q.found.n; i++)
+    if (row_get(q.found.it[i].c.row, q.found.it[i].c.row_len, &who, 1, &count, &used) == DMP_OK)
       e = access_pend(s, p, LOG_WITHDRAW, p->id, who.u.i, "representative ended");
-    if (e == DMP_OK) e = object_drop(s, p, &q.it[i]);
-    item_close(&q.it[i]);
-  }
-  free(q.it);
-  return e;
+  return items_drop(s, p, &q.found, e);
 }
 
 static const struct certificate *representative_of(struct session *s, int64_t id) {

@@ -1,5 +1,6 @@
 /* item.c: the layouts of a sealed item (see item.h). */
 #include "item.h"
+#include <stdlib.h>
 #include <string.h>
 
 static const char OBJECT_LABEL[] = "dmp-object-1", AMEND_LABEL[] = "dmp-amend-1";
@@ -144,6 +145,26 @@ void item_close(struct item *it) {
   bytes_wipe(it->body_key, 32);
   buf_free(&it->plain);
   buf_free(&it->amend);
+}
+
+int items_take(struct items *to, struct item *it) {
+  if ((to->n & (to->n - 1)) == 0) {                   /* full at each power of two */
+    struct item *more = malloc((to->n ? 2 * to->n : 1) * sizeof *more);   /* not realloc: the old copy holds keys */
+    if (more == NULL) return DMP_E_NOMEM;
+    if (to->n) memcpy(more, to->it, to->n * sizeof *more);
+    if (to->n) bytes_wipe(to->it, to->n * sizeof *more);
+    free(to->it);
+    to->it = more;
+  }
+  to->it[to->n++] = *it;
+  memset(it, 0, sizeof *it);
+  return DMP_OK;
+}
+
+void items_free(struct items *x) {
+  for (size_t i = 0; i < x->n; i++) item_close(&x->it[i]);
+  free(x->it);
+  *x = (struct items){ 0 };
 }
 
 int item_hidden_meant(const struct item *it) {

@@ -55,6 +55,10 @@ struct item {
   struct buf plain;                                   /* owned: the header's plaintext */
 };
 void item_close(struct item *it);
+/* Items that a scan met, taken over from it: what changes items never does so while it scans them. */
+struct items { struct item *it; size_t n; };          /* owned */
+int  items_take(struct items *to, struct item *it);   /* DMP_E_NOMEM */
+void items_free(struct items *x);
 
 /* Serialises and signs: appends the header's plaintext (no amendment). Label "dmp-object-1". */
 int  item_write(const uint8_t record[16], int64_t object, const struct content *c, const uint8_t signer_sk[64], struct buf *out);
