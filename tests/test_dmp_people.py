@@ -200,6 +200,15 @@ class Teams(People):
         self.run_as('boss', 'remove-member', 'Soins', 'Boss', code=1, says='dmp-E118')
         self.run_as('boss', 'remove-member', 'Soins', 'Nurse', says='Retiré·e')
         self.run_as('nurse', 'list', code=1, says='aucun patient ne vous est ouvert')
+        self.run_as('boss', 'add-member', 'Soins', 'Nurse', says='Ajouté·e')
+        note = deposit(p.login('nurse'), self.marie, title='Note de la nuit')
+        self.run_as('boss', 'remove-member', 'Soins', 'Nurse', says='Retiré·e')
+        said = self.run_as('nurse', 'list', says='Note de la nuit')    # who has left keeps what he deposited, and may still deposit
+        self.assertNotIn('Pansement', said)
+        with open(os.path.join(p.folder, 'suite.txt'), 'w', encoding='utf-8') as f:
+            f.write('La suite')
+        self.run_as('nurse', 'deposit', f.name, '-p', str(self.marie), '--title', 'Suite', '--type', '11488-4', says='Déposé')
+        self.run_as('nurse', 'list', says='Suite')
         self.run_as('boss', 'list', says='Pansement')
         self.run_as('marie', 'withdraw', 'Soins', says='Accord retiré')
         self.run_as('boss', 'list', code=1)
@@ -429,12 +438,16 @@ class Screens(People):
         self.seen += got
         return got
 
-    def wait(self, text, seconds=30):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+    def wait(self, text, seconds=30, again=()):
+        """again: keys that are sent once more when a screen that was still being drawn has swallowed them."""
+        began = asked = time.monotonic()
+        while time.monotonic() < began + seconds:
             got = self.screen()
             if text in got:
                 return got
+            if again and time.monotonic() > asked + 5:
+                self.keys(*again)
+                asked = time.monotonic()
             time.sleep(0.05)
         raise AssertionError('waited for %r in:\n%s' % (text, got))
 
@@ -526,7 +539,7 @@ class Screens(People):
         got = self.wait('Continuer')
         self.assertEqual(len(got.splitlines()), 24)
         self.keys('Enter')
-        self.wait('Documents')
+        self.wait('Documents', again=['Enter'])
         self.choose('Documents')
         got = self.wait('…')
         for line in got.splitlines():

@@ -105,10 +105,10 @@ def accesses(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
     if args.csv:
-        return write_csv(db, patient, args.csv)
+        write_csv(db, patient, args.csv)
     if args.page:
-        return write_page(db, patient, args)
-    for line in access_lines(db, patient):
+        write_page(db, patient, args)
+    for line in [] if args.csv or args.page else access_lines(db, patient):
         print(visible(line))
     return 0
 

@@ -109,12 +109,15 @@ def new_team(args, settings):
     print('Équipe enregistrée. Sa clé sera faite à la prochaine connexion de son responsable (dmp teams) ; ensuite il ajoute les membres (dmp add-member).')
 
 
+STAYS = "(until IS NULL OR until > strftime('%Y-%m-%dT%H:%M:%SZ'))"     # who has left stands there while keys are to be changed
+
+
 def add_member(args, settings):
     db = login(settings)
     team, person = the_team(db, args.team), the_person(db, args.person)
-    if one(db, 'SELECT count(*) FROM membership WHERE team = ? AND member = ?', team, person):
+    if one(db, 'SELECT count(*) FROM membership WHERE team = ? AND member = ? AND ' + STAYS, team, person):
         db.execute('UPDATE membership SET manager = ?, until = ? WHERE team = ? AND member = ?', (int(args.manager), day_form(args.until), team, person))
-        print('Changé.')
+        print('Changé : %s, %s.' % ('responsable' if args.manager else 'membre', 'jusqu’au ' + args.until if args.until else 'sans date de fin'))
         return
     db.execute('INSERT INTO membership(team, member, manager, until) VALUES(?, ?, ?, ?)', (team, person, int(args.manager), day_form(args.until)))
     print('Ajouté·e : les accords donnés à l’équipe lui ouvrent les dossiers.')
@@ -124,7 +127,8 @@ def remove_member(args, settings):
     db = login(settings)
     team = the_team(db, args.team)
     names = dict(db.execute('SELECT id, name FROM principal'))
-    rows = [(member, names.get(member, 'n° %d' % member), 'n° %d' % member) for member, in db.execute('SELECT member FROM membership WHERE team = ?', (team,))]
+    rows = [(member, names.get(member, 'n° %d' % member), 'n° %d' % member) for member, in
+            db.execute('SELECT member FROM membership WHERE team = ? AND ' + STAYS, (team,))]
     person = choose('Membre', rows, args.person, nothing='rien à choisir, vous ne voyez aucun membre de cette équipe')
     db.execute('DELETE FROM membership WHERE team = ? AND member = ?', (team, person))
     print('Retiré·e : ses sessions se ferment ; les clés des patients changent aux prochaines connexions (dmp teams dit ce qui reste).')

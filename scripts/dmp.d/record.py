@@ -157,9 +157,13 @@ def patient_text(birth_name, given_names, birth_date):
 
 
 def patient_rows(db):
-    return [(i, patient_text(*traits) or 'Patient %d' % i, 'INS %sn° %d' % ('…%s, ' % ins[-6:] if ins else 'inconnu, ', i))
+    """Those whose identity opens, then those of whom only the own deposits do."""
+    rows = [(i, patient_text(*traits) or 'Patient %d' % i, 'INS %sn° %d' % ('…%s, ' % ins[-6:] if ins else 'inconnu, ', i))
             for i, ins, *traits in db.execute('SELECT id, ins, birth_name, given_names, birth_date FROM patient '
                                               'ORDER BY birth_name, given_names, birth_date, id')]
+    known = {i for i, *_ in rows}
+    return rows + [(i, 'Dossier %d' % i, 'identité non accessible : seulement ce que vous avez déposé')
+                   for i, in db.execute('SELECT value FROM json_each(dmp_deposited_for())') if i not in known]
 
 
 def the_patient(db, args):
