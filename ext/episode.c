@@ -1,6 +1,7 @@
 /* episode.c: masks and episodes (see episode.h). */
 #include "episode.h"
 #include "document.h"
+#include "mark.h"
 #include "random.h"
 #include "section.h"
 #include "syntax.h"
@@ -226,10 +227,7 @@ static int see_episode(void *ctx, struct item *it) {
   return DMP_OK;
 }
 
-int episode_look(struct session *s, struct patient *p, struct episode_seen *seen) {
-  const struct scan w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
-  return object_scan(s, p, &w, see_episode, seen);
-}
+int episode_look(struct session *s, struct patient *p, struct episode_seen *seen) { return mark_each(s, p, seen->name, 0, see_episode, seen); }
 
 /* ---- moving ---- */
 
@@ -332,12 +330,28 @@ static int keep_proposed(struct settling *q) {
   return e;
 }
 
+/* The items of one episode: those whose depositors named it, and those to which it was assigned. */
+static int collect_only(struct settling *q) {
+  int e = mark_each(q->s, q->p, q->w->only, 1, take_move, q);
+  for (size_t i = 0; e == DMP_OK && i < q->c.assigns; i++) {
+    const struct assignment *a = &q->c.assign[i];
+    struct item it;
+    struct value v;
+    if (!a->accepted || strcmp(a->episode, q->w->only) != 0) continue;
+    e = object_open_all(q->s, q->p, a->item, 1, &it);
+    if (e == DMP_OK && episode_of_row(&it, &v) && v.type == VALUE_NULL) e = take_move(q, &it);
+    item_close(&it);
+    if (e == DMP_E_NOT_FOUND) e = DMP_OK;
+  }
+  return e;
+}
+
 static int settle_collect(struct settling *q) {
   const struct scan w = { .first = q->w->first, .last = q->w->last, .all = 1 };
   struct keyset *k;
   int e = patient_keyset(q->s, q->p, &k);
   if (e == DMP_OK) e = choices_read(q->s, q->p, &q->c);
-  if (e == DMP_OK) e = object_scan(q->s, q->p, &w, take_move, q);
+  if (e == DMP_OK) e = q->w->only ? collect_only(q) : object_scan(q->s, q->p, &w, take_move, q);
   if (e == DMP_OK && q->late) e = keep_hidden(q);
   if (e == DMP_OK && q->proposed && (q->c.episodes || q->c.froms || q->hiddens)) e = keep_proposed(q);
   for (size_t i = 0; i < q->n; i++) q->m[i].stays |= q->m[i].leaf == q->m[i].it.leaf && lies_in(&q->c, &q->m[i].it, q->m[i].leaf >= 2, &q->m[i].from);

@@ -50,7 +50,7 @@ int  episode_look(struct session *s, struct patient *p, struct episode_seen *see
 
 /* Moves the items of classes first…last (w NULL: all), as far as their keys are held: those that a masked episode covers become masked; what lies
  * masked or hidden for a reason that has ended (late, a due class, and what is released) becomes visible. */
-struct settle { uint16_t first, last; const char *episode; int64_t item; /* released: an episode, an item */ };
+struct settle { uint16_t first, last; const char *episode; int64_t item; /* released: an episode, an item */ const char *only; /* of this episode, classes aside */ };
 int  episode_settle(struct session *s, struct patient *p, const struct settle *w);
 /* How many it would move, released ones aside. tell: of those that the asker may know of. */
 int  episode_owed(struct session *s, struct patient *p, int tell, size_t *items);

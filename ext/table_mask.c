@@ -168,7 +168,7 @@ static int mask_episode(struct session *s, int64_t patient, const char *name, in
   if (e == DMP_OK && choices_episode(&c, &v)) e = DMP_E_MASKED;
   choices_free(&c);
   if (e == DMP_OK) e = episode_note_episode(s, p, name, rowid);
-  if (e == DMP_OK) e = episode_settle(s, p, NULL);
+  if (e == DMP_OK) e = episode_settle(s, p, &(struct settle){ .only = name });
   return e == DMP_OK ? access_pend_item(s, p, LOG_MASK, *rowid, 1, NULL) : e;
 }
 
@@ -226,7 +226,7 @@ static int mask_episode_from(struct session *s, int64_t patient, const char *nam
   if (e == DMP_OK) e = from_allowed(s, p, &c, &m);
   choices_free(&c);
   if (e == DMP_OK) e = episode_note_from(s, p, &m, rowid);
-  if (e == DMP_OK) e = episode_settle(s, p, NULL);
+  if (e == DMP_OK) e = episode_settle(s, p, &(struct settle){ .only = name });
   if (e == DMP_OK) e = episode_hide_choices(s, p);
   return e == DMP_OK ? from_pend(s, p, LOG_MASK, &m, *rowid) : e;
 }
