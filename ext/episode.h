@@ -37,8 +37,7 @@ const struct masked_episode *choices_episode(const struct choices *c, const stru
 const struct masked_item *choices_item(const struct choices *c, int64_t item);                      /* NULL: no mask of its own */
 const struct assignment *choices_assigned(const struct choices *c, int64_t item, const char *episode /* NULL: the accepted one */);
 
-int  episode_of_row(const struct item *it, struct value *episode);   /* as its depositor signed it; 0: the row makes no sense */
-/* The same or, where he named none, the one that a full holder assigned. Borrows from it or c. */
+/* The episode of an item: as its depositor signed it (mark.h) or, where he named none, the one that a full holder assigned. Borrows from it or c. */
 struct value episode_of(const struct choices *c, const struct item *it);
 int  episode_is(const struct value *v, const char *name);
 /* 1: masked for itself, by its depositor or by a mask. 1: because its episode is. */
