@@ -296,6 +296,9 @@ class CommandLine(unittest.TestCase):
         self.assertRegex(seen, r'RIVOIRE \(Médecin\) a déposé « %s »' % PDF_TITLE)
         self.assertRegex(seen, r'a masqué « %s »' % PDF_TITLE)
         self.assertRegex(seen, r'BELLANGER Lucie \(patient\) a donné un accord à Nadia KACI')
+        of_one = [l for l in self.quiet(['--key', self.patient_key, 'accesses', PDF_TITLE], self.patient_pin).splitlines() if not l.startswith('Patient : ')]
+        self.assertTrue(of_one and all('« %s »' % PDF_TITLE in line for line in of_one), of_one)
+        self.assertIn('demandez-la sans document', self.quiet(['--key', self.patient_key, 'accesses', PDF_TITLE, '--page', 'x'], self.patient_pin, code=1))
         paris = self.quiet(['--key', self.patient_key, 'accesses'], self.patient_pin, env=dict(self.env, TZ='Europe/Paris'))
         times = re.findall(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d CES?T  ', paris, re.M)
         self.assertEqual(len(times), len(paris.splitlines()) - 1, paris)    # the first says whose log it is

@@ -83,15 +83,19 @@ def local_time(at):
     return datetime.datetime.fromisoformat(at.replace('Z', '+00:00')).astimezone().strftime('%Y-%m-%d %H:%M:%S %Z')
 
 
-def access_lines(db, patient):
-    """The patient's log as sentences, in the order that the record gives."""
+def access_rows(db, patient, item, columns):
+    """The patient's log in the order that the record gives; of one item, where it is given."""
+    return db.execute('SELECT %s FROM access_log WHERE patient = ? AND (? IS NULL OR object = ?)' % columns, (patient, item, item))
+
+
+def access_lines(db, patient, chosen=None):
+    """The same as sentences."""
     titles = {i.id: i.title for i in items(db, patient)}
     names = dict(db.execute('SELECT id, name FROM principal'))
     names.update((i, patient_text(*traits)) for i, *traits in
                  db.execute('SELECT id, birth_name, given_names, NULL FROM patient'))
-    for at, principal, name, profession, action, item, reason, count, mode, team in db.execute(
-            'SELECT at, principal, name, profession, action, object, reason, count, mode, team FROM access_log WHERE patient = ?',
-            (patient,)):
+    for at, principal, name, profession, action, item, reason, count, mode, team in access_rows(
+            db, patient, chosen, 'at, principal, name, profession, action, object, reason, count, mode, team'):
         role = dict(PROFESSIONS).get(profession, profession) or ('patient' if principal == patient else None)
         given = GIVEN[action] + names[item] if action in GIVEN and item in names else ''
         about = ' « %s »' % titles[item] if item in titles else given
@@ -104,24 +108,27 @@ def access_lines(db, patient):
 def accesses(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
+    item = the_item(db, args, patient) if args.document is not None else None
+    if item is not None and args.page:
+        raise Refused('Une page signée dit tout le journal du patient : demandez-la sans document.')
     if args.csv:
-        write_csv(db, patient, args.csv)
+        write_csv(db, patient, args.csv, item)
     if args.page:
         write_page(db, patient, args)
-    for line in [] if args.csv or args.page else access_lines(db, patient):
+    for line in [] if args.csv or args.page else access_lines(db, patient, item):
         print(visible(line))
     return 0
 
 
-def write_csv(db, patient, path):
+def write_csv(db, patient, path, chosen=None):
     """The log's rows for another program, in UTF-8, with semicolons as a French spreadsheet wants them."""
     titles, names = {i.id: i.title for i in items(db, patient)}, dict(db.execute('SELECT id, name FROM principal'))
     with open(path, 'x', encoding='utf-8-sig', newline='') as f:
         out = csv.writer(f, delimiter=';')
         out.writerow(['date', 'personne', 'nom', 'profession', 'action', 'élément', 'titre', 'mode', 'motif', 'fois', 'équipe'])
         n = 0
-        for at, principal, name, profession, action, item, mode, reason, count, team in db.execute(
-                'SELECT at, principal, name, profession, action, object, mode, reason, count, team FROM access_log WHERE patient = ?', (patient,)):
+        for at, principal, name, profession, action, item, mode, reason, count, team in access_rows(
+                db, patient, chosen, 'at, principal, name, profession, action, object, mode, reason, count, team'):
             out.writerow([harmless(v) for v in (at, principal, name, dict(PROFESSIONS).get(profession, profession), ACTIONS.get(action, action), item,
                                                 titles.get(item), mode, reason, count, names.get(team, team))])
             n += 1
