@@ -81,10 +81,15 @@ int session_writes(struct session *s) {
   return DMP_E_SQL;
 }
 
+int session_open_key(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
+                     const uint8_t **plain, size_t *len) {
+  return box_open(key, ad, box, n, &s->scratch, plain, len);
+}
+
 int session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
                      const uint8_t **plain, size_t *len) {
   s->boxes_opened++;
-  return box_open(key, ad, box, n, &s->scratch, plain, len);
+  return session_open_key(s, key, ad, box, n, plain, len);
 }
 
 int session_open_sealed(struct session *s, const uint8_t *mix, const struct box_ad *ad, const void *box, size_t n, const uint8_t **plain, size_t *len) {

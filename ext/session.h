@@ -90,7 +90,10 @@ int  session_mine(struct session *s, const uint8_t cert_hash[32]);
 const struct certificate *session_by_key(struct session *s, const uint8_t sign_pk[32]);
 /* Opens a box sealed to this login's certificate, or to one that it had before. mix: as in box.h. */
 int  session_open_sealed(struct session *s, const uint8_t *mix, const struct box_ad *ad, const void *box, size_t n, const uint8_t **plain, size_t *len);
-/* Opens a box under a key into s->scratch and counts it. */
+/* Opens a box under a key into s->scratch. Boxes of items are counted; those that bring keys (keysets, grants, certificates) are not:
+ * how often keys turned would tell who is left out that something was masked. */
+int  session_open_key(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
+                      const uint8_t **plain, size_t *len);
 int  session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
                       const uint8_t **plain, size_t *len);
 /* Who a certificate hash or principal is; NULL when unknown or unverified. Patients' certificates are not here. */
