@@ -193,7 +193,7 @@ class CommandLine(unittest.TestCase):
                          ('Sexe', 'X'), ('Répondez M', None), ('Sexe', 'f'), ('INS', '184077512345678'), ('clé de cet INS', None),
                          ('INS', ''), ('médecin traitant', 'peut-être'), ('Répondez o', None), ('médecin traitant', ''),
                          ('Fiche à imprimer', 'fiche.txt'), ('.pdf ou .png', None), ('Fiche à imprimer', ''))
-        for part in ('Patient : BELLANGER Lucie 1984-07-07', 'Dossier : ' + self.record, 'Clé     : ' + key,
+        for part in ('Patient : BELLANGER Lucie 07/07/1984', 'Dossier : ' + self.record, 'Clé     : ' + key,
                      '%s --record %s --key %s list' % (CLI, self.record, key)):
             self.assertIn(part, seen)
         type(self).patient_key, type(self).patient_pin = key, re.search(r'Code    : (\d{12})', seen)[1]

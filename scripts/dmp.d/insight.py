@@ -88,7 +88,8 @@ def local_time(at):
 
 
 def log_rows(db, patient, chosen=None):
-    """The patient's log, or what it has of the item that is chosen, its words in French, as [when, who, name, profession, what was done, with what (id), why, how often, mode, team]. Listings
+    """The patient’s log, or what it has of the item chosen, in French words: [when, who, name, profession, what was done, with what (id), why, how often, mode,
+    team]. Listings
     by the same person on one day, nothing in between, are one row: one gesture lists documents, lines and the log itself."""
     rows = []
     for at, principal, name, profession, action, did, item, reason, count, mode, team in db.execute(
