@@ -89,8 +89,7 @@ def local_time(at):
 
 def log_rows(db, patient, chosen=None):
     """The patient’s log, or what it has of the item chosen, in French words: [when, who, name, profession, what was done, with what (id), why, how often, mode,
-    team]. Listings
-    by the same person on one day, nothing in between, are one row: one gesture lists documents, lines and the log itself."""
+    team]. Listings by the same person on one day, nothing in between, are one row: one gesture lists documents, lines and the log itself."""
     rows = []
     for at, principal, name, profession, action, did, item, reason, count, mode, team in db.execute(
             'SELECT at, principal, name, profession, action, action_text, object, reason_text, count, mode, team FROM access_log '
