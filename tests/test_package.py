@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """What is installed: manual pages, the unit of systemd, and the Debian package in a fresh tree: installed, used, removed.
   test_package.py [build [name…]]
-  DMP_TREE=FOLDER      keep what debootstrap makes there, and copy it the next time (it takes a minute and the network)"""
+  DMP_TREE=FOLDER      keep what debootstrap makes there, and copy it the next time (it takes a minute and the network)
+Without sanitizers: programs of the system, which hang or fail with their libraries, and files that ship without them."""
 import contextlib, os, re, shutil, subprocess, sys, tempfile
 import test_mount as door
 from test_mount import PIN, ROOT, Skip, same
