@@ -3,6 +3,7 @@
 #include "grant.h"
 #include "seat.h"
 #include "memory.h"
+#include "reader.h"
 #include "watch.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ void session_free(struct session *s) {
   if (s == NULL) return;
   for (int i = 0; s->cache && i <= PATIENT_CACHE; i++) patient_forget(&s->cache[i]);
   memory_free(s->cache);
-  memory_free(s->opened);
+  reader_forget(&s->opened);
   memory_free(s->cred);
   memory_free(s->former);
   memory_free(s->next);
@@ -21,7 +22,7 @@ void session_free(struct session *s) {
   teams_free(&s->teams);
   directory_free(&s->dir);
   buf_free(&s->scratch);
-  bytes_wipe(s->repeated, sizeof s->repeated);
+  recent_free(&s->repeated);
   if (s->pending.line) bytes_wipe(s->pending.line, s->pending.line_cap * sizeof *s->pending.line);
   free(s->pending.line);
   free(s->pending.row);
