@@ -297,9 +297,9 @@ class CommandLine(unittest.TestCase):
         self.assertRegex(seen, r'a masqué « %s »' % PDF_TITLE)
         self.assertRegex(seen, r'BELLANGER Lucie \(patient\) a donné un accord à Nadia KACI')
         paris = self.quiet(['--key', self.patient_key, 'accesses'], self.patient_pin, env=dict(self.env, TZ='Europe/Paris'))
-        times = re.findall(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d CES?T  ', paris, re.M)
+        times = re.findall(r'^\d\d/\d\d/\d{4} \d\d:\d\d:\d\d CES?T  ', paris, re.M)
         self.assertEqual(len(times), len(paris.splitlines()) - 1, paris)    # the first says whose log it is
-        self.assertEqual(times, sorted(times))
+        self.assertEqual(times, sorted(times, key=lambda t: (t[6:10], t[3:5], t[:2], t[11:])))
         if self.mounted:
             self.assertRegex(seen, r'Nadia KACI \(Pharmacien\) a lu « %s »' % PDF_TITLE)
 
@@ -309,7 +309,7 @@ class CommandLine(unittest.TestCase):
         again = self.quiet(['--key', self.patient_key, 'withdraw', 'Nadia'], self.patient_pin, code=1)
         self.assertIn('n’avait pas d’accord', again)
         seen = self.quiet(['--key', self.patient_key, 'accesses'], self.patient_pin)
-        self.assertRegex(seen, r'BELLANGER Lucie \(patient\) a retiré un accord à Nadia KACI')
+        self.assertRegex(seen, r'BELLANGER Lucie \(patient\) a retiré l’accord de Nadia KACI')
 
     def test_16_umount_gives_the_folder_back(self):
         if not self.mounted:
