@@ -1238,7 +1238,7 @@ static void the_keys_of_a_minimal_view_open_no_box_written_after_its_end(void **
   }
   assert_int_equal(opened, 0);
   assert_true(before > 0);                            /* the chunk that it could read: the keys were real */
-  REFUSED("E029", MOTHER, "SELECT dmp_login('%s/%s.dmpkey','" PIN "')", w.folder, NAME[MOTHER]);
+  REFUSED("E155", MOTHER, "SELECT dmp_login('%s/%s.dmpkey','" PIN "')", w.folder, NAME[MOTHER]);
   DONE(PATIENT, "DETACH old");
 }
 
