@@ -3,6 +3,7 @@
 #include "table.h"
 #include "deposit.h"
 #include "episode.h"
+#include "mark.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -69,7 +70,7 @@ static int make_mask(void *ctx, struct item *it) {
   struct making *m = ctx;
   struct value episode;
   int e = DMP_OK;
-  if (!item_deposited(it->c.table) || it->deleted || it->via == VIA_OWN || !episode_of_row(it, &episode)) return DMP_OK;
+  if (!item_deposited(it->c.table) || it->deleted || it->via == VIA_OWN || !mark_episode(it, &episode)) return DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < m->c.froms; i++)
     if (m->c.from[i].item == it->id) e = make_from(m, &m->c.from[i]);
   if (e != DMP_OK || it->leaf < 2) return e;
@@ -175,7 +176,7 @@ static int mask_episode(struct session *s, int64_t patient, const char *name, in
   if (e == DMP_OK && choices_episode(&c, &v)) e = DMP_E_MASKED;
   choices_free(&c);
   if (e == DMP_OK) e = episode_note_episode(s, p, name, rowid);
-  if (e == DMP_OK) e = episode_settle(s, p, NULL);
+  if (e == DMP_OK) e = episode_settle(s, p, &(struct settle){ .only = name });
   return e == DMP_OK ? access_pend_item(s, p, LOG_MASK, *rowid, 1, NULL) : e;
 }
 
@@ -234,7 +235,7 @@ static int mask_episode_from(struct session *s, int64_t patient, const char *nam
   if (e == DMP_OK) e = from_allowed(s, p, &c, &m);
   choices_free(&c);
   if (e == DMP_OK) e = episode_note_from(s, p, &m, rowid);
-  if (e == DMP_OK) e = episode_settle(s, p, NULL);
+  if (e == DMP_OK) e = episode_settle(s, p, &(struct settle){ .only = name });
   if (e == DMP_OK) e = episode_hide_choices(s, p);
   return e == DMP_OK ? from_pend(s, p, LOG_MASK, &m, *rowid) : e;
 }
@@ -394,7 +395,7 @@ static int decide(struct session *s, struct patient *p, int64_t item, const char
   struct value v;
   int e = object_open(s, p, item, &it);
   if (e != DMP_OK) return e;
-  if (!item_deposited(it.c.table) || it.deleted || !episode_of_row(&it, &v)) e = DMP_E_NOT_FOUND;
+  if (!item_deposited(it.c.table) || it.deleted || !mark_episode(&it, &v)) e = DMP_E_NOT_FOUND;
   else if (v.type == VALUE_TEXT) e = DMP_E_ASSIGNED;
   item_close(&it);
   if (e != DMP_OK) return e;

@@ -312,10 +312,9 @@ SYSTEM = {errno.ENOENT: 'n’existe pas', errno.EACCES: 'accès refusé', errno.
           errno.ENAMETOOLONG: 'le nom est trop long',
           errno.ENOTCONN: 'est un montage dont le pilote est mort : fusermount3 -u',
           errno.ESTALE: 'n’est plus là', errno.ENOTEMPTY: 'n’est pas vide', errno.ENOEXEC: 'n’est pas un programme'}
-# The exit codes of dmpfs, whose sentences are in English.
+# The exit codes of dmpfs, in fewer words than its own; 8, what this machine lacks, has those.
 MOUNTING = {3: 'le dossier ne s’ouvre pas', 4: 'ce n’est pas un dossier partagé, ou il est d’une autre version',
             5: 'la clé ne s’ouvre pas', 6: 'le code est faux ou manque', 7: 'le point de montage ne convient pas',
-            8: 'le système refuse le montage : vérifiez /dev/fuse, fusermount3 et vos droits sur le point de montage',
             9: 'dmp.so manque ou ne convient pas', 10: 'le dossier, son journal ou son ancre sont abîmés : dmp verify',
             11: 'le système n’a plus de mémoire ou de processus', 12: 'la disposition (layout) ne convient pas'}
 

@@ -88,12 +88,13 @@ def local_time(at):
     return datetime.datetime.fromisoformat(at.replace('Z', '+00:00')).astimezone().strftime('%d/%m/%Y %H:%M:%S %Z')
 
 
-def log_rows(db, patient):
-    """The patient's log, its words in French, as [when, who, name, profession, what was done, with what (id), why, how often, mode, team]. Listings
-    by the same person on one day, nothing in between, are one row: one gesture lists documents, lines and the log itself."""
+def log_rows(db, patient, chosen=None):
+    """The patient’s log, or what it has of the item chosen, in French words: [when, who, name, profession, what was done, with what (id), why, how often, mode,
+    team]. Listings by the same person on one day, nothing in between, are one row: one gesture lists documents, lines and the log itself."""
     rows = []
     for at, principal, name, profession, action, did, item, reason, count, mode, team in db.execute(
-            'SELECT at, principal, name, profession, action, action_text, object, reason_text, count, mode, team FROM access_log WHERE patient = ?', (patient,)):
+            'SELECT at, principal, name, profession, action, action_text, object, reason_text, count, mode, team FROM access_log '
+            'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
         same = (principal, local_time(at)[:10], mode, team) if action == 'list' else None
         if rows and same and rows[-1][0] == same:
             rows[-1][8] += count
@@ -102,13 +103,13 @@ def log_rows(db, patient):
     return [row[1:] for row in rows]
 
 
-def access_lines(db, patient):
-    """The patient's log as sentences, in the order that the record gives."""
+def access_lines(db, patient, chosen=None):
+    """The log as sentences, in the order that the record gives."""
     titles = {i.id: i.title for i in items(db, patient)}
     names = dict(db.execute('SELECT id, name FROM principal'))
     names.update((i, patient_text(*traits)) for i, *traits in
                  db.execute('SELECT id, birth_name, given_names, NULL FROM patient'))
-    for at, principal, name, profession, did, item, reason, count, mode, team in log_rows(db, patient):
+    for at, principal, name, profession, did, item, reason, count, mode, team in log_rows(db, patient, chosen):
         role = profession_name(profession) or ('patient' if principal == patient else None)
         to_whom = did.endswith((' à', ' de'))
         about = (' « %s »' % titles[item] if item in titles else ('%s %s' % ('' if to_whom or did.endswith('bloqué') else ' :', names[item])) if item in names else
@@ -122,16 +123,19 @@ def access_lines(db, patient):
 def accesses(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
+    item = the_item(db, args, patient) if args.document is not None else None
+    if item is not None and args.page:
+        raise Refused('Une page signée dit tout le journal du patient : demandez-la sans document.')
     if args.csv:
-        write_csv(db, patient, args.csv)
+        write_csv(db, patient, args.csv, item)
     if args.page:
         write_page(db, patient, args)
-    for line in [] if args.csv or args.page else access_lines(db, patient):
+    for line in [] if args.csv or args.page else access_lines(db, patient, item):
         print(visible(line))
     return 0
 
 
-def write_csv(db, patient, path):
+def write_csv(db, patient, path, chosen=None):
     """The log's rows for another program, in UTF-8, with semicolons as a French spreadsheet wants them."""
     titles, names = {i.id: i.title for i in items(db, patient)}, dict(db.execute('SELECT id, name FROM principal'))
     with open(path, 'x', encoding='utf-8-sig', newline='') as f:
@@ -139,7 +143,8 @@ def write_csv(db, patient, path):
         out.writerow(['date', 'personne', 'nom', 'profession', 'action', 'élément', 'titre', 'mode', 'motif', 'fois', 'équipe'])
         n = 0
         for at, principal, name, profession, did, item, reason, count, mode, team in db.execute(
-                'SELECT at, principal, name, profession, action_text, object, reason_text, count, mode, team FROM access_log WHERE patient = ?', (patient,)):
+                'SELECT at, principal, name, profession, action_text, object, reason_text, count, mode, team FROM access_log '
+                'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
             out.writerow([harmless(v) for v in (at, principal, name, profession_name(profession), did, item,
                                                 titles.get(item), mode, reason, count, names.get(team, team))])
             n += 1
