@@ -1,7 +1,8 @@
 """insight.py: what the patient is told: who can read, who has read, what others see, notices, where the file is kept."""
 import csv, datetime
 
-from french import GROUNDS, PROFESSIONS, RECIPIENTS, several
+from codes import profession_name
+from french import GROUNDS, RECIPIENTS, several
 from asking import ask, choose_code, day_text, needed, program, Refused, visible
 from people import closed_teams
 from record import connect, Item, items, login, one, patient_text, the_item, the_patient, the_person
@@ -38,10 +39,10 @@ def who_reads(db, patient, item):
     """Who can open one document or line, and why, as the keys say."""
     why = {}
     for principal, name, profession, reason in db.execute('SELECT principal, name, profession, why FROM access_right WHERE document = ?', (item,)):
-        role = dict(PROFESSIONS).get(profession, profession)
+        role = profession_name(profession)
         why.setdefault('%s%s' % (name or 'n° %d' % principal, ' (%s)' % role if role else ''), []).append(reason)
     if not why:
-        raise Refused('Seuls le patient et son médecin traitant peuvent demander qui lit un document.')
+        raise Refused('Votre clé ne dit pas qui lit ce document ; celle du patient le dit toujours.')
     for person, reasons in why.items():
         print(visible('%s : %s' % (person, ', '.join(reasons))))
     print(several(len(why), 'personne'))
@@ -50,7 +51,7 @@ def who_reads(db, patient, item):
 def see_as(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
-    person = the_person(db, args.person)
+    person = the_person(db, args.person, ('professional', 'staff', 'representative'), 'Personne')
     found = [(Item((*row, None), None), why) for *row, why in db.execute(
         'SELECT id, creation_time, title, masked, invisible_patient, hidden_from_representatives, episode, author, why FROM document_as(?) '
         'WHERE patient = ? ORDER BY creation_time, id', (person, patient))]
@@ -87,12 +88,13 @@ def local_time(at):
     return datetime.datetime.fromisoformat(at.replace('Z', '+00:00')).astimezone().strftime('%d/%m/%Y %H:%M:%S %Z')
 
 
-def log_rows(db, patient):
-    """The patient's log, its words in French, as [when, who, name, profession, what was done, with what (id), why, how often, mode, team]. Listings
-    by the same person on one day, nothing in between, are one row: one gesture lists documents, lines and the log itself."""
+def log_rows(db, patient, chosen=None):
+    """The patient’s log, or what it has of the item chosen, in French words: [when, who, name, profession, what was done, with what (id), why, how often, mode,
+    team]. Listings by the same person on one day, nothing in between, are one row: one gesture lists documents, lines and the log itself."""
     rows = []
     for at, principal, name, profession, action, did, item, reason, count, mode, team in db.execute(
-            'SELECT at, principal, name, profession, action, action_text, object, reason_text, count, mode, team FROM access_log WHERE patient = ?', (patient,)):
+            'SELECT at, principal, name, profession, action, action_text, object, reason_text, count, mode, team FROM access_log '
+            'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
         same = (principal, local_time(at)[:10], mode, team) if action == 'list' else None
         if rows and same and rows[-1][0] == same:
             rows[-1][8] += count
@@ -101,14 +103,14 @@ def log_rows(db, patient):
     return [row[1:] for row in rows]
 
 
-def access_lines(db, patient):
-    """The patient's log as sentences, in the order that the record gives."""
+def access_lines(db, patient, chosen=None):
+    """The log as sentences, in the order that the record gives."""
     titles = {i.id: i.title for i in items(db, patient)}
     names = dict(db.execute('SELECT id, name FROM principal'))
     names.update((i, patient_text(*traits)) for i, *traits in
                  db.execute('SELECT id, birth_name, given_names, NULL FROM patient'))
-    for at, principal, name, profession, did, item, reason, count, mode, team in log_rows(db, patient):
-        role = dict(PROFESSIONS).get(profession, profession) or ('patient' if principal == patient else None)
+    for at, principal, name, profession, did, item, reason, count, mode, team in log_rows(db, patient, chosen):
+        role = profession_name(profession) or ('patient' if principal == patient else None)
         to_whom = did.endswith((' à', ' de'))
         about = (' « %s »' % titles[item] if item in titles else ('%s %s' % ('' if to_whom or did.endswith('bloqué') else ' :', names[item])) if item in names else
                  ' quelqu’un' if to_whom else '')
@@ -121,16 +123,19 @@ def access_lines(db, patient):
 def accesses(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
+    item = the_item(db, args, patient) if args.document is not None else None
+    if item is not None and args.page:
+        raise Refused('Une page signée dit tout le journal du patient : demandez-la sans document.')
     if args.csv:
-        write_csv(db, patient, args.csv)
+        write_csv(db, patient, args.csv, item)
     if args.page:
         write_page(db, patient, args)
-    for line in [] if args.csv or args.page else access_lines(db, patient):
+    for line in [] if args.csv or args.page else access_lines(db, patient, item):
         print(visible(line))
     return 0
 
 
-def write_csv(db, patient, path):
+def write_csv(db, patient, path, chosen=None):
     """The log's rows for another program, in UTF-8, with semicolons as a French spreadsheet wants them."""
     titles, names = {i.id: i.title for i in items(db, patient)}, dict(db.execute('SELECT id, name FROM principal'))
     with open(path, 'x', encoding='utf-8-sig', newline='') as f:
@@ -138,8 +143,9 @@ def write_csv(db, patient, path):
         out.writerow(['date', 'personne', 'nom', 'profession', 'action', 'élément', 'titre', 'mode', 'motif', 'fois', 'équipe'])
         n = 0
         for at, principal, name, profession, did, item, reason, count, mode, team in db.execute(
-                'SELECT at, principal, name, profession, action_text, object, reason_text, count, mode, team FROM access_log WHERE patient = ?', (patient,)):
-            out.writerow([harmless(v) for v in (at, principal, name, dict(PROFESSIONS).get(profession, profession), did, item,
+                'SELECT at, principal, name, profession, action_text, object, reason_text, count, mode, team FROM access_log '
+                'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
+            out.writerow([harmless(v) for v in (at, principal, name, profession_name(profession), did, item,
                                                 titles.get(item), mode, reason, count, names.get(team, team))])
             n += 1
     print('%s dans %s' % (several(n, 'accès', 'accès'), path))
