@@ -5,6 +5,7 @@
 #include "episode.h"
 #include "membership.h"
 #include "memory.h"
+#include "reader.h"
 #include "random.h"
 #include "renewal.h"
 #include "seen.h"
@@ -196,7 +197,7 @@ static void login_free(struct session *s) {
   if (s == NULL) return;
   for (int i = 0; s->cache && i <= PATIENT_CACHE; i++) patient_forget(&s->cache[i]);
   memory_free(s->cache);
-  memory_free(s->opened);
+  reader_forget(&s->opened);
   memory_free(s->cred);
   memory_free(s->former);
   memory_free(s->next);
@@ -204,7 +205,7 @@ static void login_free(struct session *s) {
   teams_free(&s->teams);
   directory_free(&s->dir);
   buf_free(&s->scratch);
-  bytes_wipe(s->repeated, sizeof s->repeated);
+  recent_free(&s->repeated);
   if (s->pending.line) bytes_wipe(s->pending.line, s->pending.line_cap * sizeof *s->pending.line);
   free(s->pending.line);
   free(s->pending.row);
@@ -247,7 +248,8 @@ static int session_identify(struct session *s) {
   if (me == NULL) {
     struct patient *p;
     int e = patient_get(s, s->principal, &p);
-    if (e == DMP_E_NO_PATIENT) return DMP_E_NOT_CERTIFIED;
+    /* a credential that knows its record was somebody's here: a showing that is over, a key that another has replaced */
+    if (e == DMP_E_NO_PATIENT) return suite_is_zero(s->cred->directory, 32) ? DMP_E_NOT_CERTIFIED : DMP_E_OVER;
     if (e == DMP_OK) e = patient_certificate(s, p, &me);
     if (e == DMP_OK && p->g.basis == BASIS_VIEW) return identify_view(s, p, me);
     if (e != DMP_OK) return e;
