@@ -149,6 +149,7 @@ enum {
   X(126, PAGE,        CORRUPT,"this page is not signed, or it was altered after it was signed") \
   X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
   X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now") \
+  X(170, TRANSACTION, TOOBIG, "one transaction writes at most 65536 lines of the access log: commit every few thousand rows, then go on") \
   X(200, ASKPASS,     AUTH,   "the program in $DMP_ASKPASS gave no PIN: it prints it on its first line") \
   X(201, SECOND,      CONSTRAINT,"a patient's new certificate is signed by a registrar first, then by the authority: SELECT dmp_certify(…) in a session of each")
 

@@ -144,6 +144,7 @@ FRENCH = {
     126: 'cette page n’est pas signée, ou elle a été modifiée après sa signature',
     130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',
     131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
+    170: 'une transaction écrit au plus 65536 lignes du journal : validez toutes les quelques milliers de lignes, puis continuez',
     200: 'le programme de DMP_ASKPASS n’a donné aucun code : il l’écrit sur sa première ligne',
     201: 'le nouveau certificat d’un patient est signé d’abord par qui enregistre les patients, puis par l’autorité',
 }
