@@ -724,7 +724,7 @@ int tree_open(struct tree *t, uint64_t ino, int *how) {
     h->ask = h->text.p != NULL || h->drawing;
     *how = TREE_DIRECT;
   } else if (err == 0 && h->cached) {
-    err = tree_read(t, ino, 0, 1, &bytes, &got);
+    err = tree_read(t, ino, 0, 0, &bytes, &got);
     tree_read_end(t);
     *how = TREE_CACHED;
   }
