@@ -1,5 +1,6 @@
 /* session.c: the life of one login (see session.h). */
 #include "session.h"
+#include "follow.h"
 #include "grant.h"
 #include "seat.h"
 #include "memory.h"
@@ -29,6 +30,7 @@ void session_free(struct session *s) {
   free(s->pending.file);
   free(s->own);
   free(s->seen);
+  follow_free(s->awaited);
   finder_free(&s->finder);
   free(s->listed);
   free(s->on_behalf);
