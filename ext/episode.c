@@ -2,6 +2,8 @@
 #include "episode.h"
 #include "document.h"
 #include "follow.h"
+#include "gather.h"
+#include "mark.h"
 #include "random.h"
 #include "section.h"
 #include "syntax.h"
@@ -180,16 +182,9 @@ const struct assignment *choices_assigned(const struct choices *c, int64_t item,
 
 /* ---- the episode of an item ---- */
 
-int episode_of_row(const struct item *it, struct value *episode) {
-  struct follow_texts x;
-  int good = follow_texts(it, &x);
-  *episode = x.episode;
-  return good;
-}
-
 struct value episode_of(const struct choices *c, const struct item *it) {
   struct value v;
-  if (!episode_of_row(it, &v) || v.type != VALUE_NULL) return v;
+  if (!mark_episode(it, &v) || v.type != VALUE_NULL) return v;
   const struct assignment *a = choices_assigned(c, it->id, NULL);
   return a ? value_text(a->episode) : v;
 }
@@ -370,12 +365,28 @@ static int keep_proposed(struct settling *q) {
   return e;
 }
 
+/* The items of one episode: those whose depositors named it, and those to which it was assigned. */
+static int collect_only(struct settling *q) {
+  int e = gather_episode(q->s, q->p, q->w->only, 1, take_move, q);
+  for (size_t i = 0; e == DMP_OK && i < q->c.assigns; i++) {
+    const struct assignment *a = &q->c.assign[i];
+    struct item it;
+    struct value v;
+    if (!a->accepted || strcmp(a->episode, q->w->only) != 0) continue;
+    e = object_open_all(q->s, q->p, a->item, 1, &it);
+    if (e == DMP_OK && mark_episode(&it, &v) && v.type == VALUE_NULL) e = take_move(q, &it);
+    item_close(&it);
+    if (e == DMP_E_NOT_FOUND) e = DMP_OK;
+  }
+  return e;
+}
+
 static int settle_collect(struct settling *q) {
   const struct scan w = { .first = q->w->first, .last = q->w->last, .all = 1 };
   struct keyset *k;
   int e = patient_keyset(q->s, q->p, &k);
   if (e == DMP_OK) e = choices_read(q->s, q->p, &q->c);
-  if (e == DMP_OK) e = object_scan(q->s, q->p, &w, take_move, q);
+  if (e == DMP_OK) e = q->w->only ? collect_only(q) : object_scan(q->s, q->p, &w, take_move, q);
   if (e == DMP_OK && q->late) e = keep_hidden(q);
   if (e == DMP_OK && q->proposed && (q->c.episodes || q->c.froms || q->hiddens)) e = keep_proposed(q);
   for (size_t i = 0; i < q->n; i++) q->m[i].stays |= q->m[i].leaf == q->m[i].it.leaf && lies_in(&q->c, &q->m[i].it, q->m[i].leaf >= 2, &q->m[i].from);
@@ -591,16 +602,8 @@ static int shading_add(struct shading *q, const struct value *v) {
 }
 
 static int take_shaded(void *ctx, struct item *it) {
-  struct shading *q = ctx;
   struct follow_texts t;
-  struct value v = episode_of(q->h->c, it);
-  if (v.type != VALUE_TEXT || !follow_texts(it, &t)) return DMP_OK;
-  for (size_t i = 0; i < q->h->c->froms; i++) {
-    const struct masked_from *m = &q->h->c->from[i];
-    struct excluded x = { { m->x }, 1 };
-    if (m->episode && episode_is(&v, m->episode) && circle_hides(q->h->s, q->h->p, &x)) return shading_add(q, &t.unique_id);
-  }
-  return DMP_OK;
+  return follow_texts(it, &t) ? shading_add(ctx, &t.unique_id) : DMP_OK;
 }
 
 static int shading_item(struct shading *q, int64_t id) {
@@ -613,18 +616,25 @@ static int shading_item(struct shading *q, int64_t id) {
   return e;
 }
 
+/* The documents of an episode, also those to which it was assigned. */
+static int shading_episode(struct shading *q, const char *name) {
+  const struct choices *c = q->h->c;
+  struct value v = value_text(name);
+  int e = shading_add(q, &v);
+  if (e == DMP_OK) e = gather_episode(q->h->s, q->h->p, name, 1, take_shaded, q);
+  for (size_t i = 0; e == DMP_OK && i < c->assigns; i++)
+    if (c->assign[i].accepted && strcmp(c->assign[i].episode, name) == 0) e = shading_item(q, c->assign[i].item);
+  return e;
+}
+
 static int shading_read(struct shading *q) {
-  const struct scan w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1 };
-  int episodes = 0, e = DMP_OK;
+  int e = DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < q->h->c->froms; i++) {
     const struct masked_from *m = &q->h->c->from[i];
     struct excluded x = { { m->x }, 1 };
-    struct value v = value_text(m->episode);
-    if (!circle_hides(q->h->s, q->h->p, &x)) continue;
-    e = m->episode ? shading_add(q, &v) : shading_item(q, m->item);
-    episodes |= m->episode != NULL;
+    if (circle_hides(q->h->s, q->h->p, &x)) e = m->episode ? shading_episode(q, m->episode) : shading_item(q, m->item);
   }
-  return e == DMP_OK && episodes ? object_scan(q->h->s, q->h->p, &w, take_shaded, q) : e;
+  return e;
 }
 
 /* A shade for each of them, and no other. */

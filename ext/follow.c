@@ -2,6 +2,7 @@
 #include "follow.h"
 #include "document.h"
 #include "episode.h"
+#include "gather.h"
 #include "section.h"
 #include <stdlib.h>
 #include <string.h>
@@ -107,22 +108,23 @@ static int take_followed(void *ctx, struct item *it) {
 }
 
 int follow_look(struct session *s, struct patient *p, struct followed *f) {
-  return f->episode || f->replaces ? object_scan(s, p, &EVERY, take_followed, f) : DMP_OK;
+  int e = f->episode ? gather_episode(s, p, f->episode, 0, take_followed, f) : DMP_OK;
+  return e == DMP_OK && f->replaces ? object_scan(s, p, &EVERY, take_followed, f) : e;
 }
 
-struct hiding { struct patient *p; const char *episode; int meant; struct items found; };
+struct hiding { struct patient *p; int meant; struct items found; };
 
 static int take_earlier(void *ctx, struct item *it) {
   struct hiding *h = ctx;
   struct follow_texts t;
   if (!item_deposited(it->c.table) || it->via != VIA_LEAF || it->leaf & 1 || it->deleted || !follow_texts(it, &t)) return DMP_OK;
-  if (!episode_is(&t.episode, h->episode) || (!h->meant && !(it->c.flags & ITEM_LATE))) return DMP_OK;
+  if (!h->meant && !(it->c.flags & ITEM_LATE)) return DMP_OK;
   return object_leaf(h->p, item_beside(it, it->leaf + 1))->held ? items_take(&h->found, it) : DMP_OK;
 }
 
 int follow_hide(struct session *s, struct patient *p, const char *episode, int meant) {
-  struct hiding h = { .p = p, .episode = episode, .meant = meant };
-  int e = object_scan(s, p, &EVERY, take_earlier, &h);
+  struct hiding h = { .p = p, .meant = meant };
+  int e = gather_episode(s, p, episode, 0, take_earlier, &h);
   for (size_t i = 0; e == DMP_OK && i < h.found.n; i++) {
     struct item *it = &h.found.it[i];
     e = object_move(s, p, it, item_beside(it, it->leaf + 1));

@@ -3,8 +3,10 @@
 #include "access.h"
 #include "anchor.h"
 #include "episode.h"
+#include "follow.h"
 #include "membership.h"
 #include "memory.h"
+#include "reader.h"
 #include "random.h"
 #include "renewal.h"
 #include "seen.h"
@@ -191,6 +193,34 @@ static int first_login(struct record *r, struct credential *c, const char *finge
 
 /* ---- sessions ---- */
 
+/* Wipes; NULL is harmless. */
+static void login_free(struct session *s) {
+  if (s == NULL) return;
+  for (int i = 0; s->cache && i <= PATIENT_CACHE; i++) patient_forget(&s->cache[i]);
+  memory_free(s->cache);
+  reader_forget(&s->opened);
+  memory_free(s->cred);
+  memory_free(s->former);
+  memory_free(s->next);
+  memory_free(s->seat);
+  teams_free(&s->teams);
+  directory_free(&s->dir);
+  buf_free(&s->scratch);
+  recent_free(&s->repeated);
+  if (s->pending.line) bytes_wipe(s->pending.line, s->pending.line_cap * sizeof *s->pending.line);
+  free(s->pending.line);
+  free(s->pending.row);
+  for (size_t i = 0; i < s->pending.files; i++) free(s->pending.file[i]);
+  free(s->pending.file);
+  free(s->own);
+  free(s->seen);
+  follow_free(s->awaited);
+  finder_free(&s->finder);
+  free(s->listed);
+  free(s->on_behalf);
+  free(s);
+}
+
 static int session_alloc(struct record *r, struct session **out) {
   struct session *s = calloc(1, sizeof *s);
   *out = s;
@@ -220,7 +250,8 @@ static int session_identify(struct session *s) {
   if (me == NULL) {
     struct patient *p;
     int e = patient_get(s, s->principal, &p);
-    if (e == DMP_E_NO_PATIENT) return DMP_E_NOT_CERTIFIED;
+    /* a credential that knows its record was somebody's here: a showing that is over, a key that another has replaced */
+    if (e == DMP_E_NO_PATIENT) return suite_is_zero(s->cred->directory, 32) ? DMP_E_NOT_CERTIFIED : DMP_E_OVER;
     if (e == DMP_OK) e = patient_certificate(s, p, &me);
     if (e == DMP_OK && p->g.basis == BASIS_VIEW) return identify_view(s, p, me);
     if (e != DMP_OK) return e;
@@ -473,7 +504,7 @@ int login_open(struct record *r, const char *key_path, struct pin pin, const cha
   if (e == DMP_OK && s->next) e = login_renew(s, fingerprint);
   if (e == DMP_OK) e = team_duties(s);
   if (e == DMP_OK) r->session = s;
-  else session_free(s);
+  else login_free(s);
   return e;
 }
 
@@ -491,7 +522,7 @@ void login_abandon(struct record *r) {
     access_outcome(s, 0);
   }
   r->session = NULL;
-  session_free(s);
+  login_free(s);
 }
 
 /* ---- people ---- */

@@ -1,16 +1,16 @@
 /* session.h: one login on one record: the credential, who that is, the directory, and what is waiting to be logged.
- * Owns: all of that, in locked memory where it is secret, until session_free().  Never: decides on a right, reads a patient. */
+ * Owns: all of that, in locked memory where it is secret, until login.c frees it.  Never: decides on a right, reads a patient. */
 #ifndef SESSION_H
 #define SESSION_H
 #include <sys/types.h>
 #include "directory.h"
 #include "credential.h"
 #include "finder.h"
+#include "recent.h"
 #include "log.h"
 #include "box.h"
 
 struct patient;
-struct opened;
 struct awaited;
 struct seat;
 struct team;
@@ -29,8 +29,8 @@ struct pending {
 };
 struct access_mark { size_t lines, rows, files; int halfway; };   /* what was pending when a savepoint opened */
 /* A line already written, whose repetition within five minutes only counts. */
-struct repeated { int64_t patient, object, at; uint8_t action; uint32_t more; uint8_t key[32], team[8]; };
-enum { REPEATED = 64, PATIENT_CACHE = 64, SEEN = 65536, SAVEPOINTS = 256 };
+struct repeated { struct recent_head head; int64_t patient, object, at; uint8_t action; uint32_t more; uint8_t key[32], team[8]; };
+enum { PATIENT_CACHE = 64, SEEN = 65536, SAVEPOINTS = 256 };
 
 struct session {
   struct record *r;                       /* borrowed */
@@ -54,14 +54,13 @@ struct session {
   unsigned inbox_refused;                 /* grants found that did not prove and were dropped */
   struct patient *cache;                  /* owned, locked: PATIENT_CACHE opened grants, and one more to look at and forget */
   unsigned cache_tick;
-  struct opened *opened;                  /* owned, locked: the documents being read */
+  struct recent opened;                   /* owned: the documents that were read last (reader.c) */
   struct buf scratch;                     /* for boxes that are looked at and forgotten */
   struct pending pending;
   struct access_mark mark[SAVEPOINTS];   /* pending at each open savepoint */
   int levels;                             /* how many are marked */
   int intent_written;                     /* an intent block waits for its outcome */
-  struct repeated repeated[REPEATED];
-  unsigned repeated_next;
+  struct recent repeated;                 /* owned: struct repeated */
   struct { int64_t object, patient; } *seen;   /* owned: hints where an object was met, SEEN entries by hash */
   struct seat *seat;                      /* owned, locked: oneself, and a place in each team */
   size_t seats;
@@ -76,12 +75,12 @@ struct session {
   uint64_t headers_opened, boxes_opened;
 };
 
-void session_free(struct session *s);     /* wipes; NULL is harmless */
 /* The checks that every use begins with: logged in, same process, schema untouched, temp in memory; bumps the generation
  * when the file changed. */
 int  session_use(struct record *r, struct session **out);
 /* Before anything is written to the record. A minimal view is told what a file that is read-only says. */
 int  session_writes(struct session *s);
+int  session_lapsed(const struct session *s);   /* 1: the end date of a place in a team has come since the seats were taken */
 void session_stale(struct session *s);    /* forget everything read: after others' writes and rollbacks */
 /* After an own write that succeeded: forget what was read of patients; the list of grants stays true unless one was written. */
 void session_wrote(struct session *s);
@@ -99,5 +98,7 @@ int  session_open_key(struct session *s, const uint8_t key[32], const struct box
 int  session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
                       const uint8_t **plain, size_t *len);
 /* Who a certificate hash or principal is; NULL when unknown or unverified. Patients' certificates are not here. */
+int  session_column(struct session *s, const char *column, int e);   /* e, told with the name of the column that is at fault */
+int  session_wrong_kind(struct session *s, int64_t principal, const char *needed);   /* DMP_E_NO_PRINCIPAL, told with the kind of one that is known */
 const struct certificate *session_who(struct session *s, const uint8_t principal[16]);
 #endif

@@ -108,7 +108,7 @@ class Practice:
 
 def deposit(con, patient, content=b'contenu', **columns):
     columns = dict({'patient': patient, 'content': content, 'title': 'Compte rendu', 'type_code': '11488-4', 'mime': 'text/plain'}, **columns)
-    select.select([], [], [], 0.002)                   # ids rise with the milliseconds: in the order of the deposits; libfaketime breaks sleep()
+    select.select([], [], [], 0.002)                   # ids rise with the milliseconds: in the order of the deposits; sleep() fails under libfaketime
     con.execute('INSERT INTO document(%s) VALUES(%s)' % (','.join(columns), ','.join('?' * len(columns))), list(columns.values()))
     return one(con, 'SELECT last_insert_rowid()')
 

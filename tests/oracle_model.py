@@ -328,13 +328,13 @@ class Model:
             if d.patient == patient and d.announced_late() and self.holds(who, patient, d.cls):
                 d.hidden = False
 
-    def move(self, who, patient, classes=None, released=None, only=None):
+    def move(self, who, patient, classes=None, released=None, only=None, episode=None):
         """Items of a masked episode become masked; late and diverted ones whose reason has ended become visible, and those of an
         episode that was just unmasked; and each goes where its masks to some say."""
         p, moved, secret, noted = self.patients[patient], [], self.hidden_episodes(who, patient), False
         aims = self.aims(who, patient, released, secret)
         for d in [only] if only else self.documents.values():
-            if d.patient != patient or d.pooled or not self.handles(who, d) or (classes is not None and d.cls not in classes):
+            if d.patient != patient or d.pooled or not self.handles(who, d) or (classes is not None and d.cls not in classes) or (episode and d.episode != episode):
                 continue
             if who != patient and d.late and self.shaded(d):
                 continue
@@ -450,7 +450,7 @@ class Model:
             return REFUSED
         self.begin_full(who, patient)
         self.patients[patient].choices.append(Choice('episode', episode, None))
-        self.move(who, patient)
+        self.move(who, patient, episode=episode)
         return DONE
 
     def unmask_episode(self, who, patient, episode):
@@ -505,7 +505,7 @@ class Model:
             return REFUSED
         self.begin_full(who, patient)
         self.choose(who, patient, 'episode', episode, out)
-        self.move(who, patient)
+        self.move(who, patient, episode=episode)
         self.hide_choices(who, patient)
         return DONE
 
