@@ -408,7 +408,7 @@ class CommandLine(unittest.TestCase):
         self.assertTrue(b'bronchite asthmatiforme' in self.written(), 'proves nothing')
         said = self.quiet(['protect', 'visite', 'motif,note'], DOCTOR, code=1)
         self.assertRegex(said, r'dmp-E081 : une colonne à sceller sert à .* \(colonne motif : index par_motif, à moins que index= ne nomme la colonne\)')
-        self.assertIn('dmp-E079 : une colonne', self.quiet(['protect', 'visite', 'poids'], DOCTOR, code=1))
+        self.assertRegex(self.quiet(['protect', 'visite', 'poids,taille'], DOCTOR, code=1), r'dmp-E079 : ces colonnes .* \(poids; taille\)')
         self.assertIn('dmp-E078 : seule une table', self.quiet(['protect', 'personne', 'nom'], DOCTOR, code=1))
         self.talk(['protect', '--no-scrub'], ('Code de la clé', DOCTOR), ('1  tarif', None), ('2  visite', None), ('Table, numéro', '2'),
                   ('Colonnes à sceller', ' note , jour'), ('Protégée : visite (jour, note)', None), ('encore dans le fichier', None))

@@ -371,7 +371,11 @@ class Insight(People):
     def test_a_signed_page_of_the_log_is_checked_and_an_insurer_gets_none(self):
         page, other = (os.path.join(self.p.folder, name) for name in ('page.html', 'autre.html'))
         self.run_as('marie', 'accesses', '--page', page, '--for', 'avocat', says='Page signée : ' + page)
-        self.run_as('marie', 'check-page', page, says=['La signature est bonne', 'MARIE'])
+        for who in ('marie', 'martin'):
+            self.run_as(who, 'check-page', page, says=['Patient : MARIE Marie 02/01/1970', 'par MARIE Marie 02/01/1970', 'La signature est bonne : c’est celle de MARIE'])
+        said = subprocess.run([CLI, 'check-page', page], env={k: v for k, v in self.env.items() if k != 'DMP_RECORD'}, capture_output=True, text=True)
+        self.assertIn('sans dossier ouvert la clé n’a pas de nom', said.stdout)
+        self.assertNotIn('La signature est bonne', said.stdout)
         with open(page, encoding='utf-8') as f:
             text = f.read()
         with open(other, 'w', encoding='utf-8') as f:

@@ -95,7 +95,7 @@ FRENCH = {
     76: 'la description d’une table protégée ne se vérifie pas : elle est fausse ou modifiée',
     77: 'vous n’avez pas la clé de cette table : qui l’a peut la donner (dmp readers TABLE --add) ; celle du patient de la ligne vient de son consentement',
     78: 'seule une table ordinaire se protège : ni une vue, ni une table virtuelle, ni une table du dossier partagé',
-    79: 'une colonne nommée n’est pas dans la table',
+    79: 'ces colonnes ne sont pas dans la table, ou y sont nommées deux fois',
     80: 'cette table est déjà protégée',
     81: 'une colonne à sceller sert à une clé, un index, une colonne calculée, une clé étrangère, un déclencheur ou une vue : '
         'retirez cela d’abord',
@@ -303,7 +303,7 @@ OBSTACLES = [(r'^a CHECK of a sealed column names (.*), which a foreign key chan
              (r'more than 100 rows a value$', 'plus de 100 lignes par valeur'),
              (r'^ON CONFLICT in table (.*)', r'ON CONFLICT dans la table \1'),
              (r'^REFERENCES (.*) without a column in table (.*)', r'REFERENCES \1 sans colonne, dans la table \2')]
-NAMING = (43, 44, 52, 79)                             # codes whose sentence ends with a name of the practice's own
+NAMING = (43, 44, 52, 66, 78, 79)                             # codes whose sentence ends with a name of the practice's own
 SYSTEM = {errno.ENOENT: 'n’existe pas', errno.EACCES: 'accès refusé', errno.EPERM: 'opération refusée',
           errno.EEXIST: 'existe déjà',
           errno.EISDIR: 'est un dossier, pas un fichier', errno.ENOTDIR: 'un élément du chemin n’est pas un dossier',
@@ -336,12 +336,28 @@ def in_french(text):
         return 'dmp-E044 : cette personne n’est pas du genre qu’il faut ici : %s (il faut : %s)' % (KINDS.get(kind[1], kind[1]), ', '.join(KINDS.get(k, k) for k in kind[2].split(', ')))
     named = re.search(r' \(([^()]*)\)$', text)
     if code in NAMING and named and not column:
-        return 'dmp-E%03d : %s (%s)' % (code, FRENCH[code], re.sub(r'^(\S+) row (-?\d+)$', r'\1, ligne \2', named[1]))
+        return 'dmp-E%03d : %s (%s)' % (code, FRENCH[code], naming_text(named[1]))
     if code in FRENCH:
         return 'dmp-E%03d : %s%s' % (code, FRENCH[code], ' (%s%s)' % (COLUMNS.get(column[1], column[1]), codes_text(column[2])) if column else '')
     if trait:
         return 'l’INS est connu mais un trait diffère (%s) : réglez d’abord l’identité' % TRAITS.get(trait[1], trait[1])
     return SENTENCES.get(text, text)
+
+
+NAMED = [(r'^(\S+) row (-?\d+)$', r'\1, ligne \2'), (r'^there is no table (.*)', r'il n’y a pas de table \1'), (r'^this is a view: (.*)', r'\1 est une vue'),
+         (r'^this is no table: (.*)', r'\1 n’est pas une table'),
+         (r'^this is a virtual table: (.*)', r'\1 est une table virtuelle'), (r'^this is a table of the record or of SQLite: (.*)', r'\1 est une table du dossier ou de SQLite'),
+         (r'^(\S+): that column is not to be sealed$', r'\1 : cette colonne n’est pas à sceller'), (r'^this holds the rows of a protected table: (.*)', r'\1 contient les lignes d’une table protégée'),
+         (r'(\S+) twice$', r'\1, deux fois'), (r'^none is named$', 'aucune n’est nommée'), (r'; schema/', ' ; la liste : schema/'),
+         (r'^type and system go with patient$', 'type et system vont avec patient'),
+         (r'^index and patient: .*', 'index et patient : un index serait sous une même clé pour tous les patients')]
+
+
+def naming_text(text):
+    """What a refusal names, behind its sentence."""
+    for english, french in NAMED:
+        text = re.sub(english, french, text)
+    return text
 
 
 def codes_text(codes):

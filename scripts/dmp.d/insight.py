@@ -1,5 +1,5 @@
 """insight.py: what the patient is told: who can read, who has read, what others see, notices, where the file is kept."""
-import csv, datetime
+import csv, datetime, html, re
 
 from codes import profession_name
 from french import GROUNDS, RECIPIENTS, several
@@ -163,7 +163,14 @@ def check_page(args, settings):
     with open(args.page, encoding='utf-8') as f:
         page = f.read()
     db = login(settings) if settings.record and settings.key else connect(':memory:')
-    print('La signature est bonne : %s' % one(db, 'SELECT dmp_export_check(?)', page))
+    fingerprint, _, name = one(db, 'SELECT dmp_export_check(?)', page).partition(' ')
+    for line in re.findall(r'Patient : .*?(?=<br>)|Établi le .*?(?=<br>)', page.split('</p>')[0]):
+        print(visible(html.unescape(line)))
+    if name:
+        print('La signature est bonne : c’est celle de %s, que ce dossier connaît (clé %s).' % (visible(name), fingerprint))
+    else:
+        print('Rien n’a été changé depuis la signature, mais %s : qui l’a faite n’est pas sûr. Comparez l’empreinte %s avec celle que son auteur dit.' % (
+            'votre dossier ne connaît pas cette clé' if settings.record and settings.key else 'sans dossier ouvert la clé n’a pas de nom', fingerprint))
 
 
 def harmless(value):

@@ -98,7 +98,7 @@ class Screen:
         rows = [part for n, text in enumerate(lines) for part in (str(n), cut(text, self.size()[0] - 12))]
         return int(self.needed(self.whiptail('--menu', self.above(prompt), *rows, options=['--notags', '--cancel-button', last])))
 
-    def pick(self, what, lines, found):
+    def pick(self, what, lines, found, numbers):
         return found[self.menu(what, [lines[n] for n in found])]
 
     def code(self, what, codes, every=(), known=None):

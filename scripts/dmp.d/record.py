@@ -210,9 +210,9 @@ def items(db, patient, lines=True):
 
 
 def the_item(db, args, patient, keep=None, nothing='ce patient n’a pas de document pour vous (dmp deposit en dépose un)'):
-    """One of a patient's documents and lines: those that keep() lets through."""
-    rows = [(i.id, i.text(), 'n° %d' % i.id) for i in items(db, patient) if keep is None or keep(i)]
-    return choose('Document', rows, args.document, nothing='rien à choisir, ' + nothing)
+    """One of a patient's documents and lines: those that keep() lets through. Their numbers are those of dmp list."""
+    rows = [(n, i) for n, i in enumerate(items(db, patient), 1) if keep is None or keep(i)]
+    return choose('Document', [(i.id, i.text(), 'n° %d' % i.id) for _, i in rows], args.document, 'rien à choisir, ' + nothing, [n for n, _ in rows])
 
 
 def the_person(db, wanted, kinds=('professional',), what='Professionnel', nothing='personne n’est enregistré (dmp invite, puis dmp enrol)'):

@@ -68,7 +68,7 @@ VERBS = [
     Verb('sheet', sheet.sheet, 'mettre sa clé sur papier, en code QR', option('-o --output', 'FICHIER', 'fiche .pdf ou .png ; sinon sur le terminal')),
     Verb('read-sheet', sheet.read_sheet, 'retrouver sa clé sur la fiche', ('image', {'nargs': '?', 'metavar': 'IMAGE', 'help': 'photo ou PDF de la fiche ; '
          'sinon son texte, tapé par un lecteur'}), option('-o --output', 'FICHIER', 'fichier de la clé')),
-    Verb('list', documents.list_documents, 'lister les documents, prescriptions et remboursements', PATIENT, place='patient', kinds=READERS),
+    Verb('list', documents.list_documents, 'lister les documents, prescriptions et remboursements', PATIENT, flag('--ids', 'avec leurs identifiants dans le dossier'), place='patient', kinds=READERS),
     Verb('deposit', documents.deposit, 'déposer un fichier', ('file', {'metavar': 'FICHIER', 'help': 'fichier à déposer'}), PATIENT, option('-t --title', 'TITRE', 'titre'),
          option('-c --type', 'CODE', 'code du type'), flag('-m --masked', 'masqué dès le dépôt'), flag('--hidden', 'caché aux représentants légaux'),
          flag('--invisible', 'invisible du patient jusqu’à l’annonce, un mois au plus'), option('-e --episode', 'ÉPISODE', 'épisode de soins'),
