@@ -88,13 +88,22 @@ def local_time(at):
     return datetime.datetime.fromisoformat(at.replace('Z', '+00:00')).astimezone().strftime('%d/%m/%Y %H:%M:%S %Z')
 
 
+def log_lines(db, columns, patient, chosen):
+    """The record's lines about a patient, or about the item chosen, and what stands in her own chain, where nobody else looks: her showings, her masks
+    to the treating doctor. The first column is the time."""
+    columns = ', '.join(columns)
+    about = db.execute('SELECT %s FROM access_log WHERE patient = ? AND (? IS NULL OR object = ?)' % columns, (patient, chosen, chosen)).fetchall()
+    own = db.execute("SELECT %s FROM access_log WHERE patient IS NULL AND principal = ? AND action IN ('view', 'view end', 'mask', 'unmask') AND (? IS NULL OR object = ?)"
+                     % columns, (patient, chosen, chosen)).fetchall()
+    return sorted(about + own, key=lambda line: line[0])
+
+
 def log_rows(db, patient, chosen=None):
     """The patient’s log, or what it has of the item chosen, in French words: [when, who, name, profession, what was done, with what (id), why, how often, mode,
     team]. Listings by the same person on one day, nothing in between, are one row: one gesture lists documents, lines and the log itself."""
     rows = []
-    for at, principal, name, profession, action, did, item, reason, count, mode, team in db.execute(
-            'SELECT at, principal, name, profession, action, action_text, object, reason_text, count, mode, team FROM access_log '
-            'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
+    for at, principal, name, profession, action, did, item, reason, count, mode, team in log_lines(db, (
+            'at', 'principal', 'name', 'profession', 'action', 'action_text', 'object', 'reason_text', 'count', 'mode', 'team'), patient, chosen):
         same = (principal, local_time(at)[:10], mode, team) if action == 'list' else None
         if rows and same and rows[-1][0] == same:
             rows[-1][8] += count
@@ -142,9 +151,8 @@ def write_csv(db, patient, path, chosen=None):
         out = csv.writer(f, delimiter=';')
         out.writerow(['date', 'personne', 'nom', 'profession', 'action', 'élément', 'titre', 'mode', 'motif', 'fois', 'équipe'])
         n = 0
-        for at, principal, name, profession, did, item, reason, count, mode, team in db.execute(
-                'SELECT at, principal, name, profession, action_text, object, reason_text, count, mode, team FROM access_log '
-                'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
+        for at, principal, name, profession, did, item, reason, count, mode, team in log_lines(db, (
+                'at', 'principal', 'name', 'profession', 'action_text', 'object', 'reason_text', 'count', 'mode', 'team'), patient, chosen):
             out.writerow([harmless(v) for v in (at, principal, name, profession_name(profession), did, item,
                                                 titles.get(item), mode, reason, count, names.get(team, team))])
             n += 1
