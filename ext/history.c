@@ -1,6 +1,7 @@
 /* history.c: finding lines (see history.h). */
 #include "history.h"
 #include "access.h"
+#include "follow.h"
 #include "holder.h"
 #include "view.h"
 #include <stdlib.h>
@@ -209,11 +210,11 @@ static int read_as_holder(struct session *s, struct patient *p, struct history *
 }
 
 /* A line about a document does not show to the patient before the document does. */
-struct withheld { int64_t *id; size_t n; };
+struct withheld { struct session *s; struct patient *p; int64_t *id; size_t n; };
 
 static int take_withheld(void *ctx, struct item *it) {
   struct withheld *w = ctx;
-  if (!object_unannounced(it)) return DMP_OK;
+  if (!follow_withheld(w->s, w->p, it)) return DMP_OK;
   int64_t *id = realloc(w->id, (w->n + 1) * sizeof *id);
   if (id == NULL) return DMP_E_NOMEM;
   w->id = id;
@@ -223,7 +224,7 @@ static int take_withheld(void *ctx, struct item *it) {
 
 static int drop_withheld(struct session *s, struct patient *p, struct history *out) {
   const struct scan hidden = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
-  struct withheld w = { 0 };
+  struct withheld w = { .s = s, .p = p };
   size_t kept = 0;
   int e = object_scan(s, p, &hidden, take_withheld, &w);
   for (size_t i = 0; e == DMP_OK && i < out->n; i++) {
