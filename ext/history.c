@@ -333,10 +333,13 @@ static int by_time(const void *a, const void *b) {
   return (x->block > y->block) - (x->block < y->block);   /* what the clock does not tell apart, the file does */
 }
 
-static int is_showing(const struct log_line *l) { return l->action == LOG_VIEW || l->action == LOG_VIEW_END; }
+/* Of a patient's own chain: what she did with her record and nobody else is to know of. */
+static int is_private(const struct log_line *l) {
+  return l->action == LOG_VIEW || l->action == LOG_VIEW_END || l->action == LOG_MASK || l->action == LOG_UNMASK;
+}
 
-/* What this login did that is about no patient, and, of a patient, apart from that: what she showed, which nobody else is to know of. */
-static int read_own_chain(struct session *s, int showings, struct history *out) {
+/* What this login did that is about no patient; apart from that, of a patient, what she showed, and masked from her treating doctor. */
+static int read_own_chain(struct session *s, int private, struct history *out) {
   size_t had = out->n, n = had;
   uint8_t key[32];
   access_own_key(s->cred, key);
@@ -349,8 +352,8 @@ static int read_own_chain(struct session *s, int showings, struct history *out) 
   bytes_wipe(key, sizeof key);
   for (size_t i = had; i < out->n; i++) {
     struct history_line *h = &out->h[i];
-    if (is_showing(&h->l) != showings) continue;
-    if (showings) id_field(h->l.patient, s->principal);
+    if (is_private(&h->l) != private) continue;
+    if (private) id_field(h->l.patient, s->principal);
     out->h[n++] = *h;
   }
   out->n = n;
