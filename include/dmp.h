@@ -101,7 +101,7 @@ enum {
   X(76, PROTECT_BAD,  CORRUPT,"the description of a protected table does not verify: it was forged or altered") \
   X(77, NO_TABLE_KEY, AUTH,   "this login holds no key of the protected table, or of the patient whose row it is: a reader gives the table's with INSERT INTO protected_reader, a consent the patient's") \
   X(78, NOT_TABLE,    ERROR,  "only an ordinary table can be protected: not a view, a virtual table or a table of the record") \
-  X(79, NO_COLUMN,    ERROR,  "a named column is not in the table") \
+  X(79, NO_COLUMN,    ERROR,  "a named column is not in the table, or is named twice") \
   X(80, PROTECTED,    ERROR,  "this table is already protected") \
   X(81, COLUMN_USED,  ERROR,  "a column to be sealed is used by a key, index, generated column, foreign key, trigger or view of the file: remove that first") \
   X(82, NOT_PROTECTED,ERROR,  "this table is not protected") \
@@ -150,6 +150,7 @@ enum {
   X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
   X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now") \
   X(155, OVER,        AUTH,   "this credential opens nothing in this record any more: it has ended, another one has taken its place, or an older copy of the file was put back") \
+  X(170, TRANSACTION, TOOBIG, "one transaction writes at most 65536 lines of the access log: commit every few thousand rows, then go on") \
   X(200, ASKPASS,     AUTH,   "the program in $DMP_ASKPASS gave no PIN: it prints it on its first line") \
   X(201, SECOND,      CONSTRAINT,"a patient's new certificate is signed by a registrar first, then by the authority: SELECT dmp_certify(…) in a session of each")
 
