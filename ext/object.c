@@ -545,7 +545,7 @@ static int scan_ticks(struct session *s, struct patient *p, const struct scan *w
     if (en->cls < w->first || en->cls > w->last) continue;
     struct way way[2];
     for (size_t k = 0, ways = entry_ways(p, en, way); e == DMP_OK && k < ways; k++)
-      if (!w->hidden || way[k].leaf & 1) e = scan_ticked(s, p, w, ctx, en->cls, way[k].leaf, f);
+      if ((!w->hidden || way[k].leaf & 1) && (!w->masked || way[k].leaf >= 2)) e = scan_ticked(s, p, w, ctx, en->cls, way[k].leaf, f);
   }
   return e;
 }
