@@ -257,6 +257,7 @@ int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_
   if (e == DMP_OK && team && !team_ready(team)) e = DMP_E_TEAM_KEY;
   if (e == DMP_OK) e = may_receive(s, p, who ? who : &team->now, team);
   if (e == DMP_OK) e = give(s, p, who ? who : &team->now, team ? READER_TEAM : who->kind == KIND_STAFF ? READER_STAFF : READER_CONSENT, until);
+  if (e == DMP_OK) e = consent_drop(s, p, grantee);   /* one that was over */
   if (e == DMP_OK) e = holder_consent_row(s, p, &me, grantee, "consent", until, s->principal);
   return e == DMP_OK ? access_pend_item(s, p, LOG_CONSENT, grantee, 1, NULL) : e;
 }
