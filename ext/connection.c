@@ -1,6 +1,5 @@
 /* connection.c: records of a connection; errors as SQLite says them (see connection.h). */
 #include "connection.h"
-#include "login.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -17,10 +16,7 @@ int connection_new(sqlite3 *db, struct connection **out) {
 
 void connection_free(struct connection *c) {
   if (c == NULL) return;
-  for (size_t i = 0; i < c->n; i++) {
-    login_abandon(c->r[i]);
-    record_free(c->r[i]);
-  }
+  for (size_t i = 0; i < c->n; i++) record_free(c->r[i]);
   free(c->r);
   free(c);
 }

@@ -6,7 +6,7 @@ SQLITE_EXTENSION_INIT1
 #include "convert.h"
 #include "functions.h"
 #include "protected.h"
-#include "table.h"
+#include "tables.h"
 #include "verify.h"
 
 enum { SQLITE_TESTED = 3040000 };                     /* xShadowName, vtab_in, DIRECTONLY, total_changes64 as tested */
@@ -45,7 +45,7 @@ int sqlite3_dmp_init(sqlite3 *db, char **err, const sqlite3_api_routines *api) {
     *err = connection_error(NULL, db, e, &rc);
     return rc;
   }
-  rc = table_register(c);                             /* the module owns c from here, also when registering fails */
+  rc = tables_register(c);                            /* the module owns c from here, also when registering fails */
   if (rc == SQLITE_OK) rc = protected_register(c);
   if (rc == SQLITE_OK) rc = convert_register(c);
   if (rc == SQLITE_OK) rc = verify_register(c);

@@ -3,6 +3,7 @@
 #include "access.h"
 #include "document.h"
 #include "holder.h"
+#include "motive.h"
 #include "rights.h"
 #include "syntax.h"
 #include <stdlib.h>
@@ -124,17 +125,18 @@ static void put_object(struct session *s, struct patient *p, const struct titles
 static void put_line(struct session *s, struct patient *p, const struct titles *a, const struct log_line *l, struct buf *b) {
   const struct certificate *who = patient_who(s, p, l->person);
   const char *profession = who && who->profession ? profession_display(who->profession) : NULL;
-  char reason[sizeof l->reason + 1] = { 0 }, count[8];
-  memcpy(reason, l->reason, sizeof l->reason);
+  struct motive say;
+  char count[8];
+  motive_of(s, p, l, &say);
   sqlite3_snprintf(sizeof count, count, "%u", l->count);
   put(b, "<tr><td>");
   put_time(b, l->at);
   put(b, "</td>");
   put_cell(b, who ? who->name : "inconnu");
   put_cell(b, profession ? profession : "");
-  put_cell(b, log_action_french(l->action));
+  put_cell(b, say.action);
   put_object(s, p, a, l->object, b);
-  put_cell(b, reason);
+  put_cell(b, say.reason);
   put_cell(b, count);
   put(b, "</tr>\n");
 }

@@ -308,7 +308,7 @@ static int grant_unseal(struct session *s, int seat, int64_t row, const uint8_t 
   size_t n;
   const struct seat *x = &s->seat[seat];
   struct box_ad ad = grant_ad(s, row, loc);
-  int e = sent ? DMP_E_TAMPERED : session_open_box(s, x->wrap, &ad, box, len, &p, &n);
+  int e = sent ? DMP_E_TAMPERED : session_open_key(s, x->wrap, &ad, box, len, &p, &n);
   for (size_t i = (size_t)x->newest; sent && e != DMP_OK && i < s->seats && s->seat[i].newest == x->newest; i++)   /* any secret of the team */
     e = box_open_from(s->seat[i].box_sk, s->seat[i].box_pk, NULL, &ad, box, len, &s->scratch, &p, &n);
   return e == DMP_OK ? grant_parse(p, n, g, sig ? sig : &ignored) : e;
@@ -425,7 +425,7 @@ static int certificate_row(struct session *s, struct patient *p, sqlite3_stmt *s
   const uint8_t *plain;
   size_t n;
   struct box_ad ad = cert_ad(s, p->id, loc);
-  int e = session_open_box(s, p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &plain, &n);
+  int e = session_open_key(s, p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &plain, &n);
   if (e == DMP_OK) e = certificate_parse(plain, n, c);
   if (e == DMP_OK && (c->kind != KIND_PATIENT || id_from_field(c->principal) != p->id)) e = DMP_E_CERT_BAD;
   if (e == DMP_OK && (p->inbox || memcmp(c->hash, p->g.patient_cert, 32) != 0)) {
@@ -535,7 +535,7 @@ int patient_certificate_bytes(struct session *s, struct patient *p, struct buf *
   sqlite3_bind_blob(st, 1, loc, 16, SQLITE_STATIC);
   struct box_ad ad = cert_ad(s, p->id, loc);
   while (!found && (rc = sqlite3_step(st)) == SQLITE_ROW)
-    if (session_open_box(s, p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &plain, &n) == DMP_OK &&
+    if (session_open_key(s, p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &plain, &n) == DMP_OK &&
         certificate_parse(plain, n, &c) == DMP_OK && memcmp(c.hash, p->g.patient_cert, 32) == 0) {
       buf_put(out, plain, n);
       found = 1;

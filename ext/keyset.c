@@ -172,7 +172,7 @@ int keyset_get(struct session *s, int64_t patient, const uint8_t yk[32], uint64_
   struct box_ad ad = keyset_ad(s, patient, loc);
   if (rc == SQLITE_ROW) {
     id = sqlite3_column_int64(st, 0);
-    e = session_open_box(s, yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &p, &n);
+    e = session_open_key(s, yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &p, &n);
     if (e == DMP_OK) e = keyset_parse(p, n, k);
     if (e == DMP_OK && k->seq != seq) e = DMP_E_KEYSET_BAD;
     if (e == DMP_OK) k->row = id;

@@ -778,30 +778,18 @@ int log_verify(struct log *l, const struct log_check *c) {
   return w.rc;
 }
 
-/* Each action: its word in the table access_log, and what a person reads of who did it. */
-static const struct action { const char *word, *french; } ACTIONS[] = {
-  [LOG_LOGIN] = { "login", "s’est connecté" },             [LOG_LIST] = { "list", "a consulté la liste" },
-  [LOG_READ] = { "read", "a lu" },                         [LOG_REFUSED] = { "refused", "a été refusé" },
-  [LOG_DEPOSIT] = { "deposit", "a déposé" },               [LOG_DELETE] = { "delete", "a supprimé" },
-  [LOG_MASK] = { "mask", "a masqué" },                     [LOG_UNMASK] = { "unmask", "a démasqué" },
-  [LOG_CONSENT] = { "consent", "a donné un accord à" },    [LOG_WITHDRAW] = { "withdraw", "a retiré l’accord de" },
-  [LOG_TREATING] = { "treating", "a nommé médecin traitant" }, [LOG_CREATE] = { "create", "a ouvert le dossier" },
-  [LOG_REGISTER] = { "register", "a enregistré une personne" }, [LOG_ADOPT] = { "adopt", "a repris des clés" },
-  [LOG_ROTATE] = { "rotate", "a changé des clés" },        [LOG_IDENTITY] = { "identity", "a complété l’identité" },
-  [LOG_ANNOUNCE] = { "announce", "a annoncé" },            [LOG_REVEAL] = { "reveal", "a montré aux représentants" },
-  [LOG_BLOCK] = { "block", "a bloqué" },                   [LOG_UNBLOCK] = { "unblock", "a débloqué" },
-  [LOG_REISSUE] = { "reissue", "a refait un certificat" }, [LOG_RENEW] = { "renew", "a pris une nouvelle clé" },
-  [LOG_JOIN] = { "join", "a fait entrer dans une équipe" }, [LOG_LEAVE] = { "leave", "a fait sortir d’une équipe" },
-  [LOG_TEAM_KEY] = { "team_key", "a changé la clé d’une équipe" },
-  [LOG_HOSTING] = { "hosting", "a dit où le dossier est conservé" }, [LOG_EXPORT] = { "export", "a exporté" },
-  [LOG_VIEW] = { "view", "a préparé une vue à montrer" },  [LOG_VIEW_END] = { "view end", "a mis fin à une vue" },
+/* Each action: its word in the table access_log (motive.c has what a person reads). */
+static const char *const ACTIONS[] = {
+  [LOG_LOGIN] = "login", [LOG_LIST] = "list", [LOG_READ] = "read", [LOG_REFUSED] = "refused", [LOG_DEPOSIT] = "deposit",
+  [LOG_DELETE] = "delete", [LOG_MASK] = "mask", [LOG_UNMASK] = "unmask", [LOG_CONSENT] = "consent", [LOG_WITHDRAW] = "withdraw",
+  [LOG_TREATING] = "treating", [LOG_CREATE] = "create", [LOG_REGISTER] = "register", [LOG_ADOPT] = "adopt", [LOG_ROTATE] = "rotate",
+  [LOG_IDENTITY] = "identity", [LOG_ANNOUNCE] = "announce", [LOG_REVEAL] = "reveal", [LOG_BLOCK] = "block", [LOG_UNBLOCK] = "unblock",
+  [LOG_REISSUE] = "reissue", [LOG_RENEW] = "renew", [LOG_JOIN] = "join", [LOG_LEAVE] = "leave", [LOG_TEAM_KEY] = "team_key",
+  [LOG_HOSTING] = "hosting", [LOG_EXPORT] = "export", [LOG_VIEW] = "view", [LOG_VIEW_END] = "view end",
 };
 
-static const struct action *action_of(unsigned action) {
-  return action < sizeof ACTIONS / sizeof *ACTIONS && ACTIONS[action].word ? &ACTIONS[action] : NULL;
+const char *log_action_text(unsigned action) {
+  return action < sizeof ACTIONS / sizeof *ACTIONS && ACTIONS[action] ? ACTIONS[action] : "unknown";
 }
-
-const char *log_action_text(unsigned action) { return action_of(action) ? action_of(action)->word : "unknown"; }
-const char *log_action_french(unsigned action) { return action_of(action) ? action_of(action)->french : "a fait quelque chose que cette version ne connaît pas"; }
 
 const char *log_mode_text(unsigned mode) { return mode == LOG_NORMAL ? "normal" : mode == LOG_SHOWN ? "view" : "unknown"; }

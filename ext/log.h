@@ -68,6 +68,5 @@ int  log_verify(struct log *l, const struct log_check *c);
 /* What became of a block's transaction: LOG_DONE (also for accesses), LOG_UNDONE, or LOG_INTENT when nobody told. */
 int  log_outcome(struct log *l, int64_t block, enum log_kind *outcome);
 const char *log_action_text(unsigned action);         /* "read", "list", …; "unknown" */
-const char *log_action_french(unsigned action);       /* "a lu", …: what stands behind a name */
 const char *log_mode_text(unsigned mode);             /* "normal", "view" */
 #endif

@@ -191,6 +191,33 @@ static int first_login(struct record *r, struct credential *c, const char *finge
 
 /* ---- sessions ---- */
 
+/* Wipes; NULL is harmless. */
+static void login_free(struct session *s) {
+  if (s == NULL) return;
+  for (int i = 0; s->cache && i <= PATIENT_CACHE; i++) patient_forget(&s->cache[i]);
+  memory_free(s->cache);
+  memory_free(s->opened);
+  memory_free(s->cred);
+  memory_free(s->former);
+  memory_free(s->next);
+  memory_free(s->seat);
+  teams_free(&s->teams);
+  directory_free(&s->dir);
+  buf_free(&s->scratch);
+  bytes_wipe(s->repeated, sizeof s->repeated);
+  if (s->pending.line) bytes_wipe(s->pending.line, s->pending.line_cap * sizeof *s->pending.line);
+  free(s->pending.line);
+  free(s->pending.row);
+  for (size_t i = 0; i < s->pending.files; i++) free(s->pending.file[i]);
+  free(s->pending.file);
+  free(s->own);
+  free(s->seen);
+  finder_free(&s->finder);
+  free(s->listed);
+  free(s->on_behalf);
+  free(s);
+}
+
 static int session_alloc(struct record *r, struct session **out) {
   struct session *s = calloc(1, sizeof *s);
   *out = s;
@@ -473,7 +500,7 @@ int login_open(struct record *r, const char *key_path, struct pin pin, const cha
   if (e == DMP_OK && s->next) e = login_renew(s, fingerprint);
   if (e == DMP_OK) e = team_duties(s);
   if (e == DMP_OK) r->session = s;
-  else session_free(s);
+  else login_free(s);
   return e;
 }
 
@@ -491,7 +518,7 @@ void login_abandon(struct record *r) {
     access_outcome(s, 0);
   }
   r->session = NULL;
-  session_free(s);
+  login_free(s);
 }
 
 /* ---- people ---- */

@@ -1,5 +1,5 @@
 /* ptab.h: what the files of the protected table's module share.
- * protected.c connects, finds the key, follows transactions; protected_plan.c turns constraints into the shadow's WHERE;
+ * protected.c connects, follows transactions; ptab.c finds the key and gives the table's errors; protected_plan.c turns constraints into the shadow's WHERE;
  * protected_read.c owns cursors, protected_scan.c the rows that a cursor reads ahead; protected_write.c owns xUpdate;
  * protected_trigger.c follows triggers that write to the table itself; protected_check.c tries CHECKs of sealed columns.
  * Never: makes or unmakes a protected table (convert.h). */
@@ -96,6 +96,7 @@ int  ptab_fail(struct ptab *t, int rc, const char *message);
 int  ptab_shadow_error(struct ptab *t);                                 /* an error of the shadow in the table's own name */
 int  ptab_key(struct ptab *t, struct session **s, int *held);           /* *held: 1 the login has the key, 0 not */
 int  ptab_key_kept(const struct ptab *t, const struct session *s);       /* 1: the key that ptab_key found is still this login's */
+void ptab_key_turned(struct ptab *t);                                   /* what was derived from the keys before for the keyed indexes; protect_key sees to the rest */
 int  ptab_may(const struct ptab *t, int held);                          /* 1: some row may open: those of patients do so one by one */
 int  ptab_keyless(struct ptab *t);                                      /* the sentence for a login without the key */
 int  ptab_is_rowid(const struct ptab *t, int col);

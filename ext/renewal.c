@@ -150,6 +150,12 @@ static int certify_first(struct session *s, const char *text, struct buf *cert) 
   return e;
 }
 
+/* Whose card was revoked since, or who registers nobody any more, has not looked at who asks: a thief of his key dates as he likes. */
+static int still_registers(struct session *s, const uint8_t cert_hash[32]) {
+  const struct certificate *then = directory_by_hash(&s->dir, cert_hash), *now = then ? session_who(s, then->principal) : NULL;
+  return now && now->status == STATUS_ACTIVE && now->rights & RIGHT_REGISTER_PATIENTS;
+}
+
 /* The authority signs what a registrar has signed: two people have looked at who asks. */
 static int certify_second(struct session *s, const char *text, struct buf *cert) {
   struct certificate c;
@@ -157,6 +163,7 @@ static int certify_second(struct session *s, const char *text, struct buf *cert)
   int e = text_read(CERTIFIED_TEXT, text, cert);
   if (e == DMP_OK) e = certificate_parse(cert->p, cert->n, &c);
   if (e == DMP_OK && (c.kind != KIND_PATIENT || c.serial == 0 || memcmp(c.record, s->r->id, 16) != 0)) e = DMP_E_REQUEST;
+  if (e == DMP_OK && !still_registers(s, c.issuer)) e = DMP_E_SECOND;
   if (e == DMP_OK) e = certificate_countersign(cert, s->cred->sign_sk);
   return e == DMP_OK ? directory_verify_patient(&s->dir, cert->p, cert->n, &c) : e;
 }

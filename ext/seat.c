@@ -196,7 +196,7 @@ int seats_refresh(struct session *s) {
   unsigned version;
   size_t n;
   int e = teams_refresh(s, &version);
-  if (e != DMP_OK || (s->seat && version == s->seats_version && !seats_lapsed(s))) return e;
+  if (e != DMP_OK || (s->seat && version == s->seats_version && !session_lapsed(s))) return e;
   if (s->seat == NULL && (s->seat = memory_new(2 * SEATS * sizeof *s->seat)) == NULL) return DMP_E_LOCK;
   struct seat *now = s->seat + SEATS;
   e = seats_load(s, now, &n);
@@ -210,8 +210,6 @@ int seats_refresh(struct session *s) {
   if (e == DMP_OK) s->seats_version = version;
   return e;
 }
-
-int seats_lapsed(const struct session *s) { return s->seats_until != 0 && record_now() > s->seats_until; }
 
 const struct seat *seat_of(const struct session *s, const uint8_t team[16]) {
   for (size_t i = 1; i < s->seats; i++)

@@ -21,7 +21,6 @@ struct seat {                                         /* secret: locked memory o
 
 /* Makes the seats true for this generation; where they are others than before, the list of own grants is made anew. */
 int  seats_refresh(struct session *s);
-int  seats_lapsed(const struct session *s);           /* 1: the date of one has come since */
 const struct seat *seat_of(const struct session *s, const uint8_t team[16]);   /* the newest; NULL: no member */
 /* Every secret of the team that this login holds, sealed to one more member. */
 int  seat_give(struct session *s, const struct team *t, const uint8_t member[16], const uint8_t member_cert[32]);

@@ -1,39 +1,9 @@
 /* session.c: the life of one login (see session.h). */
 #include "session.h"
-#include "grant.h"
-#include "seat.h"
-#include "memory.h"
 #include "watch.h"
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 SQLITE_EXTENSION_INIT3
-
-void session_free(struct session *s) {
-  if (s == NULL) return;
-  for (int i = 0; s->cache && i <= PATIENT_CACHE; i++) patient_forget(&s->cache[i]);
-  memory_free(s->cache);
-  memory_free(s->opened);
-  memory_free(s->cred);
-  memory_free(s->former);
-  memory_free(s->next);
-  memory_free(s->seat);
-  teams_free(&s->teams);
-  directory_free(&s->dir);
-  buf_free(&s->scratch);
-  bytes_wipe(s->repeated, sizeof s->repeated);
-  if (s->pending.line) bytes_wipe(s->pending.line, s->pending.line_cap * sizeof *s->pending.line);
-  free(s->pending.line);
-  free(s->pending.row);
-  for (size_t i = 0; i < s->pending.files; i++) free(s->pending.file[i]);
-  free(s->pending.file);
-  free(s->own);
-  free(s->seen);
-  finder_free(&s->finder);
-  free(s->listed);
-  free(s->on_behalf);
-  free(s);
-}
 
 void session_stale(struct session *s) { s->generation++; }
 
@@ -70,9 +40,11 @@ int session_use(struct record *r, struct session **out) {
     if (e == DMP_OK) s->refused = session_again(s);
   }
   if (e == DMP_OK) e = s->refused;
-  if (seats_lapsed(s)) session_stale(s);
+  if (session_lapsed(s)) session_stale(s);
   return e == DMP_OK ? watch_entries(s) : e;
 }
+
+int session_lapsed(const struct session *s) { return s->seats_until != 0 && record_now() > s->seats_until; }
 
 int session_writes(struct session *s) {
   if (!s->view) return DMP_OK;
@@ -81,10 +53,15 @@ int session_writes(struct session *s) {
   return DMP_E_SQL;
 }
 
+int session_open_key(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
+                     const uint8_t **plain, size_t *len) {
+  return box_open(key, ad, box, n, &s->scratch, plain, len);
+}
+
 int session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
                      const uint8_t **plain, size_t *len) {
   s->boxes_opened++;
-  return box_open(key, ad, box, n, &s->scratch, plain, len);
+  return session_open_key(s, key, ad, box, n, plain, len);
 }
 
 int session_open_sealed(struct session *s, const uint8_t *mix, const struct box_ad *ad, const void *box, size_t n, const uint8_t **plain, size_t *len) {

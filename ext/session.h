@@ -1,5 +1,5 @@
 /* session.h: one login on one record: the credential, who that is, the directory, and what is waiting to be logged.
- * Owns: all of that, in locked memory where it is secret, until session_free().  Never: decides on a right, reads a patient. */
+ * Owns: all of that, in locked memory where it is secret, until login.c frees it.  Never: decides on a right, reads a patient. */
 #ifndef SESSION_H
 #define SESSION_H
 #include <sys/types.h>
@@ -74,12 +74,12 @@ struct session {
   uint64_t headers_opened, boxes_opened;
 };
 
-void session_free(struct session *s);     /* wipes; NULL is harmless */
 /* The checks that every use begins with: logged in, same process, schema untouched, temp in memory; bumps the generation
  * when the file changed. */
 int  session_use(struct record *r, struct session **out);
 /* Before anything is written to the record. A minimal view is told what a file that is read-only says. */
 int  session_writes(struct session *s);
+int  session_lapsed(const struct session *s);   /* 1: the end date of a place in a team has come since the seats were taken */
 void session_stale(struct session *s);    /* forget everything read: after others' writes and rollbacks */
 /* After an own write that succeeded: forget what was read of patients; the list of grants stays true unless one was written. */
 void session_wrote(struct session *s);
@@ -90,7 +90,10 @@ int  session_mine(struct session *s, const uint8_t cert_hash[32]);
 const struct certificate *session_by_key(struct session *s, const uint8_t sign_pk[32]);
 /* Opens a box sealed to this login's certificate, or to one that it had before. mix: as in box.h. */
 int  session_open_sealed(struct session *s, const uint8_t *mix, const struct box_ad *ad, const void *box, size_t n, const uint8_t **plain, size_t *len);
-/* Opens a box under a key into s->scratch and counts it. */
+/* Opens a box under a key into s->scratch. Boxes of items are counted; those that bring keys (keysets, grants, certificates) are not:
+ * how often keys turned would tell who is left out that something was masked. */
+int  session_open_key(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
+                      const uint8_t **plain, size_t *len);
 int  session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
                       const uint8_t **plain, size_t *len);
 /* Who a certificate hash or principal is; NULL when unknown or unverified. Patients' certificates are not here. */

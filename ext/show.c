@@ -151,7 +151,7 @@ static int make_certificate(struct making *m) {
   if (st == NULL) return record_sql_fault(s->r);
   sqlite3_bind_blob(st, 1, from, 16, SQLITE_STATIC);
   int e = sqlite3_step(st) == SQLITE_ROW ? DMP_OK : DMP_E_CERT_BAD;
-  if (e == DMP_OK) e = session_open_box(s, m->p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &b, &n);
+  if (e == DMP_OK) e = session_open_key(s, m->p->yk, &ad, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &b, &n);
   if (e == DMP_OK) buf_put(&plain, b, n);
   sqlite3_reset(st);
   ad.loc = to;
@@ -247,7 +247,8 @@ static int make_note(struct making *m, int64_t *id) {
   *id = 0;
   int e = row.bad ? DMP_E_NOMEM : object_insert(m->s, m->p, &me, (struct place){ CLASS_IDENTITY, 3, 0, 0 }, &c, NULL, id);
   buf_free(&row);
-  return e == DMP_OK ? access_pend_item(m->s, m->p, LOG_VIEW, *id, 1, NULL) : e;
+  /* in her own chain: a treating doctor who knows that she showed a part could be asked what the rest is */
+  return e == DMP_OK ? access_pend(m->s, NULL, LOG_VIEW, 0, *id, NULL) : e;
 }
 
 static int make_run(struct making *m, const struct showing *w, int64_t *id) {
@@ -358,7 +359,7 @@ static int end_note(struct ending *g) {
   e = row.bad ? DMP_E_NOMEM : object_rewrite(g->s, g->p, &it, &row);
   item_close(&it);
   buf_free(&row);
-  return e == DMP_OK ? access_pend_item(g->s, g->p, LOG_VIEW_END, g->v->id, 1, NULL) : e;
+  return e == DMP_OK ? access_pend(g->s, NULL, LOG_VIEW_END, 0, g->v->id, NULL) : e;
 }
 
 static int end_one(struct ending *g) {

@@ -8,10 +8,6 @@
 #include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
-#define TABLE_ADDRESS(name) &TABLE_##name,
-static const struct table *const TABLES[] = { SECTIONS(TABLE_ADDRESS) &TABLE_SUGGESTION, &TABLE_FEED, &TABLE_VIEW, &TABLE_DMP, &TABLE_SESSION, &TABLE_PRINCIPAL, &TABLE_PATIENT, &TABLE_IDENTITY,
-                                              &TABLE_REPRESENTATIVE, &TABLE_CONSENT, &TABLE_BLOCKED, &TABLE_CERTIFICATE_LOG, &TABLE_MEMBERSHIP, &TABLE_DOCUMENT, &TABLE_MASK, &TABLE_ACCESS_LOG, &TABLE_ACCESS_RIGHT, &TABLE_DOCUMENT_AS, &TABLE_NOTIFICATION, &TABLE_HOSTING, &TABLE_PROTECTED,
-                                              &TABLE_READER };
 /* Rows that a scan reads ahead: their patients are logged in one block before the first is released. The first batch is small,
  * each next one twice as large: who wants one row does not wait for 256. */
 enum { READ_FIRST = 16, READ_AHEAD = 256, CONSTRAINTS_MAX = 16 };
@@ -125,8 +121,8 @@ static char *declaration(const struct table *t) {
 static int table_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **err) {
   struct vtab *v = NULL;
   const struct table *t = NULL;
-  for (size_t i = 0; argc > 3 && i < sizeof TABLES / sizeof *TABLES; i++)
-    if (strcmp(argv[3], TABLES[i]->name) == 0) t = TABLES[i];
+  for (const struct table *const *one = ((struct connection *)aux)->tables; argc > 3 && *one; one++)
+    if (strcmp(argv[3], (*one)->name) == 0) t = *one;
   if (t == NULL || sqlite3_stricmp(argv[2], t->name) != 0) {
     *err = sqlite3_mprintf("%s: dmp_create() makes the tables of a record, each under its own name", argv[0]);
     return SQLITE_ERROR;
@@ -541,10 +537,8 @@ static sqlite3_module MODULE = {
   .xRollbackTo = table_rollback_to, .xShadowName = table_shadow_name,
 };
 
-static void connection_destroy(void *c) { connection_free(c); }
-
-int table_register(struct connection *c) {
-  return sqlite3_create_module_v2(c->db, DMP_MODULE, &MODULE, c, connection_destroy);
+int table_register(struct connection *c, void (*ended)(void *)) {
+  return sqlite3_create_module_v2(c->db, DMP_MODULE, &MODULE, c, ended);
 }
 
 /* ---- values given to INSERT ---- */

@@ -45,14 +45,17 @@ struct table {
   /* A column marked COL_LATE, too large or too dear for a batch: sets the result. */
   int (*late)(struct session *s, int64_t rowid, int column, sqlite3_context *ctx);
 };
-extern const struct table TABLE_DMP, TABLE_SESSION, TABLE_PRINCIPAL, TABLE_PATIENT, TABLE_IDENTITY, TABLE_REPRESENTATIVE, TABLE_CONSENT, TABLE_BLOCKED, TABLE_CERTIFICATE_LOG, TABLE_MEMBERSHIP, TABLE_DOCUMENT,
-    TABLE_MASK, TABLE_ACCESS_LOG, TABLE_ACCESS_RIGHT, TABLE_DOCUMENT_AS, TABLE_NOTIFICATION, TABLE_HOSTING, TABLE_PROTECTED, TABLE_READER, TABLE_SUGGESTION, TABLE_FEED, TABLE_VIEW;
+/* Every virtual table of a record, as OF_RECORD(each). */
+#define OF_RECORD(TABLE) \
+  SECTIONS(TABLE) TABLE(SUGGESTION) TABLE(FEED) TABLE(VIEW) TABLE(DMP) TABLE(SESSION) TABLE(PRINCIPAL) TABLE(PATIENT) TABLE(IDENTITY) TABLE(REPRESENTATIVE) \
+  TABLE(CONSENT) TABLE(BLOCKED) TABLE(CERTIFICATE_LOG) TABLE(MEMBERSHIP) TABLE(DOCUMENT) TABLE(MASK) TABLE(ACCESS_LOG) TABLE(ACCESS_RIGHT) \
+  TABLE(DOCUMENT_AS) TABLE(NOTIFICATION) TABLE(HOSTING) TABLE(PROTECTED) TABLE(READER)
 #define TABLE_EXTERN(name) extern const struct table TABLE_##name;
-SECTIONS(TABLE_EXTERN)
+OF_RECORD(TABLE_EXTERN)
 
 void table_result(sqlite3_context *ctx, const struct value *x);   /* copies: SQLite may keep the pointer */
-/* Registers the module on the connection; it frees c when the connection closes. */
-int table_register(struct connection *c);
+/* Registers the module on the connection, for c->tables. ended: called with c when the connection closes, or registering fails. */
+int table_register(struct connection *c, void (*ended)(void *));
 
 /* Reading the values given to INSERT: each checks type and form. */
 int take_text(sqlite3_value *v, const char **out);    /* NULL allowed; UTF-8 without NUL, at most DMP_TITLE_MAX */

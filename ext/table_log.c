@@ -2,20 +2,23 @@
  * Owns: its columns.  Never: which lines those are (history.h). */
 #include "table.h"
 #include "history.h"
+#include "motive.h"
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
-enum { L_AT, L_PRINCIPAL, L_NAME, L_PROFESSION, L_PATIENT, L_ACTION, L_OBJECT, L_MODE, L_REASON, L_COUNT, L_TEAM, L_COLUMNS };
+enum { L_AT, L_PRINCIPAL, L_NAME, L_PROFESSION, L_PATIENT, L_ACTION, L_OBJECT, L_MODE, L_REASON, L_COUNT, L_TEAM, L_ACTION_TEXT, L_REASON_TEXT, L_COLUMNS };
 static const struct column LOG[] = {
   [L_AT] = { "at", "TEXT", COL_PUSH }, [L_PRINCIPAL] = { "principal", "INTEGER", COL_PUSH }, [L_NAME] = { "name", "TEXT", 0 },
   [L_PROFESSION] = { "profession", "TEXT", 0 }, [L_PATIENT] = { "patient", "INTEGER", COL_PUSH }, [L_ACTION] = { "action", "TEXT", COL_PUSH },
   [L_OBJECT] = { "object", "INTEGER", COL_PUSH }, [L_MODE] = { "mode", "TEXT", 0 }, [L_REASON] = { "reason", "TEXT", 0 },
   [L_COUNT] = { "count", "INTEGER", 0 },
   [L_TEAM] = { "team", "INTEGER", 0 },                /* through which the person read */
+  [L_ACTION_TEXT] = { "action_text", "TEXT", COL_HIDDEN }, [L_REASON_TEXT] = { "reason_text", "TEXT", COL_HIDDEN },
 };
 static int put_line(struct session *s, struct patient *p, const struct log_line *l, struct rows *out) {
   const struct certificate *who = p ? patient_who(s, p, l->person) : session_who(s, l->person);
   char reason[sizeof l->reason + 1] = { 0 }, profession[8];
+  struct motive say;
   struct value *row = rows_add(out, (int64_t)out->n + 1);
   if (row == NULL) return DMP_E_NOMEM;
   memcpy(reason, l->reason, sizeof l->reason);
@@ -30,6 +33,9 @@ static int put_line(struct session *s, struct patient *p, const struct log_line 
   row[L_MODE] = value_text(log_mode_text(l->mode));
   row[L_REASON] = rows_text(out, reason);
   row[L_COUNT] = value_int(l->count);
+  motive_of(s, p, l, &say);
+  row[L_ACTION_TEXT] = value_text(say.action);
+  if (*say.reason) row[L_REASON_TEXT] = rows_text(out, say.reason);
   if (le_get64(l->login + 8)) row[L_TEAM] = value_int((int64_t)le_get64(l->login + 8));
   return DMP_OK;
 }

@@ -28,6 +28,7 @@
 #include "db.h"
 #include "draw.h"
 #include "keeper.h"
+#include "needs.h"
 #include "ops.h"
 #include "options.h"
 #include "sandbox.h"
@@ -98,8 +99,8 @@ static enum verdict mount_tree(const struct options *o, struct ops *ops, struct 
   int refused = sandbox_may_mount(1) != 0 || fuse_session_mount(se, o->mountpoint) != 0;
   if (sandbox_may_mount(0) != 0 || refused) {
     fuse_session_destroy(se);
-    return say(VERDICT_FUSE, IN("%s can't be mounted: check /dev/fuse, fusermount3, your rights on it%s",
-                                "%s ne se monte pas : vérifiez /dev/fuse, fusermount3, vos droits sur ce répertoire%s"), o->mountpoint,
+    return say(VERDICT_FUSE, IN("%s can't be mounted: check that it is yours and writable%s",
+                                "%s ne se monte pas : vérifiez que ce répertoire est à vous, et vos droits d’y écrire%s"), o->mountpoint,
                !o->allow_other ? "" : IN(" and user_allow_other in /etc/fuse.conf", " et user_allow_other dans /etc/fuse.conf"));
   }
   *out = se;
@@ -176,6 +177,7 @@ static enum verdict begin(struct options *o, struct keeper *keeper, struct db **
   sandbox_begin();
   if (keeper_start(keeper) != 0) return say(VERDICT_SYSTEM, IN("no process: %s", "pas de processus : %s"), strerror(errno));
   enum verdict v = check_mountpoint(o);
+  if (v == VERDICT_MOUNTED) v = needs_check(sandbox_can_mount());
   int err = v == VERDICT_MOUNTED ? sandbox_become(o->user, o->user_uid, o->user_gid) : 0;
   if (err != 0) return say(VERDICT_SYSTEM, IN("can't become %s: %s", "impossible de devenir %s : %s"), o->user, strerror(err));
   if (v == VERDICT_MOUNTED) v = open_record(o, db);

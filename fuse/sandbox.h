@@ -12,6 +12,7 @@
 void sandbox_begin(void);                   /* no core dump; no other process of this user reads the memory */
 /* From root to this user, its groups included, keeping what mounts. 0 or an errno. */
 int  sandbox_become(const char *user, uid_t uid, gid_t gid);
+int  sandbox_can_mount(void);               /* 1: without fusermount3 */
 int  sandbox_may_mount(int may);            /* 0 or an errno; nothing to do for who never was root */
 /* Capabilities, new privileges, limits, files: for good. record: its path. 0 or an errno. */
 int  sandbox_drop(const char *record);

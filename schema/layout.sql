@@ -125,15 +125,6 @@ CREATE TEMP VIEW documents AS SELECT id, patient, folder, also, dmp_filename(hea
   CASE WHEN extension = 'xml' AND size <= (SELECT drawn_max FROM temp.layout_option) THEN dmp_filename(head || stem || '.html') END AS page,
   dmp_filename(head || stem) || ' : ' || warning AS notice, size, offset, modified FROM temp.layout_document;
 
--- Words of the pages.
-CREATE TEMP TABLE layout_action(action TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-INSERT INTO layout_action VALUES
-  ('login', 'connexion'), ('list', 'a consulté la liste'), ('read', 'a lu'), ('refused', 'a été refusé'), ('deposit', 'a déposé'),
-  ('delete', 'a supprimé'), ('mask', 'a masqué'), ('unmask', 'a démasqué'), ('consent', 'a donné un accord à'),
-  ('withdraw', 'a retiré un accord à'), ('treating', 'a nommé médecin traitant'), ('create', 'a ouvert le dossier'),
-  ('register', 'a enregistré une personne'), ('rotate', 'a changé des clés'), ('adopt', 'a repris des clés'),
-  ('identity', 'a complété l’identité'), ('announce', 'a annoncé'), ('reveal', 'a montré aux représentants');
-
 -- The sections of the record and the titles of professions are put in by scripts/embed, from sections.tsv and profession.tsv.
 CREATE TEMP TABLE layout_profession(code TEXT PRIMARY KEY, display TEXT NOT NULL) WITHOUT ROWID;
 CREATE TEMP TABLE layout_block(page INTEGER, place INTEGER, title TEXT NOT NULL, query TEXT NOT NULL, PRIMARY KEY(page, place)) WITHOUT ROWID;
@@ -149,22 +140,29 @@ INSERT INTO layout_block VALUES
      nullif(CASE WHEN masked THEN ''masqué '' ELSE '''' END || CASE WHEN invisible_patient THEN ''invisible du patient ''
        WHEN hidden_from_representatives THEN ''caché des représentants '' ELSE '''' END || CASE availability WHEN ''Deprecated'' THEN ''remplacé'' ELSE '''' END, '''') AS "État",
      title AS "Titre", author AS "Auteur" FROM main.document WHERE patient = ?1 ORDER BY creation_time DESC, id DESC LIMIT 200'),
+  -- listings by one person on one day are one line
   (3, 10, 'Qui a fait quoi (les 2 000 dernières lignes)', 'WITH d AS MATERIALIZED (SELECT id, title FROM main.document WHERE patient = ?1),
-       w AS MATERIALIZED (SELECT id, name FROM main.principal)
+       w AS MATERIALIZED (SELECT id, name FROM main.principal),
+       a AS (SELECT max(at) AS at, principal, name, profession, action_text, object, reason_text, sum(count) AS count FROM main.access_log WHERE patient = ?1
+         GROUP BY CASE action WHEN ''list'' THEN date(at, ''localtime'') || principal || mode || coalesce(team, '''') ELSE rowid END)
      SELECT strftime(''%d/%m/%Y %H:%M'', at, ''localtime'') AS "Date",
        CASE WHEN principal = ?1 THEN ''vous'' ELSE coalesce((SELECT name FROM w WHERE w.id = a.principal), a.name) END AS "Qui",
        (SELECT display FROM temp.layout_profession AS p WHERE p.code = a.profession) AS "Profession",
-       coalesce((SELECT text FROM temp.layout_action AS t WHERE t.action = a.action), a.action) AS "Action",
+       action_text AS "Action",
        coalesce((SELECT title FROM d WHERE d.id = a.object), (SELECT name FROM w WHERE w.id = a.object)) AS "Sur",
-       reason AS "Motif", nullif(count, 1) AS "Fois"
-     FROM main.access_log AS a WHERE patient = ?1 ORDER BY at DESC LIMIT 2000'),
+       reason_text AS "Motif", nullif(count, 1) AS "Fois"
+     FROM a ORDER BY at DESC LIMIT 2000'),
   (4, 10, 'Médecin traitant', 'SELECT name AS "Nom", ''ce que sa profession permet, et ce qui est masqué'' AS "Voit" FROM main.principal
      WHERE id = (SELECT treating_doctor FROM main.patient WHERE id = ?1)'),
   (4, 20, 'Accords que vous avez donnés', 'SELECT (SELECT name FROM main.principal AS w WHERE w.id = c.grantee) AS "À",
      strftime(''%d/%m/%Y'', since) AS "Depuis", strftime(''%d/%m/%Y'', until) AS "Jusqu’au",
-     ''ce que sa profession permet, sauf ce qui est masqué'' AS "Voit" FROM main.consent AS c WHERE patient = ?1 ORDER BY since'),
+     CASE WHEN EXISTS (SELECT 1 FROM main.membership AS m, main.blocked AS b WHERE m.team = c.grantee AND b.professional = m.member AND b.patient = ?1
+         AND (m.until IS NULL OR m.until > strftime(''%Y-%m-%dT%H:%M:%SZ'')))
+       THEN ''rien : un de ses membres est bloqué'' ELSE ''ce que sa profession permet, sauf ce qui est masqué'' END AS "Voit" FROM main.consent AS c WHERE patient = ?1 ORDER BY since'),
   (4, 30, 'Représentants', 'SELECT (SELECT name FROM main.principal AS w WHERE w.id = r.principal) AS "Nom", strftime(''%d/%m/%Y'', since) AS "Depuis",
      strftime(''%d/%m/%Y'', until) AS "Jusqu’au", ''tout, sauf ce qui leur est caché'' AS "Voit" FROM main.representative AS r WHERE patient = ?1 ORDER BY since'),
+  (4, 35, 'Personnes que vous avez bloquées', 'SELECT (SELECT name FROM main.principal AS w WHERE w.id = b.professional) AS "Nom",
+     strftime(''%d/%m/%Y'', since) AS "Depuis", ''rien que ses propres dépôts'' AS "Voit" FROM main.blocked AS b WHERE patient = ?1 ORDER BY since'),
   (4, 40, 'Chaque document (les 1 000 derniers)', 'WITH who AS MATERIALIZED (SELECT document, group_concat(name || '' : '' || why, char(10)) AS list
        FROM (SELECT document, name, why FROM main.access_right WHERE patient = ?1 AND principal <> ?1 ORDER BY name, why) GROUP BY document)
      SELECT strftime(''%d/%m/%Y'', creation_time) AS "Date", title AS "Titre", coalesce((SELECT list FROM who WHERE document = d.id), ''vous seul'')

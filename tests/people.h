@@ -7,7 +7,7 @@
 #include "functions.h"
 #include "grant.h"
 #include "protected.h"
-#include "table.h"
+#include "tables.h"
 #include "verify.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,7 +59,7 @@ static inline void person_open(int who) {
   assert_int_equal(sqlite3_open(path, &x->db), SQLITE_OK);
   sqlite3_busy_timeout(x->db, 5000);
   assert_int_equal(connection_new(x->db, &x->c), DMP_OK);
-  assert_int_equal(table_register(x->c), SQLITE_OK);
+  assert_int_equal(tables_register(x->c), SQLITE_OK);
   assert_int_equal(verify_register(x->c), SQLITE_OK);
   assert_int_equal(functions_register(x->c), SQLITE_OK);
   assert_int_equal(protected_register(x->c), SQLITE_OK);

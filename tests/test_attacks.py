@@ -1051,5 +1051,64 @@ class Bytes(Case):
         self.assertNotIn('kanari', got)
 
 
+class LeftOut(Case):
+    """What is told beside the rows, to somebody who is left out: work that is counted, lines of the log, who signs."""
+
+    def setUp(self):
+        self.p = Practice(dict(PEOPLE, registrar=('60', 1)))
+        self.addCleanup(self.p.drop)
+        self.t = self.p.login('treating')
+
+    def patient(self, name):
+        pid = self.p.patient(name, self.t, 'treating')
+        con = self.p.login(name)
+        for who in ('pharmacist', 'nurse'):
+            con.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (pid, self.p.id[who]))
+        deposit(self.t, pid, title='Visible')
+        return pid, con
+
+    def work(self, con, patient):
+        """What a login is told of its own work when it lists and verifies one patient."""
+        was = con.execute('SELECT headers_opened,boxes_opened FROM session').fetchone()
+        con.execute('SELECT * FROM document WHERE patient=?', (patient,)).fetchall()
+        now = con.execute('SELECT headers_opened,boxes_opened FROM session').fetchone()
+        return now[0] - was[0], now[1] - was[1]
+
+    def test_who_is_left_out_by_a_circle_is_told_of_the_same_work_as_where_nothing_is_masked(self):
+        secret, marie = self.patient('marie')
+        plain, _ = self.patient('anne')
+        open_before = self.p.login('pharmacist')
+        self.assertEqual(self.work(open_before, secret), self.work(open_before, plain))
+        d = deposit(self.t, secret, title='Secret')
+        marie.execute('INSERT INTO mask(document,grantee) VALUES(?,?)', (d, self.p.id['pharmacist']))
+        for con in (open_before, self.p.login('pharmacist')):
+            for _ in range(2):
+                self.assertEqual(self.work(con, secret), self.work(con, plain))
+        nurse = self.p.login('nurse')                      # and who is not left out opens one more
+        self.assertGreater(self.work(nurse, secret), self.work(nurse, plain))
+
+    def test_only_the_patients_log_says_that_a_minimal_view_was_made_and_ended(self):
+        pid, marie = self.patient('marie')
+        d = one(marie, 'SELECT min(id) FROM document')
+        before = self.t.execute('SELECT at,action,object FROM access_log WHERE patient=?', (pid,)).fetchall()
+        marie.execute('INSERT INTO minimal_view(patient,items,credential,pin) VALUES(?,?,?,?)', (pid, str(d), self.p.key('view'), PIN))
+        row = one(marie, 'SELECT id FROM minimal_view')
+        marie.execute('DELETE FROM minimal_view WHERE id=?', (row,))
+        self.assertEqual([r[0] for r in marie.execute('SELECT action FROM access_log WHERE object=?', (row,))], ['view', 'view end'])
+        for con in (self.t, self.p.login('treating')):
+            lines = con.execute('SELECT at,action,object FROM access_log').fetchall()
+            self.assertFalse([l for l in lines if l[2] == row or l[1].startswith('view')])
+            self.assertEqual([l for l in lines if l in before], before)
+
+    def test_a_registrar_whose_card_was_revoked_since_is_no_first_signature_of_a_new_key(self):
+        pid, marie = self.patient('marie')
+        request = one(marie, 'SELECT dmp_renew(?,?)', self.p.key('marie-2'), PIN)
+        first = one(self.p.login('registrar'), 'SELECT dmp_certify(?)', request)
+        self.p.authority.execute("UPDATE principal SET status='revoked' WHERE id=?", (self.p.id['registrar'],))
+        self.refused(201, self.p.authority, 'SELECT dmp_certify(?)', (first,))
+        self.p.authority.execute("UPDATE principal SET status='active' WHERE id=?", (self.p.id['registrar'],))
+        self.assertIsNotNone(one(self.p.authority, 'SELECT dmp_certify(?)', first))
+
+
 if __name__ == '__main__':
     main()

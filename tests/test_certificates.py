@@ -370,7 +370,7 @@ class OwnKey(Record):
         self.refused(42, p.login('treating'), 'SELECT dmp_certify(?)', (first,))
         self.refused(201, p.connect(), 'SELECT dmp_login(?,?,NULL,NULL,?)', (p.key('patient-2'), PIN, first))
         self.refused(29, p.connect(), 'SELECT dmp_login(?,?)', (p.key('patient-2'), PIN))
-        self.refused(58, p.login('treating'), 'SELECT dmp_certify(?)', (request[:-2] + '00',))
+        self.refused(58, p.login('treating'), 'SELECT dmp_certify(?)', (request[:-1] + ('0' if request[-1] != '0' else '1'),))
         p.patient('other', p.login('treating'), 'treating')
         _, _, theirs = self.certified(p.login('other'), p.key('other-2'))
         self.refused(110, p.connect(), 'SELECT dmp_login(?,?,NULL,NULL,?)', (p.key('patient-2'), PIN, theirs))

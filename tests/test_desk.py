@@ -104,9 +104,11 @@ def test_a_file_is_deposited_from_outside_and_from_a_patients_folder(p):
 
 def test_who_may_read_and_who_has_read_are_told(p):
     p.deposit('Consultation')
+    p.deposit('Autre')
     desk = Desk(p)
     with Mount(p, 'pharmacist') as n:
         n.read(REPORTS, REPORT)
+        n.read(REPORTS, REPORT.replace('Consultation', 'Autre'))
     with Mount(p, 'patient') as m:
         code, said = desk('qui-peut-lire', m(FOLDER))
         assert code == 0 and 'Ph Durand, accord du' in said, said
@@ -116,7 +118,9 @@ def test_who_may_read_and_who_has_read_are_told(p):
         code, said = desk('voir-comme', m(FOLDER), answers=('durand', PIN))
         assert code == 0 and 'Consultation' in said and 'Caché' not in said, said
         code, said = desk('qui-a-lu', m(REPORTS, REPORT))
-        assert code == 0 and re.search('Ph Durand.*a lu', said), said
+        assert code == 0 and re.search('Ph Durand.*a lu « Consultation »', said) and 'Autre' not in said and 'liste' not in said, said
+        code, said = desk('qui-a-lu', m(FOLDER))
+        assert code == 0 and re.search('Ph Durand.*a lu « Consultation »', said) and re.search('Ph Durand.*a lu « Autre »', said), said
 
 
 def test_it_enters_the_menus_of_thunar_and_nautilus_and_leaves_what_others_put_there(p):

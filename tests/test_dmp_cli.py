@@ -193,7 +193,7 @@ class CommandLine(unittest.TestCase):
                          ('Sexe', 'X'), ('Répondez M', None), ('Sexe', 'f'), ('INS', '184077512345678'), ('clé de cet INS', None),
                          ('INS', ''), ('médecin traitant', 'peut-être'), ('Répondez o', None), ('médecin traitant', ''),
                          ('Fiche à imprimer', 'fiche.txt'), ('.pdf ou .png', None), ('Fiche à imprimer', ''))
-        for part in ('Patient : BELLANGER Lucie 1984-07-07', 'Dossier : ' + self.record, 'Clé     : ' + key,
+        for part in ('Patient : BELLANGER Lucie 07/07/1984', 'Dossier : ' + self.record, 'Clé     : ' + key,
                      '%s --record %s --key %s list' % (CLI, self.record, key)):
             self.assertIn(part, seen)
         type(self).patient_key, type(self).patient_pin = key, re.search(r'Code    : (\d{12})', seen)[1]
@@ -296,10 +296,13 @@ class CommandLine(unittest.TestCase):
         self.assertRegex(seen, r'RIVOIRE \(Médecin\) a déposé « %s »' % PDF_TITLE)
         self.assertRegex(seen, r'a masqué « %s »' % PDF_TITLE)
         self.assertRegex(seen, r'BELLANGER Lucie \(patient\) a donné un accord à Nadia KACI')
+        of_one = [l for l in self.quiet(['--key', self.patient_key, 'accesses', PDF_TITLE], self.patient_pin).splitlines() if not l.startswith('Patient : ')]
+        self.assertTrue(of_one and all('« %s »' % PDF_TITLE in line for line in of_one), of_one)
+        self.assertIn('demandez-la sans document', self.quiet(['--key', self.patient_key, 'accesses', PDF_TITLE, '--page', 'x'], self.patient_pin, code=1))
         paris = self.quiet(['--key', self.patient_key, 'accesses'], self.patient_pin, env=dict(self.env, TZ='Europe/Paris'))
-        times = re.findall(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d CES?T  ', paris, re.M)
+        times = re.findall(r'^\d\d/\d\d/\d{4} \d\d:\d\d:\d\d CES?T  ', paris, re.M)
         self.assertEqual(len(times), len(paris.splitlines()) - 1, paris)    # the first says whose log it is
-        self.assertEqual(times, sorted(times))
+        self.assertEqual(times, sorted(times, key=lambda t: (t[6:10], t[3:5], t[:2], t[11:])))
         if self.mounted:
             self.assertRegex(seen, r'Nadia KACI \(Pharmacien\) a lu « %s »' % PDF_TITLE)
 
@@ -309,7 +312,7 @@ class CommandLine(unittest.TestCase):
         again = self.quiet(['--key', self.patient_key, 'withdraw', 'Nadia'], self.patient_pin, code=1)
         self.assertIn('n’avait pas d’accord', again)
         seen = self.quiet(['--key', self.patient_key, 'accesses'], self.patient_pin)
-        self.assertRegex(seen, r'BELLANGER Lucie \(patient\) a retiré un accord à Nadia KACI')
+        self.assertRegex(seen, r'BELLANGER Lucie \(patient\) a retiré l’accord de Nadia KACI')
 
     def test_16_umount_gives_the_folder_back(self):
         if not self.mounted:

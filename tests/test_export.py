@@ -65,20 +65,42 @@ class Page(Fresh):
         self.assertEqual(rows[0], ['Date (UTC)', 'Qui', 'Profession', 'A fait', 'Quoi', 'Motif', 'Fois'])
         self.assertIn(['DOCTOR', 'Médecin', 'a lu', '<b>Bilan & "suite"</b>', '', '1'], [r[1:] for r in rows])
         self.assertIn(['ENFANT', '', 'a donné un accord à', 'DOCTOR', '', '1'], [r[1:] for r in rows])
-        self.assertIn(['ENFANT', '', 'a exporté', '', 'patient', '1'], [r[1:] for r in rows])
+        self.assertIn(['ENFANT', '', 'a exporté', '', 'pour : le patient', '1'], [r[1:] for r in rows])
         count = one(self.me, "SELECT count(*) FROM access_log WHERE patient IS NOT NULL")
         self.assertEqual(len(Cells(self.page()).rows) - 1, count + 1)   # one for this page itself
 
-    def test_every_action_has_its_french_on_the_page_and_on_the_command_line(self):
-        with open(os.path.join(os.path.dirname(HERE), 'ext', 'log.c'), encoding='utf-8') as f:
-            words = re.findall(r'\[LOG_\w+\] = \{ "([^"]+)", "([^"]*)" \}', f.read())
-        with open(os.path.join(os.path.dirname(HERE), 'ext', 'log.h'), encoding='utf-8') as f:
-            actions = re.search(r'enum log_action \{(.*?)\};', f.read(), re.S)[1]
-        self.assertEqual(len(words), len(re.findall(r'LOG_\w+', actions)))
-        self.assertTrue(all(french.strip() for _, french in words))
-        sys.path.insert(0, os.path.join(os.path.dirname(CLI), 'dmp.d'))
-        import french
-        self.assertEqual({w for w, _ in words} - set(french.ACTIONS), set())
+    def test_every_action_has_its_french_which_the_pages_and_the_command_line_read_from_one_place(self):
+        root = os.path.dirname(HERE)
+        text = {}
+        for name in ('ext/log.h', 'ext/log.c', 'ext/motive.c', 'schema/layout.sql', 'scripts/dmp.d/insight.py', 'scripts/dmp.d/french.py'):
+            with open(os.path.join(root, name), encoding='utf-8') as f:
+                text[name] = f.read()
+        actions = set(re.findall(r'LOG_\w+', re.search(r'enum log_action \{(.*?)\};', text['ext/log.h'], re.S)[1]))
+        self.assertEqual(set(re.findall(r'\[(LOG_\w+)\] = "[^"]+"', text['ext/log.c'])), actions)
+        french = dict(re.findall(r'\[(LOG_\w+)\] = "([^"]+)"', text['ext/motive.c']))
+        self.assertEqual(set(french), actions)
+        for name in ('schema/layout.sql', 'scripts/dmp.d/insight.py'):
+            self.assertIn('action_text', text[name])
+        for name in ('schema/layout.sql', 'scripts/dmp.d/insight.py', 'scripts/dmp.d/french.py'):
+            self.assertEqual([w for w in french.values() if "'%s'" % w in text[name]], [], name)
+
+    def test_no_reason_stands_there_as_a_number_or_a_word_of_the_program(self):
+        p, me = self.p, self.me
+        p.authority.execute("INSERT INTO principal(kind, name, certificate) VALUES('source', 'Hôpital', ?)", (p.request('hospital'),))
+        hospital = one(p.authority, "SELECT id FROM principal WHERE kind = 'source'")
+        for grantee in (p.id['doctor'], 'profession:60'):
+            me.execute('INSERT INTO mask(patient, document, grantee) VALUES(?, ?, ?)', (self.pid, self.doc, grantee))
+        me.execute('INSERT INTO feed(patient, source) VALUES(?, ?)', (self.pid, hospital))
+        me.execute("UPDATE feed SET state = 'off'")
+        me.execute('DELETE FROM representative')
+        said = {(r[3], r[4], r[5]) for r in Cells(self.page()).rows}
+        title = '<b>Bilan & "suite"</b>'
+        for row in (('a masqué', title, 'à DOCTOR'), ('a masqué', title, 'à la profession : Infirmier'), ('a désigné un représentant', 'MOTHER', ''),
+                    ('a retiré un représentant', 'MOTHER', ''), ('a ouvert une alimentation automatique', 'Hôpital', ''), ('a fermé une alimentation automatique', 'Hôpital', '')):
+            self.assertIn(row, said)
+        rows = me.execute('SELECT action_text, reason, reason_text FROM access_log WHERE patient = ? AND reason IS NOT NULL', (self.pid,)).fetchall()
+        self.assertIn(('a masqué', 'profession:60', 'à la profession : Infirmier'), rows)
+        self.assertEqual([r for r in rows if r[2] and (r[2] == r[1] or str(p.id['doctor']) in r[2])], [])
 
     def test_the_signature_is_the_patients_and_holds_for_these_bytes_alone(self):
         page = self.page()
@@ -87,7 +109,7 @@ class Page(Fresh):
         self.assertIn(said.split()[0], page)
         self.assertEqual(one(open_record(':memory:'), CHECK, page), said.split()[0])   # without any key: the fingerprint alone
         for changed in (page.replace('Bilan', 'Bilans'), page[:-1], page + '\n', page.replace('a exporté', 'a lu'), page.replace('</table>', '<p></table>'),
-                        page.rsplit('<!--', 1)[0], '', page[:-10] + '0' + page[-9:], page + page[page.rindex('<!--'):]):
+                        page.rsplit('<!--', 1)[0], '', page[:-10] + ('1' if page[-10] == '0' else '0') + page[-9:], page + page[page.rindex('<!--'):]):
             self.refused(126, self.me, CHECK, (changed,))
 
     def test_a_signature_of_another_key_tells_that_key(self):

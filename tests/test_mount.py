@@ -6,7 +6,7 @@ import argparse, contextlib, ctypes, errno, mmap, os, shutil, signal, sqlite3, s
 import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BUILD = os.path.join(ROOT, 'build')
+MADE = BUILD = os.path.join(ROOT, 'build')           # where it was built, and where the tests start it
 PIN = 'epingle-du-test'
 FOLDER = 'DUPONT Marie 1970-01-02'
 REPORTS = FOLDER + '/Comptes rendus'
@@ -583,19 +583,40 @@ def test_a_missing_anchor_and_an_altered_record_have_the_code_of_damage(p):
     subprocess.check_call(['umount', point])
 
 
-def test_without_a_fuse_device_the_code_is_that_of_fuse(p):
+def hiding(script, command, **how):
+    """A command where something of this machine is hidden."""
+    return subprocess.run(['unshare', '-m', '--propagation', 'unchanged', 'sh', '-c', script + ' && exec "$@"', 'sh'] + command, stdin=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True, **how)
+
+
+def test_a_machine_without_fuse_is_told_what_to_do_before_a_pin_is_asked_for(p):
     if os.geteuid() != 0:
         raise Skip('only root can hide /dev/fuse')
-    script = 'mount --bind /dev/null /dev/fuse && exec "$@"'
-    pin = os.path.join(p.folder, 'pin')
-    with open(pin, 'w') as f:
-        f.write(PIN + '\n')
-    with open(pin) as f:
-        command = [os.path.join(BUILD, 'dmpfs'), p.path, p.point(), '-o', 'key=%s,pinfd=0' % p.key('doctor')]
-        r = subprocess.run(['unshare', '-m', '--propagation', 'unchanged', 'sh', '-c', script, 'sh'] + command, stdin=f, stderr=subprocess.PIPE,
-                           text=True)
-    same(r.returncode, 8, r.stderr)
-    assert "can't be mounted" in r.stderr
+    os.chmod(p.folder, 0o755)
+    empty, script = os.path.join(p.folder, 'empty'), os.path.join(p.folder, 'askpass')
+    open(empty, 'w').close()
+    with open(script, 'w') as f:
+        f.write('#!/bin/sh\ntouch %s/asked\n' % p.folder)
+    os.chmod(script, 0o755)
+    def refused(hide, options='', become=None):
+        command = [os.path.join(BUILD, 'dmpfs'), p.path, p.point(), '-o', 'key=%s%s' % (p.key('doctor'), options)]
+        r = hiding(hide, become + command if become else command, env=dict(os.environ, DMP_ASKPASS=script))
+        same((r.returncode, os.path.exists(p.folder + '/asked')), (8, False), r.stderr)
+        return r.stderr
+    for hide in ('mount --bind /dev/null /dev/fuse', 'mount --bind %s /dev/fuse' % empty):
+        assert '/dev/fuse is missing: as root, modprobe fuse' in refused(hide), hide
+    assert '/dev/fuse manque : en root, modprobe fuse' in refused(hide, ',lang=fr')
+    nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+    closed = 'mkdir {0}/dev && mknod -m 600 {0}/dev/fuse c 10 229 && mount --bind {0}/dev/fuse /dev/fuse'.format(p.folder)
+    assert "/dev/fuse can't be opened: as root, chmod 666" in refused(closed, '', nobody)
+    for f in os.listdir(p.folder):
+        if f.startswith('mount'):
+            os.chown(os.path.join(p.folder, f), 65534, 65534)
+    without = 'for f in /usr/bin/fusermount3 /bin/fusermount3; do [ ! -e $f ] || mount --bind %s $f; done' % empty
+    assert 'fusermount3 is missing' in refused(without, '', nobody) and 'install the package fuse3' in refused(without, '', nobody)
+    assert 'installez le paquet fuse3' in refused(without, ',lang=fr', nobody)
+    r = hiding(without, [os.path.join(BUILD, 'dmpfs'), p.path, p.point(), '-f', '-o', 'key=%s' % p.key('doctor')], env=dict(os.environ, DMP_ASKPASS=script))
+    same((r.returncode, os.path.exists(p.folder + '/asked')), (6, True), 'root needs none: ' + r.stderr)
 
 
 def test_in_the_background_it_returns_once_mounted_and_sigterm_ends_it(p):
@@ -757,14 +778,33 @@ def run_all(wanted, tests):
     return 1 if counts['failed'] else 0
 
 
+def open_to_all(build, folder):
+    """Where another user can start what was built: a copy, when the project lies in a home that is closed to others."""
+    at = build
+    while os.geteuid() == 0 and os.stat(at).st_mode & 1 and at != '/':
+        at = os.path.dirname(at)
+    if os.geteuid() != 0 or at == '/':
+        return build
+    os.chmod(folder, 0o755)
+    copy = os.path.join(folder, os.path.basename(build))
+    os.mkdir(copy)
+    for name in os.listdir(build):
+        if name.startswith('dmp') and os.path.isfile(os.path.join(build, name)):
+            shutil.copy(os.path.join(build, name), copy)
+    return copy
+
+
 def main(tests):
-    global BUILD
+    global BUILD, MADE
     parser = argparse.ArgumentParser()
     parser.add_argument('build', nargs='?', default=BUILD)
     parser.add_argument('names', nargs='*')
     arguments = parser.parse_args()
-    BUILD = os.path.abspath(arguments.build)
-    sys.exit(run_all(arguments.names, tests))
+    MADE = os.path.abspath(arguments.build)
+    with tempfile.TemporaryDirectory(prefix='dmp-programs-') as folder:
+        BUILD = open_to_all(MADE, folder)
+        code = run_all(arguments.names, tests)
+    sys.exit(code)
 
 
 if __name__ == '__main__':

@@ -196,6 +196,7 @@ def test_programs_without_a_screen_and_samba_leave_no_name_outside_the_mount(p):
             for commands in ('recurse; ls', 'get "%s/%s" /dev/null' % (REPORTS, NAME)):
                 same(share.do(commands).returncode, 0, commands)
             turns += 1
+            time.sleep(min(5, minutes) if minutes > 1 else 0)          # an hour of use, not of load
         same(traces([home, tmp]), [], 'programs')
         same(traces([share.folder + '/' + d for d in ('log', 'state', 'cache', 'private', 'pid')]), [], 'Samba')
         same(traces([p.path + '-log']), [], 'the access log')

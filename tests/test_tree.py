@@ -159,6 +159,29 @@ def test_the_patient_finds_who_came_and_who_may_read_and_nobody_else_does(p):
         assert wait_until(lambda: 'Ph Durand : consentement' not in text(m.read(FOLDER, READERS)), TWO_SECONDS), text(m.read(FOLDER, READERS))
 
 
+def test_the_patients_pages_are_french_throughout_and_tell_a_team_that_a_block_closes(p):
+    nurse = p.enrol('nurse', '10100000033', 'Inf Leroy', '60', 0)
+    p['authority'].execute("INSERT INTO principal(kind, name, profession) VALUES('team', 'Dispensaire', '60')")
+    team, = p['authority'].execute("SELECT id FROM principal WHERE kind = 'team'").fetchone()
+    p['authority'].execute('INSERT INTO membership(team, member, manager) VALUES(?, ?, 1)', (team, nurse))
+    p.login('nurse').close()
+    me, i = p['patient'], p.deposit('Consultation')
+    p.consent(team)
+    me.execute("INSERT INTO mask(patient, document, grantee) VALUES(?, ?, 'profession:21')", (p.patient, i))
+    me.execute('INSERT INTO minimal_view(patient, items, credential, pin) VALUES(?, ?, ?, ?)', (p.patient, str(i), p.key('view'), PIN))
+    me.execute('DELETE FROM minimal_view')
+    with Mount(p, 'patient') as m:
+        assert re.search('Dispensaire [0-9/]+ ce que sa profession permet', text(m.read(FOLDER, READERS))), text(m.read(FOLDER, READERS))
+        me.execute('INSERT INTO blocked(patient, professional) VALUES(?, ?)', (p.patient, nurse))
+        assert wait_until(lambda: 'rien : un de ses membres est bloqué' in text(m.read(FOLDER, READERS)), TWO_SECONDS), text(m.read(FOLDER, READERS))
+        assert re.search('Inf Leroy [0-9/]+ rien que ses propres dépôts', text(m.read(FOLDER, READERS)))
+        me.execute('DELETE FROM blocked')
+        accesses = text(m.read(FOLDER, ACCESSES))
+        for words in ('a bloqué Inf Leroy', 'a débloqué Inf Leroy', 'a préparé une vue à montrer', 'a mis fin à une vue', 'a masqué Consultation à la profession : Pharmacien'):
+            assert words in accesses, (words, accesses)
+        assert not re.search(r'\b(block|unblock|view|mask|profession:21|consent|list)\b', accesses), accesses
+
+
 def test_looking_at_the_beginning_of_a_page_to_know_its_type_is_no_reading(p):
     p.deposit('HbA1c', fixture('biologie-hba1c.xml'), mime='text/xml', author=None)
     with Mount(p, 'pharmacist') as m:

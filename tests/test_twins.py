@@ -226,8 +226,6 @@ class Twins(Case):
         for at, s in enumerate(steps):
             if s not in left_out:
                 self.step(at * 7 + 7, *s)
-            elif s[1] == 'unmask':
-                self.step(at * 7 + 7, s[0], 'looks')                # she lists what she has in both: that she did is no secret of the act
         return json.load(open(os.path.join(PATH, 'memory.json')))
 
     def compare(self, steps, hidden, who='pharmacist', mount=False, witness='patient', reads=True):

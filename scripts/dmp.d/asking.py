@@ -168,6 +168,12 @@ def date_form(text):
     return '-'.join([parts[0]] + ['%02d' % int(p) for p in parts[1:] if p])
 
 
+def day_text(at):
+    """A day of the record as it is read: 31/12/2030; a part of one as it is."""
+    parts = (at or '')[:10].split('-')
+    return '/'.join(reversed(parts))
+
+
 def day_form(text):
     """A whole day, or None."""
     day = date_form(text or '')

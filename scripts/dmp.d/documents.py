@@ -2,7 +2,7 @@
 import hashlib, mimetypes, os
 
 from french import in_french, several, TYPES
-from asking import ask, choose_code, Refused, visible, yes
+from asking import ask, choose_code, day_text, Refused, visible, yes
 from record import items, library, login, one, patient_text, the_patient
 from sheet import print_text
 
@@ -25,7 +25,7 @@ def deposit(args, settings):
         raise Refused('Rien n’est déposé.')
     same = db.execute('SELECT creation_time, title FROM document WHERE patient = ? AND hash = ?',
                       (patient, hashlib.sha256(content).hexdigest())).fetchone()
-    if same and not yes('Ce contenu est déjà là (%s  %s). Le déposer une fois de plus ?' % (same[0][:10], same[1])):
+    if same and not yes('Ce contenu est déjà là (%s  %s). Le déposer une fois de plus ?' % (day_text(same[0]), same[1])):
         raise Refused('Rien n’est déposé.')
     title = args.title or ask('Titre', os.path.splitext(os.path.basename(args.file))[0])
     code = args.type or choose_code('Type', TYPES)

@@ -11,16 +11,6 @@ TYPES = [('11488-4', 'Compte rendu de consultation'), ('57833-6', 'Ordonnance'),
          ('18748-4', 'Imagerie'), ('34112-3', 'Compte rendu d’hospitalisation'), ('11490-0', 'Lettre de sortie'),
          ('60591-5', 'Synthèse médicale'), ('60593-1', 'Dispensation de médicaments'),
          ('11369-6', 'Historique de vaccinations'), ('89601-9', 'Certificat médical'), ('EXPPAT_3', 'Directives anticipées'), ('51851-4', 'Document administratif')]
-ACTIONS = {'login': 'connexion', 'list': 'a consulté la liste', 'read': 'a lu', 'refused': 'a été refusé',
-           'deposit': 'a déposé', 'delete': 'a supprimé', 'mask': 'a masqué', 'unmask': 'a démasqué', 'consent': 'a donné un accord',
-           'withdraw': 'a retiré un accord', 'treating': 'a changé le médecin traitant',
-           'create': 'a ouvert le dossier', 'register': 'a enregistré une personne', 'rotate': 'a changé des clés', 'adopt': 'a repris des clés',
-           'identity': 'a complété l’identité', 'announce': 'a annoncé', 'reveal': 'a montré aux représentants',
-           'view': 'a préparé une vue à montrer', 'view end': 'a mis fin à une vue',
-           'join': 'a fait entrer dans une équipe', 'leave': 'a fait sortir d’une équipe', 'team_key': 'a changé la clé d’une équipe',
-           'block': 'a bloqué', 'unblock': 'a débloqué', 'reissue': 'a refait un certificat', 'renew': 'a pris une nouvelle clé',
-           'hosting': 'a dit où le dossier est conservé', 'export': 'a exporté'}
-GIVEN = {'block': ' ', 'unblock': ' ', 'consent': ' à ', 'withdraw': ' à ', 'treating': ' : '}   # actions whose object is who gets or loses access
 GROUNDS = [('parent', 'Titulaire de l’autorité parentale'), ('tuteur_mineur', 'Tuteur d’un mineur'), ('tuteur', 'Tuteur d’un majeur protégé'),
            ('curateur', 'Curateur'), ('habilitation', 'Habilitation familiale'), ('mandataire', 'Mandataire')]
 RECIPIENTS = [('patient', 'Le patient'), ('representant', 'Un représentant du patient'), ('professionnel', 'Un professionnel qui prend en charge le patient'),
@@ -320,10 +310,9 @@ SYSTEM = {errno.ENOENT: 'n’existe pas', errno.EACCES: 'accès refusé', errno.
           errno.ENAMETOOLONG: 'le nom est trop long',
           errno.ENOTCONN: 'est un montage dont le pilote est mort : fusermount3 -u',
           errno.ESTALE: 'n’est plus là', errno.ENOTEMPTY: 'n’est pas vide', errno.ENOEXEC: 'n’est pas un programme'}
-# The exit codes of dmpfs, whose sentences are in English.
+# The exit codes of dmpfs, in fewer words than its own; 8, what this machine lacks, has those.
 MOUNTING = {3: 'le dossier ne s’ouvre pas', 4: 'ce n’est pas un dossier partagé, ou il est d’une autre version',
             5: 'la clé ne s’ouvre pas', 6: 'le code est faux ou manque', 7: 'le point de montage ne convient pas',
-            8: 'le système refuse le montage : vérifiez /dev/fuse, fusermount3 et vos droits sur le point de montage',
             9: 'dmp.so manque ou ne convient pas', 10: 'le dossier, son journal ou son ancre sont abîmés : dmp verify',
             11: 'le système n’a plus de mémoire ou de processus', 12: 'la disposition (layout) ne convient pas'}
 

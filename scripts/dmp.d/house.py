@@ -1,5 +1,5 @@
 """house.py: the record as files, its verification, the key's code, the sqlite3 shell."""
-import os, shutil, subprocess
+import os, re, shutil, subprocess
 
 from french import finding_text, MOUNTING, several
 from asking import ask_pin, new_pin, program, Refused, shell_word
@@ -27,15 +27,13 @@ def check_mountpoint(path, mine):
 
 def mount(args, settings):
     record, key = settings.existing_record(), settings.existing_key()
-    if not os.path.exists('/dev/fuse'):
-        raise Refused('/dev/fuse manque sur cette machine : le montage n’est pas possible.')
     point = mountpoint_of(args, settings)
     check_mountpoint(point, not args.mountpoint)
     fd = checked_pin(settings, record, key)
-    options = 'key=' + key.replace(',', '\\,') + (',pinfd=%d' % fd if fd else '')
+    options = 'lang=fr,key=' + key.replace(',', '\\,') + (',pinfd=%d' % fd if fd else '')
     done = subprocess.run([library('dmpfs'), record, point, '-o', options], pass_fds=[fd] if fd else [], stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        raise Refused('Rien n’est monté : %s.' % MOUNTING.get(done.returncode, done.stderr.strip()))
+        raise Refused('Rien n’est monté : %s.' % MOUNTING.get(done.returncode, re.sub('^dmpfs: ', '', done.stderr.strip())))
     print('Monté sur %s. Pour finir : %s umount %s' % (point, program(), shell_word(point)))
 
 
@@ -43,7 +41,8 @@ def umount(args, settings):
     point = mountpoint_of(args, settings)
     if not os.path.ismount(point):
         raise Refused('Rien n’est monté sur %s.' % point)
-    if subprocess.run(['fusermount3', '-u', '--', point], stderr=subprocess.DEVNULL).returncode:
+    command = ['fusermount3', '-u'] if shutil.which('fusermount3') else ['umount']      # root mounts without the former
+    if subprocess.run([*command, '--', point], stderr=subprocess.DEVNULL).returncode:
         raise Refused('%s est occupé : fermez ce qui y est ouvert.' % point)
     print('Démonté.')
 

@@ -1,8 +1,9 @@
 """insight.py: what the patient is told: who can read, who has read, what others see, notices, where the file is kept."""
 import csv, datetime
 
-from french import ACTIONS, GIVEN, GROUNDS, PROFESSIONS, RECIPIENTS, several
-from asking import ask, choose_code, needed, program, Refused, visible
+from french import GROUNDS, PROFESSIONS, RECIPIENTS, several
+from asking import ask, choose_code, day_text, needed, program, Refused, visible
+from people import closed_teams
 from record import connect, Item, items, login, one, patient_text, the_item, the_patient, the_person
 
 
@@ -13,19 +14,22 @@ def who(args, settings):
         return who_reads(db, patient, the_item(db, args, patient))
     names = dict(db.execute('SELECT id, name FROM principal'))
     treating = one(db, 'SELECT treating_doctor FROM patient WHERE id = ?', patient)
+    closed = closed_teams(db, patient)
     print('Le patient : tout.')
     if treating:
         print('%s, médecin traitant : ce que sa profession permet, et ce qui est masqué.' % names.get(treating, treating))
     for grantee, since, until in db.execute('SELECT grantee, since, until FROM consent WHERE patient = ? ORDER BY since',
                                             (patient,)):
         if grantee != treating:
-            print('%s, accord du %s%s : ce que sa profession permet, sauf ce qui est masqué.' % (
-                names.get(grantee, grantee), since[:10], ' jusqu’au ' + until[:10] if until else ''))
+            print('%s, accord du %s%s : %s.' % (
+                names.get(grantee, grantee), day_text(since), ' jusqu’au ' + day_text(until) if until else '',
+                'rien, car %s, que le patient a bloqué·e, en est membre' % ', '.join(closed[grantee]) if grantee in closed else
+                'ce que sa profession permet, sauf ce qui est masqué'))
     for person, ground, until in db.execute('SELECT principal, ground, until FROM representative WHERE patient = ? ORDER BY since', (patient,)):
         print('%s, %s%s : tout, sauf ce qui est caché aux représentants.' % (
-            names.get(person, person), dict(GROUNDS).get(ground, ground).lower(), ' jusqu’au ' + until[:10] if until else ''))
+            names.get(person, person), dict(GROUNDS).get(ground, ground).lower(), ' jusqu’au ' + day_text(until) if until else ''))
     for person, since in db.execute('SELECT professional, since FROM blocked WHERE patient = ? ORDER BY since', (patient,)):
-        print('%s, bloqué·e depuis le %s : rien que ses propres dépôts.' % (names.get(person, person), since[:10]))
+        print('%s, bloqué·e depuis le %s : rien que ses propres dépôts.' % (names.get(person, person), day_text(since)))
     print('Qui a déposé un document le voit toujours. Pour un document : dmp who DOCUMENT.'.replace('dmp ', program() + ' '))
     return 0
 
@@ -74,55 +78,73 @@ def hosting(args, settings):
         return
     rows = login(settings).execute('SELECT name, operator, place, since FROM hosting ORDER BY since').fetchall()
     for name, operator, place, since in rows:
-        print(visible('depuis le %s : %s (%s), à %s' % (since[:10], name, operator, place)))
+        print(visible('depuis le %s : %s (%s), à %s' % (day_text(since), name, operator, place)))
     if not rows:
         print('L’autorité n’a pas dit où le dossier est conservé.')
 
 
 def local_time(at):
-    return datetime.datetime.fromisoformat(at.replace('Z', '+00:00')).astimezone().strftime('%Y-%m-%d %H:%M:%S %Z')
+    return datetime.datetime.fromisoformat(at.replace('Z', '+00:00')).astimezone().strftime('%d/%m/%Y %H:%M:%S %Z')
 
 
-def access_lines(db, patient):
-    """The patient's log as sentences, in the order that the record gives."""
+def log_rows(db, patient, chosen=None):
+    """The patient’s log, or what it has of the item chosen, in French words: [when, who, name, profession, what was done, with what (id), why, how often, mode,
+    team]. Listings by the same person on one day, nothing in between, are one row: one gesture lists documents, lines and the log itself."""
+    rows = []
+    for at, principal, name, profession, action, did, item, reason, count, mode, team in db.execute(
+            'SELECT at, principal, name, profession, action, action_text, object, reason_text, count, mode, team FROM access_log '
+            'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
+        same = (principal, local_time(at)[:10], mode, team) if action == 'list' else None
+        if rows and same and rows[-1][0] == same:
+            rows[-1][8] += count
+        else:
+            rows.append([same, at, principal, name, profession, did, item, reason, count, mode, team])
+    return [row[1:] for row in rows]
+
+
+def access_lines(db, patient, chosen=None):
+    """The log as sentences, in the order that the record gives."""
     titles = {i.id: i.title for i in items(db, patient)}
     names = dict(db.execute('SELECT id, name FROM principal'))
     names.update((i, patient_text(*traits)) for i, *traits in
                  db.execute('SELECT id, birth_name, given_names, NULL FROM patient'))
-    for at, principal, name, profession, action, item, reason, count, mode, team in db.execute(
-            'SELECT at, principal, name, profession, action, object, reason, count, mode, team FROM access_log WHERE patient = ?',
-            (patient,)):
+    for at, principal, name, profession, did, item, reason, count, mode, team in log_rows(db, patient, chosen):
         role = dict(PROFESSIONS).get(profession, profession) or ('patient' if principal == patient else None)
-        given = GIVEN[action] + names[item] if action in GIVEN and item in names else ''
-        about = ' « %s »' % titles[item] if item in titles else given
+        to_whom = did.endswith((' à', ' de'))
+        about = (' « %s »' % titles[item] if item in titles else ('%s %s' % ('' if to_whom or did.endswith('bloqué') else ' :', names[item])) if item in names else
+                 ' quelqu’un' if to_whom else '')
         yield '%s  %s%s %s%s%s%s' % (local_time(at), names.get(principal) or name or 'Quelqu’un',
-                                     ' (%s)' % role if role else '', ACTIONS.get(action, action), about,
+                                     ' (%s)' % role if role else '', did, about,
                                      ' (%d fois)' % count if count > 1 else '',
-                                     ', motif : ' + reason if reason else '') + (' (par une vue)' if mode == 'view' else '') + (' (par l’équipe %s)' % names.get(team, team) if team else '')
+                                     ', ' + reason if reason else '') + (' (par une vue)' if mode == 'view' else '') + (' (par l’équipe %s)' % names.get(team, team) if team else '')
 
 
 def accesses(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
+    item = the_item(db, args, patient) if args.document is not None else None
+    if item is not None and args.page:
+        raise Refused('Une page signée dit tout le journal du patient : demandez-la sans document.')
     if args.csv:
-        write_csv(db, patient, args.csv)
+        write_csv(db, patient, args.csv, item)
     if args.page:
         write_page(db, patient, args)
-    for line in [] if args.csv or args.page else access_lines(db, patient):
+    for line in [] if args.csv or args.page else access_lines(db, patient, item):
         print(visible(line))
     return 0
 
 
-def write_csv(db, patient, path):
+def write_csv(db, patient, path, chosen=None):
     """The log's rows for another program, in UTF-8, with semicolons as a French spreadsheet wants them."""
     titles, names = {i.id: i.title for i in items(db, patient)}, dict(db.execute('SELECT id, name FROM principal'))
     with open(path, 'x', encoding='utf-8-sig', newline='') as f:
         out = csv.writer(f, delimiter=';')
         out.writerow(['date', 'personne', 'nom', 'profession', 'action', 'élément', 'titre', 'mode', 'motif', 'fois', 'équipe'])
         n = 0
-        for at, principal, name, profession, action, item, mode, reason, count, team in db.execute(
-                'SELECT at, principal, name, profession, action, object, mode, reason, count, team FROM access_log WHERE patient = ?', (patient,)):
-            out.writerow([harmless(v) for v in (at, principal, name, dict(PROFESSIONS).get(profession, profession), ACTIONS.get(action, action), item,
+        for at, principal, name, profession, did, item, reason, count, mode, team in db.execute(
+                'SELECT at, principal, name, profession, action_text, object, reason_text, count, mode, team FROM access_log '
+                'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
+            out.writerow([harmless(v) for v in (at, principal, name, dict(PROFESSIONS).get(profession, profession), did, item,
                                                 titles.get(item), mode, reason, count, names.get(team, team))])
             n += 1
     print('%s dans %s' % (several(n, 'accès', 'accès'), path))

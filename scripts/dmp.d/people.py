@@ -1,6 +1,6 @@
 """people.py: who is around the patient: consents, representatives, automatic feeds, blocks, teams."""
 from french import GROUNDS, PROFESSIONS, several
-from asking import choose, choose_code, day_form, program, Refused, visible
+from asking import choose, choose_code, day_form, day_text, program, Refused, visible, yes
 from record import login, one, the_patient, the_person
 
 GRANTEES = ('professional', 'staff', 'team')                    # to whom a patient consents
@@ -20,7 +20,7 @@ def representative(args, settings):
     ground = args.ground or choose_code('À quel titre', GROUNDS)
     db.execute('INSERT INTO representative(patient, principal, ground, until) VALUES(?, ?, ?, ?)', (patient, person, ground, day_form(args.until)))
     until = one(db, 'SELECT until FROM representative WHERE patient = ? AND principal = ?', patient, person)
-    print('Désigné%s. Ce qui est caché aux représentants lui reste fermé.' % (' jusqu’au ' + until[:10] if until else ''))
+    print('Désigné%s. Ce qui est caché aux représentants lui reste fermé.' % (' jusqu’au ' + day_text(until) if until else ''))
 
 
 def consent(args, settings):
@@ -61,10 +61,28 @@ def feeds(args, settings):
     print('Ouverte : elle peut déposer.' if args.on else 'Fermée : elle ne dépose plus. Ce qu’elle a déposé reste ; dmp mask le masque.')
 
 
+STAYS = "(until IS NULL OR until > strftime('%Y-%m-%dT%H:%M:%SZ'))"     # who has left stands there while keys are to be changed
+
+
+def closed_teams(db, patient):
+    """{team: the names of its members whom the patient has blocked}: it holds no key of this patient."""
+    closed = {}
+    for team, name in db.execute('SELECT team, (SELECT name FROM principal WHERE id = member) FROM membership '
+                                 'WHERE member IN (SELECT professional FROM blocked WHERE patient = ?) AND ' + STAYS, (patient,)):
+        closed.setdefault(team, []).append(name)
+    return closed
+
+
 def block(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
-    db.execute('INSERT INTO blocked(patient, professional) VALUES(?, ?)', (patient, the_person(db, args.person, BLOCKABLE)))
+    person = the_person(db, args.person, BLOCKABLE)
+    teams = [name for name, in db.execute('SELECT (SELECT name FROM principal WHERE id = team) FROM membership WHERE member = ? AND team IN '
+                                          '(SELECT grantee FROM consent WHERE patient = ?) AND ' + STAYS, (person, patient))]
+    if teams and not yes('Cette personne est membre de %s, qui a l’accord du patient. Le blocage ferme le dossier à toute l’équipe, jusqu’à ce que cette personne la '
+                         'quitte ; les autres membres le lisent encore si le patient donne son accord à chacun. Bloquer ?' % visible(', '.join(teams))):
+        raise Refused('Personne n’est bloqué.')
+    db.execute('INSERT INTO blocked(patient, professional) VALUES(?, ?)', (patient, person))
     print('Bloqué·e : plus rien ne s’ouvre, et aucun accord ne se donne tant que le blocage dure. Ce qu’il ou elle a déposé lui reste.')
 
 
@@ -72,7 +90,7 @@ def unblock(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
     names = dict(db.execute('SELECT id, name FROM principal'))
-    rows = [(p, names.get(p, 'n° %d' % p), 'depuis le ' + since[:10]) for p, since in db.execute('SELECT professional, since FROM blocked WHERE patient = ?', (patient,))]
+    rows = [(p, names.get(p, 'n° %d' % p), 'depuis le ' + day_text(since)) for p, since in db.execute('SELECT professional, since FROM blocked WHERE patient = ?', (patient,))]
     person = choose('Bloqué', rows, args.person, nothing='rien à choisir, personne n’est bloqué')
     db.execute('DELETE FROM blocked WHERE patient = ? AND professional = ?', (patient, person))
     print('Débloqué·e : rien n’est rendu ; un nouvel accord le fait (dmp consent).'.replace('dmp ', program() + ' '))
@@ -93,7 +111,7 @@ def teams(args, settings):
     for team, name, role, facility in found:
         print(visible('%s%s%s' % (name, ', ' + facility if facility else '', ' : ' + dict(PROFESSIONS).get(role, role) if role else '')))
         for _, member, manager, until, pending in [row for row in members if row[0] == team]:
-            print(visible('  %s%s%s%s' % (names.get(member, 'n° %d' % member), ' (responsable)' * bool(manager), ' jusqu’au ' + until[:10] if until else '',
+            print(visible('  %s%s%s%s' % (names.get(member, 'n° %d' % member), ' (responsable)' * bool(manager), ' jusqu’au ' + day_text(until) if until else '',
                                           ', parti·e : les clés de %s changeront à la prochaine connexion' % several(pending, 'patient') if pending else '')))
     print(several(len(found), 'équipe'))
 
@@ -109,15 +127,12 @@ def new_team(args, settings):
     print('Équipe enregistrée. Sa clé sera faite à la prochaine connexion de son responsable (dmp teams) ; ensuite il ajoute les membres (dmp add-member).')
 
 
-STAYS = "(until IS NULL OR until > strftime('%Y-%m-%dT%H:%M:%SZ'))"     # who has left stands there while keys are to be changed
-
-
 def add_member(args, settings):
     db = login(settings)
     team, person = the_team(db, args.team), the_person(db, args.person)
     if one(db, 'SELECT count(*) FROM membership WHERE team = ? AND member = ? AND ' + STAYS, team, person):
         db.execute('UPDATE membership SET manager = ?, until = ? WHERE team = ? AND member = ?', (int(args.manager), day_form(args.until), team, person))
-        print('Changé : %s, %s.' % ('responsable' if args.manager else 'membre', 'jusqu’au ' + args.until if args.until else 'sans date de fin'))
+        print('Changé : %s, %s.' % ('responsable' if args.manager else 'membre', 'jusqu’au ' + day_text(day_form(args.until)) if args.until else 'sans date de fin'))
         return
     db.execute('INSERT INTO membership(team, member, manager, until) VALUES(?, ?, ?, ?)', (team, person, int(args.manager), day_form(args.until)))
     print('Ajouté·e : les accords donnés à l’équipe lui ouvrent les dossiers.')

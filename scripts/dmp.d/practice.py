@@ -2,7 +2,7 @@
 import hashlib, json, os, re, shutil, sqlite3, sys
 
 from french import CHANGES, code_of, KINDS, PROFESSIONS, several
-from asking import ask, ask_rpps, choose_code, fingerprint_form, needed, new_pin, program, Refused, rpps_form, shell_word, visible, yes
+from asking import ask, ask_rpps, choose_code, day_text, fingerprint_form, needed, new_pin, program, Refused, rpps_form, shell_word, visible, yes
 from record import connect, library, login, one, the_person
 
 BACKUP = """
@@ -182,5 +182,5 @@ def certificates(args, settings):
     db = login(settings)
     rows = db.execute('SELECT at, serial, change, name FROM certificate_log ORDER BY id').fetchall()
     for at, serial, change, name in rows:
-        print(visible('%s  n° %d  %s : %s' % ((at or '')[:10], serial, name, CHANGES.get(change, change))))
+        print(visible('%s  n° %d  %s : %s' % (day_text(at), serial, name, CHANGES.get(change, change))))
     print(several(len(rows), 'certificat'))

@@ -3,7 +3,7 @@ Owns: the configuration file. Never: cryptography, a rule, a PIN in an argument:
 import configparser, os, secrets, sqlite3, sys
 
 from french import code_of, PROFESSIONS, SECTIONS, several
-from asking import ask, ask_pin, choose, fingerprint_form, Refused, TRIES
+from asking import ask, ask_pin, choose, day_text, fingerprint_form, Refused, TRIES
 
 HERE = os.path.dirname(os.path.realpath(__file__))     # PREFIX/lib/dmp/dmp.d, or scripts/dmp.d beside build/
 CONFIG = os.path.join(os.environ.get('XDG_CONFIG_HOME') or os.path.expanduser('~/.config'), 'dmp', 'config')
@@ -153,7 +153,7 @@ def login(settings, role='key'):
 
 
 def patient_text(birth_name, given_names, birth_date):
-    return ' '.join(filter(None, (birth_name, given_names, birth_date)))
+    return ' '.join(filter(None, (birth_name, given_names, day_text(birth_date))))
 
 
 def patient_rows(db):
@@ -184,7 +184,7 @@ class Item:
 
     def text(self):
         what = '%s : ' % SECTIONS.get(self.section, self.section) if self.section else ''
-        return '%s  %s%s%s' % ((self.at or '')[:10].ljust(10), self.marks(), what, self.title or '')
+        return '%s  %s%s%s' % (day_text(self.at).ljust(10), self.marks(), what, self.title or '')
 
 
 def sections(db):

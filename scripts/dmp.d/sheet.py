@@ -17,7 +17,13 @@ COMMANDS = [('list', 'voir ses documents'), ('mount', 'les ouvrir comme des fich
 def needs(name, package):
     if not shutil.which(name):
         raise Refused('Le programme %s manque (paquet %s).' % (name, package))
-    return name
+
+
+def tool(name, package, *options, **how):
+    """Runs a program that draws or reads codes. It sees a key: nothing of what was loaded into this one is loaded into it."""
+    needs(name, package)
+    plain = {k: v for k, v in os.environ.items() if not k.startswith('LD_')}
+    return subprocess.run([name, *options], check=False, env=plain, **how)
 
 
 def qr_text(credential):
@@ -45,7 +51,7 @@ def read_key(path):
 
 
 def qrencode(text, *options):
-    done = subprocess.run([needs('qrencode', 'qrencode'), '-o', '-', *options], input=text.encode(), stdout=subprocess.PIPE, check=False)
+    done = tool('qrencode', 'qrencode', '-o', '-', *options, input=text.encode(), stdout=subprocess.PIPE)
     if done.returncode:
         raise Refused('qrencode n’a pas pu dessiner le code.')
     return done.stdout
@@ -161,10 +167,9 @@ def codes_in(path):
     with tempfile.TemporaryDirectory(prefix='dmp-fiche-') as folder:
         images = [path]
         if is_pdf:
-            subprocess.run([needs('pdftoppm', 'poppler-utils'), '-r', str(RESOLUTION), '-gray', '-png', path, os.path.join(folder, 'p')], check=False)
+            tool('pdftoppm', 'poppler-utils', '-r', str(RESOLUTION), '-gray', '-png', path, os.path.join(folder, 'p'))
             images = sorted(os.path.join(folder, name) for name in os.listdir(folder))
-        done = subprocess.run([needs('zbarimg', 'zbar-tools'), '-q', '--raw', '-Sdisable', '-Sqrcode.enable', *images],
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+        done = tool('zbarimg', 'zbar-tools', '-q', '--raw', '-Sdisable', '-Sqrcode.enable', *images, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return done.stdout.splitlines()
 
 

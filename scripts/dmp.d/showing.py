@@ -1,7 +1,7 @@
 """showing.py: minimal views: what a patient shows of her record, and nothing else."""
 import os, secrets
 
-from asking import choose, day_form, program, shell_word, typed, yes
+from asking import choose, day_form, day_text, program, shell_word, typed, yes
 from french import several
 from insight import local_time
 from record import login, one, the_patient
@@ -19,7 +19,7 @@ def show(args, settings):
     """A read-only credential for one showing: only the documents chosen."""
     db = login(settings)
     patient = the_patient(db, args)
-    rows = [(i, '%s  %s' % ((at or '')[:10], title or ''), 'n° %d' % i) for i, at, title in
+    rows = [(i, '%s  %s' % (day_text(at), title or ''), 'n° %d' % i) for i, at, title in
             db.execute('SELECT id, creation_time, title FROM document WHERE patient = ? ORDER BY creation_time, id', (patient,))]
     chosen = [choose('Document à montrer', rows, wanted, nothing='rien à choisir, ce patient n’a pas de document') for wanted in args.documents or [None]]
     while not args.documents and yes('En montrer un autre ?'):
