@@ -13,7 +13,8 @@ import oracle_model as model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLOCK = None if 'asan' in os.environ.get('LD_PRELOAD', '') else (glob.glob('/usr/lib/*/faketime/libfaketime.so.1') + [None])[0]
-TODAY = datetime.date(2026, 3, 1).toordinal() if CLOCK else datetime.date.today().toordinal()
+FAKED = 'FAKETIME' in os.environ                     # main() starts the program again, under libfaketime
+TODAY = datetime.date(2026, 3, 1).toordinal() if FAKED else datetime.date.today().toordinal()
 PIN = 'oracle-pin-1234'
 DOCTORS = ['doctor1', 'doctor2']
 PROFESSIONALS = DOCTORS + ['pharmacist', 'nurse', 'stranger']
@@ -159,7 +160,7 @@ def make_history(rng, n):
     steps += [Step(p, 'represent', dict(patient=p, representative=who, ground=rng.choice(list(model.GROUNDS)), until=None), False)
               for p in PATIENTS for who in REPRESENTATIVES if rng.random() < 0.4]
     some = rng.random() < 0.7                             # masks to some are played in most histories
-    weights = {verb: w for verb, (w, _, _) in OFTEN.items() if (some or verb[-3:] != '_to') and (CLOCK or verb != 'clock')}
+    weights = {verb: w for verb, (w, _, _) in OFTEN.items() if (some or verb[-3:] != '_to') and (FAKED or verb != 'clock')}
     deposits, day = [], TODAY
     for i in range(len(steps), n):
         verb = rng.choices(list(weights), list(weights.values()))[0]
@@ -177,9 +178,9 @@ def make_history(rng, n):
 def set_clock(day, folder=None):
     """For this process, and for the mounts of this folder."""
     now = '@%s 10:00:00' % datetime.date.fromordinal(day)
-    if CLOCK:
+    if FAKED:
         os.environ['FAKETIME'] = now
-    if CLOCK and folder:
+    if FAKED and folder:
         with open(os.path.join(folder, 'clock'), 'w') as f:
             f.write(now + '\n')
 
@@ -323,8 +324,11 @@ class Record:
             told = {k: x.execute("SELECT count(*) FROM notification WHERE patient=? AND kind='representative'", (self.ids[patient],)).fetchone()[0] > 0
                     for k, x in ((who, c), (patient, self.connections[patient]))}
             got, want = (self.leaves(who, patient, 'identity'), others, told[who]), (leaves, traces, traces and told[patient])
+            if traces and who != patient:                           # the doctor's are told with the grantees, who are read twice, from four leaves
+                got += (self.leaves(who, patient, 'notification') - self.leaves(who, patient, 'access_log') - (8 if oracle.full_holder(who, patient) else 0),)
+                want += (4 if oracle.full_holder(who, patient) else 1,)
             if got != want:
-                raise Failure('at the end: %s holds of %s leaves of the identity, traces, notices %s, the model says %s' % (who, patient, got, want))
+                raise Failure('at the end: %s has of %s leaves of the identity, traces, notices %s, the model says %s' % (who, patient, got, want))
 
     # ---- the host ----
 
@@ -565,7 +569,7 @@ def rule_rows(schema, names):
     for name in names:
         with open(os.path.join(schema, name), encoding='utf-8') as f:
             lines = [(n, line) for n, line in enumerate(f.read().splitlines()) if line and line[0] != '#']
-        yield from ((name, n) for n, line in lines[1:] if not line.startswith('staff\t'))   # nobody of the oracle plays is staff: test_teams.py has them
+        yield from ((name, n) for n, line in lines[1:])
 
 
 def changed(name, row, how):
@@ -575,7 +579,7 @@ def changed(name, row, how):
         fields[2] = {'allowed': 'denied', 'denied': 'allowed'}[fields[2]]
     elif name == 'grounds.tsv':
         fields[2] = {'majority': '-', '-': 'majority'}[fields[2]]
-    elif how and KEYS[fields[2]] in ('P', 'PM') and fields[1] != 'notices':   # nothing lies there under M, nor hidden from representatives
+    elif how and KEYS[fields[2]] in ('P', 'PM'):
         fields[2] = KEYS[fields[2]]
     else:
         return None
@@ -619,7 +623,8 @@ def mutate(folder, name, n, how):
         for made in ('obj/ext/rights.o', 'gen/rights_data.h'):
             os.remove(os.path.join(folder, made))
     so = os.path.join(folder, 'dmp.so')
-    subprocess.check_call(['make', '-s', '-C', ROOT, 'B=' + folder, 'RIGHTS=' + os.path.join(schema, 'rights.tsv'), so])
+    clean = {name: value for name, value in os.environ.items() if 'FAKETIME' not in name and name != 'LD_PRELOAD'}
+    subprocess.check_call(['make', '-s', '-C', ROOT, 'B=' + folder, 'RIGHTS=' + os.path.join(schema, 'rights.tsv'), so], env=clean)
     return so
 
 
@@ -659,9 +664,8 @@ def main():
     parser.add_argument('--mutate', action='store_true')
     parser.add_argument('--mutate-all', action='store_true')
     args = parser.parse_args()
-    if CLOCK and 'FAKETIME' not in os.environ:
-        os.environ.update(LD_PRELOAD=CLOCK, FAKETIME_NO_CACHE='1', FAKETIME_DONT_FAKE_MONOTONIC='1', TZ='UTC')
-        set_clock(TODAY)
+    if CLOCK and not FAKED:
+        os.environ.update(LD_PRELOAD=CLOCK, FAKETIME='@2026-03-01 10:00:00', FAKETIME_NO_CACHE='1', FAKETIME_DONT_FAKE_MONOTONIC='1', TZ='UTC')
         os.execv(sys.executable, [sys.executable] + sys.argv + ['--seed', str(args.seed)])
     print('seed %d' % args.seed, flush=True)
     args.mutate |= args.mutate_all

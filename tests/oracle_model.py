@@ -163,7 +163,9 @@ class Model:
         """By a key of the class."""
         p = self.patients[d.patient]
         if d.circle:
-            return who in d.circle.given and self.reads_on(who, d.patient) and not (who in p.representatives and d.hidden)
+            by_team = who not in p.consents and not self.full_holder(who, d.patient) and who not in p.representatives
+            return (who in d.circle.given and self.reads_on(who, d.patient) and not (who in p.representatives and d.hidden)
+                    and (not by_team or self.holds_visible(who, d.patient, d.cls)))
         if self.holds(who, d.patient, d.cls):
             return who in (d.patient, d.depositor) or not (d.late and d.lies and d.episode in p.shades)
         if self.representative(who, d.patient):
