@@ -111,7 +111,8 @@ install: all $(B)/man/dmp.1 $(B)/man/dmp.7
 	install -m 755 $(B)/dmp-parse $(B)/dmp-draw $(B)/dmpfs $(DESTDIR)$(PREFIX)/lib/dmp
 	install -m 644 scripts/dmp.d/*.py $(DESTDIR)$(PREFIX)/lib/dmp/dmp.d
 	install -m 755 scripts/dmp scripts/dmp-desk $(DESTDIR)$(PREFIX)/bin
-	install -d $(DESTDIR)$(PREFIX)/share/dmp/layouts
+	install -d $(DESTDIR)$(PREFIX)/share/dmp/layouts $(DESTDIR)$(PREFIX)/share/dmp/schema
+	install -m 644 schema/*.tsv $(DESTDIR)$(PREFIX)/share/dmp/schema
 	install -m 644 schema/layouts/*.sql $(DESTDIR)$(PREFIX)/share/dmp/layouts
 	ln -sf ../lib/dmp/dmpfs $(DESTDIR)$(PREFIX)/bin/dmpfs
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/dmp

@@ -38,6 +38,22 @@ int connection_record(struct connection *c, const char *schema, struct record **
   return e;
 }
 
+/* Which codes a column takes, or where their list stands. */
+static const struct { const char *column, *codes; } CODES[] = {
+  { "profession", "schema/profession.tsv" }, { "type_code", "schema/type_code.tsv, or code^system" }, { "class_code", "schema/class_code.tsv" },
+  { "ground", "schema/grounds.tsv" }, { "recipient", "schema/recipients.tsv" }, { "confidentiality", "N, R or V" }, { "sex", "M, F or U" },
+  { "status", "active or revoked" }, { "code", "CIP13, CIS or ATC, or code^system" }, { "act_code", "CCAM, NGAP, LPP or CIP13, or code^system" },
+};
+
+static void say_codes(char *detail, size_t room) {
+  static const char COLUMN[] = "column ";
+  for (size_t i = 0; i < sizeof CODES / sizeof *CODES; i++)
+    if (strncmp(detail, COLUMN, sizeof COLUMN - 1) == 0 && strcmp(detail + sizeof COLUMN - 1, CODES[i].column) == 0) {
+      sqlite3_snprintf((int)room, detail, "column %s; %s", CODES[i].column, CODES[i].codes);
+      return;
+    }
+}
+
 char *connection_error(struct record *r, sqlite3 *db, int e, int *rc) {
   if (e == DMP_E_SQL && r) {
     *rc = r->fault.sql_rc;
@@ -50,6 +66,7 @@ char *connection_error(struct record *r, sqlite3 *db, int e, int *rc) {
     *rc = ERRORS[i].rc;
     if (r && r->fault.table && (*rc == SQLITE_CORRUPT))
       return sqlite3_mprintf("dmp-E%03d: %s (%s row %lld)", e, ERRORS[i].text, r->fault.table, r->fault.row);
+    if (e == DMP_E_CODE && r && *r->detail) say_codes(r->detail, sizeof r->detail);
     char *m = sqlite3_mprintf(r && *r->detail ? "dmp-E%03d: %s (%s)" : "dmp-E%03d: %s", e, ERRORS[i].text, r ? r->detail : "");
     if (r) *r->detail = 0;
     return m;

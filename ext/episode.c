@@ -1,6 +1,8 @@
 /* episode.c: masks and episodes (see episode.h). */
 #include "episode.h"
 #include "document.h"
+#include "gather.h"
+#include "mark.h"
 #include "random.h"
 #include "section.h"
 #include "syntax.h"
@@ -179,18 +181,9 @@ const struct assignment *choices_assigned(const struct choices *c, int64_t item,
 
 /* ---- the episode of an item ---- */
 
-int episode_of_row(const struct item *it, struct value *episode) {
-  const struct section *x = section_of(it->c.table);
-  struct value v[LINE_MAX], d[STORED];
-  *episode = (struct value){ 0 };
-  if (x ? !section_values(x, it, v) : it->c.table != ITEM_DOCUMENT || !document_sound_values(it, d)) return 0;
-  *episode = x ? v[LINE_EPISODE] : d[S_EPISODE];
-  return 1;
-}
-
 struct value episode_of(const struct choices *c, const struct item *it) {
   struct value v;
-  if (!episode_of_row(it, &v) || v.type != VALUE_NULL) return v;
+  if (!mark_episode(it, &v) || v.type != VALUE_NULL) return v;
   const struct assignment *a = choices_assigned(c, it->id, NULL);
   return a ? value_text(a->episode) : v;
 }
@@ -220,16 +213,13 @@ int episode_is_from(const struct choices *c, const struct value *name) {
 static int see_episode(void *ctx, struct item *it) {
   struct episode_seen *q = ctx;
   struct value v;
-  if (!item_deposited(it->c.table) || it->deleted || !episode_of_row(it, &v) || !episode_is(&v, q->name)) return DMP_OK;
+  if (!item_deposited(it->c.table) || it->deleted || !mark_episode(it, &v) || !episode_is(&v, q->name)) return DMP_OK;
   if (it->leaf < 2 && !it->circle) q->visible = 1;
   if (it->leaf & 1 && it->c.flags & ITEM_HIDDEN) q->hidden = 1;
   return DMP_OK;
 }
 
-int episode_look(struct session *s, struct patient *p, struct episode_seen *seen) {
-  const struct scan w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
-  return object_scan(s, p, &w, see_episode, seen);
-}
+int episode_look(struct session *s, struct patient *p, struct episode_seen *seen) { return gather_episode(s, p, seen->name, 0, see_episode, seen); }
 
 /* ---- moving ---- */
 
@@ -332,12 +322,28 @@ static int keep_proposed(struct settling *q) {
   return e;
 }
 
+/* The items of one episode: those whose depositors named it, and those to which it was assigned. */
+static int collect_only(struct settling *q) {
+  int e = gather_episode(q->s, q->p, q->w->only, 1, take_move, q);
+  for (size_t i = 0; e == DMP_OK && i < q->c.assigns; i++) {
+    const struct assignment *a = &q->c.assign[i];
+    struct item it;
+    struct value v;
+    if (!a->accepted || strcmp(a->episode, q->w->only) != 0) continue;
+    e = object_open_all(q->s, q->p, a->item, 1, &it);
+    if (e == DMP_OK && mark_episode(&it, &v) && v.type == VALUE_NULL) e = take_move(q, &it);
+    item_close(&it);
+    if (e == DMP_E_NOT_FOUND) e = DMP_OK;
+  }
+  return e;
+}
+
 static int settle_collect(struct settling *q) {
   const struct scan w = { .first = q->w->first, .last = q->w->last, .all = 1 };
   struct keyset *k;
   int e = patient_keyset(q->s, q->p, &k);
   if (e == DMP_OK) e = choices_read(q->s, q->p, &q->c);
-  if (e == DMP_OK) e = object_scan(q->s, q->p, &w, take_move, q);
+  if (e == DMP_OK) e = q->w->only ? collect_only(q) : object_scan(q->s, q->p, &w, take_move, q);
   if (e == DMP_OK && q->late) e = keep_hidden(q);
   if (e == DMP_OK && q->proposed && (q->c.episodes || q->c.froms || q->hiddens)) e = keep_proposed(q);
   for (size_t i = 0; i < q->n; i++) q->m[i].stays |= q->m[i].leaf == q->m[i].it.leaf && lies_in(&q->c, &q->m[i].it, q->m[i].leaf >= 2, &q->m[i].from);
@@ -477,7 +483,7 @@ int episode_shades(struct session *s, struct patient *p, const struct item *it) 
   if (s->principal == p->id || !(it->c.flags & ITEM_LATE) || it->leaf < 2 || it->circle || it->via == VIA_OWN) return 0;
   if (id_from_field(it->c.depositor) == s->principal) return 0;
   if (!patient_key(p, CLASS_CHOICES, WHICH_M)) return 0;
-  int yes = choices_read(s, p, &c) != DMP_OK || (episode_of_row(it, &v) && choices_shade(&c, &v));
+  int yes = choices_read(s, p, &c) != DMP_OK || (mark_episode(it, &v) && choices_shade(&c, &v));
   choices_free(&c);
   s->headers_opened = headers;
   s->boxes_opened = boxes;

@@ -37,8 +37,7 @@ const struct masked_episode *choices_episode(const struct choices *c, const stru
 const struct masked_item *choices_item(const struct choices *c, int64_t item);                      /* NULL: no mask of its own */
 const struct assignment *choices_assigned(const struct choices *c, int64_t item, const char *episode /* NULL: the accepted one */);
 
-int  episode_of_row(const struct item *it, struct value *episode);   /* as its depositor signed it; 0: the row makes no sense */
-/* The same or, where he named none, the one that a full holder assigned. Borrows from it or c. */
+/* The episode of an item: as its depositor signed it (mark.h) or, where he named none, the one that a full holder assigned. Borrows from it or c. */
 struct value episode_of(const struct choices *c, const struct item *it);
 int  episode_is(const struct value *v, const char *name);
 /* 1: masked for itself, by its depositor or by a mask. 1: because its episode is. */
@@ -50,7 +49,7 @@ int  episode_look(struct session *s, struct patient *p, struct episode_seen *see
 
 /* Moves the items of classes first…last (w NULL: all), as far as their keys are held: those that a masked episode covers become masked; what lies
  * masked or hidden for a reason that has ended (late, a due class, and what is released) becomes visible. */
-struct settle { uint16_t first, last; const char *episode; int64_t item; /* released: an episode, an item */ };
+struct settle { uint16_t first, last; const char *episode; int64_t item; /* released: an episode, an item */ const char *only; /* of this episode, classes aside */ };
 int  episode_settle(struct session *s, struct patient *p, const struct settle *w);
 /* How many it would move, released ones aside. tell: of those that the asker may know of. */
 int  episode_owed(struct session *s, struct patient *p, int tell, size_t *items);

@@ -172,7 +172,7 @@ int export_page(struct session *s, struct patient *p, const char *recipient, str
   const struct recipient *to = recipient_find(recipient ? recipient : "patient");
   struct titles titles = { 0 };
   struct history h = { 0 };
-  if (to == NULL) return DMP_E_CODE;
+  if (to == NULL) return session_column(s, "recipient", DMP_E_CODE);
   int e = may_export(s, p);
   if (e == DMP_OK) e = access_export(s, p, to->allowed ? LOG_EXPORT : LOG_REFUSED, to->code);   /* the line comes first */
   if (e == DMP_OK && !to->allowed) e = DMP_E_RECIPIENT;

@@ -254,6 +254,7 @@ int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_
   uint8_t field[16];
   id_field(field, grantee);
   int e = who ? DMP_OK : team_get(s, field, &team);
+  if (e == DMP_E_NO_PRINCIPAL) return session_wrong_kind(s, grantee, "professional, staff, team");
   if (e == DMP_OK && team && !team_ready(team)) e = DMP_E_TEAM_KEY;
   if (e == DMP_OK) e = may_receive(s, p, who ? who : &team->now, team);
   if (e == DMP_OK) e = give(s, p, who ? who : &team->now, team ? READER_TEAM : who->kind == KIND_STAFF ? READER_STAFF : READER_CONSENT, until);
@@ -273,7 +274,7 @@ int holder_withdraw(struct session *s, struct patient *p, int64_t grantee) {
 int holder_block(struct session *s, struct patient *p, int64_t principal, int64_t *row) {
   const struct certificate *who = consentable(s, principal);
   int64_t block;
-  if (who == NULL) return DMP_E_NO_PRINCIPAL;
+  if (who == NULL) return session_wrong_kind(s, principal, "professional, staff");
   int e = blocked_find(s, p, principal, &block);
   if (e == DMP_OK && block) e = DMP_E_DUPLICATE;
   if (e == DMP_OK) e = take_back(s, p, principal, READER_CONSENT);
@@ -331,7 +332,7 @@ int holder_represent(struct session *s, struct patient *p, int64_t principal, co
   const struct certificate *who = representative_of(s, principal);
   struct content c = { .table = ITEM_REPRESENTATIVE };
   struct buf row = { 0 };
-  if (who == NULL) return DMP_E_NO_PRINCIPAL;
+  if (who == NULL) return session_wrong_kind(s, principal, "representative");
   int e = who->status == STATUS_REVOKED ? DMP_E_REVOKED : give(s, p, who, READER_REPRESENTATIVE, until);
   struct value v[REP_VALUES] = { value_int(principal), value_text(ground), value_int(record_now()), value_int(until), value_int(s->principal) };
   row_put(&row, v, REP_VALUES);

@@ -50,6 +50,7 @@ struct item {
   const uint8_t *folds; size_t fold_len;              /* folded amendments as stored: count u16, then 1+8+64 each */
   struct buf amend;                                   /* the amend box as stored; empty: none */
   uint8_t tag[16];                                    /* of the header box */
+  int64_t mark;                                       /* of the row (mark.h) */
   int deleted, announced;                             /* by a lawful amendment, folded or not */
   int amended;                                        /* the amend box holds one */
   struct buf plain;                                   /* owned: the header's plaintext */

@@ -247,7 +247,8 @@ static int session_identify(struct session *s) {
   if (me == NULL) {
     struct patient *p;
     int e = patient_get(s, s->principal, &p);
-    if (e == DMP_E_NO_PATIENT) return DMP_E_NOT_CERTIFIED;
+    /* a credential that knows its record was somebody's here: a showing that is over, a key that another has replaced */
+    if (e == DMP_E_NO_PATIENT) return suite_is_zero(s->cred->directory, 32) ? DMP_E_NOT_CERTIFIED : DMP_E_OVER;
     if (e == DMP_OK) e = patient_certificate(s, p, &me);
     if (e == DMP_OK && p->g.basis == BASIS_VIEW) return identify_view(s, p, me);
     if (e != DMP_OK) return e;

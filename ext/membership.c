@@ -30,7 +30,7 @@ static int may_join(struct session *s, const struct team *t, const uint8_t membe
   static const uint8_t nobody[16];
   const struct certificate *who = session_who(s, member);
   const struct team_member *m = team_member_of(t, member);
-  if (who == NULL || (who->kind != KIND_PROFESSIONAL && who->kind != KIND_STAFF)) return DMP_E_NO_PRINCIPAL;
+  if (who == NULL || (who->kind != KIND_PROFESSIONAL && who->kind != KIND_STAFF)) return session_wrong_kind(s, id_from_field(member), "professional, staff");
   if (who->status == STATUS_REVOKED) return DMP_E_REVOKED;
   if (!is_manager(s, t) && (s->me.kind != KIND_AUTHORITY || !manager || has_manager(t, nobody))) return DMP_E_MANAGER;
   if (!team_covers(t->now.profession, who)) return DMP_E_TEAM_ROLE;

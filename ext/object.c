@@ -2,6 +2,7 @@
 #include "object.h"
 #include "access.h"
 #include "episode.h"
+#include "mark.h"
 #include "random.h"
 #include "syntax.h"
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 SQLITE_EXTENSION_INIT3
 
 /* A row as read, before any box of it is opened. Bytes lie in the arena of the list. */
-struct raw { int64_t id, circle; uint64_t version; uint16_t cls; uint8_t leaf; enum via via; size_t wrap, wrap_n, header, header_n, amend, amend_n; };
+struct raw { int64_t id, circle, mark; uint64_t version; uint16_t cls; uint8_t leaf; enum via via; size_t wrap, wrap_n, header, header_n, amend, amend_n; };
 struct raws { struct raw *r; size_t n, cap; struct buf arena; };
 
 struct leaf *object_leaf(struct patient *p, struct place w) { return w.circle ? circle_leaf(p, w.circle, w.leaf) : patient_leaf(p, w.cls, w.leaf); }
@@ -37,10 +38,11 @@ static int raws_add(struct raws *a, sqlite3_stmt *st, int64_t id, int first, str
     a->cap = cap;
   }
   like.id = id;
-  like.wrap = arena_put(a, st, first, &like.wrap_n);
-  like.version = (uint64_t)sqlite3_column_int64(st, first + 1);
-  like.header = arena_put(a, st, first + 2, &like.header_n);
-  like.amend = arena_put(a, st, first + 3, &like.amend_n);
+  like.mark = sqlite3_column_int64(st, first);
+  like.wrap = arena_put(a, st, first + 1, &like.wrap_n);
+  like.version = (uint64_t)sqlite3_column_int64(st, first + 2);
+  like.header = arena_put(a, st, first + 3, &like.header_n);
+  like.amend = arena_put(a, st, first + 4, &like.amend_n);
   a->r[a->n++] = like;
   return a->arena.bad ? DMP_E_NOMEM : DMP_OK;
 }
@@ -65,6 +67,7 @@ static int raws_state(struct session *s, int64_t patient, const struct raws *a, 
     const uint8_t *tag = box_tag(a->arena.p + a->r[i].header, a->r[i].header_n);
     if (tag == NULL) return record_fault(s->r, DMP_E_TRUNCATED, "dmp_object", a->r[i].id);
     state_term(&now, l, a->r[i].id, a->r[i].version, tag);
+    state_mark(&now, l, a->r[i].id, a->r[i].mark);
     now.count++;
   }
   if (e == DMP_OK && !state_equal(&now, stored)) e = record_fault(s->r, DMP_E_STATE_BAD, "dmp_state", stored->row);
@@ -179,6 +182,7 @@ static int item_open_header(struct session *s, struct patient *p, const struct r
   size_t n;
   if (it->id != r->id) return DMP_E_TAMPERED;
   it->version = r->version;
+  it->mark = r->mark;
   if (it->version < it->minimum) return DMP_E_TAMPERED;   /* an older row put back beside a newer key */
   struct box_ad ad = header_ad(s, r->id, r->version);
   s->headers_opened++;
@@ -547,12 +551,17 @@ static int scan_ticks(struct session *s, struct patient *p, const struct scan *w
 
 static int scan_collect(struct session *s, struct patient *p, const struct scan *w, void *ctx, struct found *f) {
   struct raws a = { 0 };
-  int e = scan_leaves(s, p, w, ctx, &a);
+  int e = w->pool ? DMP_OK : scan_leaves(s, p, w, ctx, &a);
   if (e == DMP_OK) e = raws_at(s, &a, p->deposit_loc, (struct raw){ .via = VIA_DEPOSIT });
   for (size_t i = 0; e == DMP_OK && i < a.n; i++) {
     struct item *it = found_room(f);
     if (it == NULL) e = DMP_E_NOMEM;
-    else if (a.r[i].via == VIA_LEAF) e = item_open_leaf(s, p, &a, &a.r[i], it);
+    else if (a.r[i].via == VIA_LEAF) {
+      e = item_open_leaf(s, p, &a, &a.r[i], it);
+      /* who holds the leaf could hide an item from a mask of its episode: only a check of everything looks */
+      if (e == DMP_OK && w->bad && mark_of(object_leaf(p, item_place(it)), it) != a.r[i].mark)
+        e = scan_fault(w, ctx, record_fault(s->r, DMP_E_STATE_BAD, "dmp_object", it->id));
+    }
     else if ((e = scan_deposit(s, p, w, &a, &a.r[i], it)) == DMP_E_NOT_FOUND) {
       item_close(&f->it[--f->n]);
       e = DMP_OK;
@@ -615,7 +624,7 @@ static int object_open_own(struct session *s, struct patient *p, int64_t id, str
   return e;
 }
 
-int object_open(struct session *s, struct patient *p, int64_t id, struct item *it) {
+int object_open_all(struct session *s, struct patient *p, int64_t id, int all, struct item *it) {
   struct raws a = { 0 };
   uint8_t loc[16];
   memset(it, 0, sizeof *it);
@@ -627,12 +636,14 @@ int object_open(struct session *s, struct patient *p, int64_t id, struct item *i
   } else if (e == DMP_E_NOT_FOUND) {
     e = object_open_own(s, p, id, it);
   }
-  if (e == DMP_OK && item_withheld(s, p, it)) e = DMP_E_NOT_FOUND;
+  if (e == DMP_OK && item_withheld(s, p, it) && !all) e = DMP_E_NOT_FOUND;
   if (e == DMP_OK && it->c.wrap_row && own_which(p, it->c.wrap_loc) >= 0) it->own_row = it->c.wrap_row;
   raws_free(&a);
   if (e != DMP_OK) item_close(it);
   return e;
 }
+
+int object_open(struct session *s, struct patient *p, int64_t id, struct item *it) { return object_open_all(s, p, id, 0, it); }
 
 static size_t seen_slot(int64_t object) { return ((uint64_t)object * 0x9E3779B97F4A7C15u) >> 48; }
 
@@ -797,17 +808,19 @@ static int wrap_seal(struct session *s, const struct item *it, uint16_t table, i
   return e;
 }
 
-static int state_change(struct session *s, struct patient *p, struct leaf *l, int64_t id, uint64_t version, const uint8_t *tag, int by) {
+static int state_change(struct session *s, struct patient *p, struct leaf *l, int64_t id, uint64_t version, const uint8_t *tag,
+                        const int64_t *mark /* NULL: none */, int by) {
   struct state st;
   int e = state_get(s, p->id, l, &st);
   if (e == DMP_E_STATE_BAD && st.row == 0 && version == 0) e = DMP_OK;   /* the first own deposit */
   if (e != DMP_OK) return e;
   state_term(&st, l, id, version, tag);
+  if (mark) state_mark(&st, l, id, *mark);
   st.count += (uint64_t)(int64_t)by;
   return state_put(s, p->id, l, &st);
 }
 
-static int object_row(struct session *s, enum record_stmt which, const struct item *it, const uint8_t loc[16], const struct buf *wrap,
+static int object_row(struct session *s, enum record_stmt which, const struct item *it, const uint8_t loc[16], int64_t mark, const struct buf *wrap,
                       const struct buf *header) {
   sqlite3_stmt *st = record_stmt(s->r, which);
   if (st == NULL) return record_sql_fault(s->r);
@@ -816,7 +829,8 @@ static int object_row(struct session *s, enum record_stmt which, const struct it
   sqlite3_bind_blob64(st, 3, wrap->p, wrap->n, SQLITE_STATIC);
   sqlite3_bind_int64(st, 4, (int64_t)it->version);
   sqlite3_bind_blob64(st, 5, header->p, header->n, SQLITE_STATIC);
-  return record_run(s->r, st);                        /* OBJECT_SET leaves ?6, the amend box, NULL: it was folded */
+  sqlite3_bind_int64(st, 6, mark);
+  return record_run(s->r, st);                        /* OBJECT_SET takes the amend box away: it was folded */
 }
 
 int object_exists(struct session *s, int64_t id, int *yes) {
@@ -849,7 +863,7 @@ static int own_insert(struct session *s, struct patient *p, const struct item *i
   own_leaf_state(p, 0, &own);
   int e = wrap_seal(s, it, IN_WRAP, row, p->own_loc[0], p->own_leaf[0], NULL, NULL, &box);
   if (e == DMP_OK) e = record_put(s->r, STMT_WRAP_PUT, p->own_loc[0], &box, row);
-  if (e == DMP_OK) e = state_change(s, p, &own, it->id, 0, tag, 1);   /* version 0: the own state's terms have none */
+  if (e == DMP_OK) e = state_change(s, p, &own, it->id, 0, tag, NULL, 1);   /* version 0: the own state's terms have none */
   buf_free(&box);
   bytes_wipe(&own, sizeof own);
   return e;
@@ -861,16 +875,17 @@ static int object_place(struct session *s, struct patient *p, const struct item 
   int e;
   if (where.circle && !l->held) return DMP_E_FULL_HOLDER;
   if (l->held && !where.sealed) {
+    int64_t mark = mark_of(l, it);
     e = wrap_seal(s, it, IN_OBJECT, it->id, l->object_loc, l->key, NULL, NULL, &wrap);
-    if (e == DMP_OK) e = object_row(s, STMT_OBJECT_PUT, it, l->object_loc, &wrap, header);
-    if (e == DMP_OK) e = state_change(s, p, l, it->id, it->version, box_tag(header->p, header->n), 1);
+    if (e == DMP_OK) e = object_row(s, STMT_OBJECT_PUT, it, l->object_loc, mark, &wrap, header);
+    if (e == DMP_OK) e = state_change(s, p, l, it->id, it->version, box_tag(header->p, header->n), &mark, 1);
   } else {
     struct keyset *k;
     e = patient_keyset(s, p, &k);
     struct keyset_class *c = e == DMP_OK ? keyset_class(k, where.cls) : NULL;
     if (e == DMP_OK && c == NULL) e = DMP_E_KEYSET_BAD;
     if (e == DMP_OK) e = wrap_seal(s, it, IN_OBJECT, it->id, p->deposit_loc, NULL, c->deposit[where.leaf], p->anchor, &wrap);
-    if (e == DMP_OK) e = object_row(s, STMT_OBJECT_PUT, it, p->deposit_loc, &wrap, header);
+    if (e == DMP_OK) e = object_row(s, STMT_OBJECT_PUT, it, p->deposit_loc, 0, &wrap, header);
   }
   buf_free(&wrap);
   return e;
@@ -894,6 +909,7 @@ int object_insert(struct session *s, struct patient *p, const struct signer *who
   if (e == DMP_OK) e = random_bytes("header key", it.header_key, 32);
   if (e == DMP_OK) e = item_write(s->r->id, it.id, c, who->cred->sign_sk, &plain);
   if (e == DMP_OK) e = header_seal(s, &it, &plain, &header);
+  it.c = *c;
   if (e == DMP_OK) e = object_place(s, p, &it, where, &header);
   if (e == DMP_OK && c->wrap_row) e = grant_note(s, p);
   if (e == DMP_OK && c->wrap_row) e = own_insert(s, p, &it, c->wrap_row, plain.p + plain.n - SUITE_SIG - 2);
@@ -924,20 +940,35 @@ static int own_reseal(struct session *s, struct patient *p, const struct item *i
   return e;
 }
 
+/* The mark that the state counts is the row's. Where it is not the true one, the state says who made it: somebody with the key, and then the item takes a true
+ * one where it goes; or the host, and then nothing is written. */
+static int mark_check(struct session *s, struct patient *p, struct leaf *from, const struct item *it) {
+  struct raws a = { 0 };
+  struct state stored;
+  if (it->mark == mark_of(from, it)) return DMP_OK;
+  int e = raws_at(s, &a, from->object_loc, (struct raw){ 0 });
+  if (e == DMP_OK) e = raws_state(s, p->id, &a, 0, from, &stored);
+  raws_free(&a);
+  return e;
+}
+
 /* Seals a header again under a new key, at version + 1, in leaf `to`; states of both leaves follow. */
 static int object_reseal(struct session *s, struct patient *p, struct item *it, struct leaf *from, struct leaf *to,
                          const struct buf *plain) {
   struct buf header = { 0 }, wrap = { 0 };
   uint64_t old_version = it->version;
-  int e = random_bytes("header key", it->header_key, 32);
+  int64_t was = it->mark, mark = mark_of(to, it);
+  int e = mark_check(s, p, from, it);
+  if (e == DMP_OK) e = random_bytes("header key", it->header_key, 32);
   it->minimum = ++it->version;
   if (e == DMP_OK) e = header_seal(s, it, plain, &header);
   if (e == DMP_OK) e = wrap_seal(s, it, IN_OBJECT, it->id, to->object_loc, to->key, NULL, NULL, &wrap);
-  if (e == DMP_OK) e = object_row(s, STMT_OBJECT_SET, it, to->object_loc, &wrap, &header);
+  if (e == DMP_OK) e = object_row(s, STMT_OBJECT_SET, it, to->object_loc, mark, &wrap, &header);
   if (e == DMP_OK) e = own_reseal(s, p, it);
-  if (e == DMP_OK) e = state_change(s, p, from, it->id, old_version, it->tag, -1);
+  if (e == DMP_OK) e = state_change(s, p, from, it->id, old_version, it->tag, &was, -1);
+  it->mark = mark;
   if (e == DMP_OK) memcpy(it->tag, box_tag(header.p, header.n), 16);
-  if (e == DMP_OK) e = state_change(s, p, to, it->id, it->version, it->tag, 1);
+  if (e == DMP_OK) e = state_change(s, p, to, it->id, it->version, it->tag, &mark, 1);
   buf_free(&header);
   buf_free(&wrap);
   return e;
@@ -1008,10 +1039,11 @@ int object_rewrite(struct session *s, struct patient *p, struct item *it, const 
 
 int object_drop(struct session *s, struct patient *p, struct item *it) {
   struct leaf *l = object_leaf(p, item_place(it));
-  sqlite3_stmt *st = record_stmt(s->r, STMT_OBJECT_DROP);
+  int e = mark_check(s, p, l, it);
+  sqlite3_stmt *st = e == DMP_OK ? record_stmt(s->r, STMT_OBJECT_DROP) : NULL;
   if (st) sqlite3_bind_int64(st, 1, it->id);
-  int e = record_run(s->r, st);
-  return e == DMP_OK ? state_change(s, p, l, it->id, it->version, it->tag, -1) : e;
+  if (e == DMP_OK) e = record_run(s->r, st);
+  return e == DMP_OK ? state_change(s, p, l, it->id, it->version, it->tag, &it->mark, -1) : e;
 }
 
 int object_amend(struct session *s, struct patient *p, struct item *it, uint8_t action) {
@@ -1034,7 +1066,7 @@ int object_amend(struct session *s, struct patient *p, struct item *it, uint8_t 
   return e;
 }
 
-static int object_set_place(struct session *s, const struct item *it, const struct leaf *to) {
+static int object_set_place(struct session *s, const struct item *it, const struct leaf *to, int64_t mark) {
   struct buf wrap = { 0 };
   int e = wrap_seal(s, it, IN_OBJECT, it->id, to->object_loc, to->key, NULL, NULL, &wrap);
   sqlite3_stmt *st = e == DMP_OK ? record_stmt(s->r, STMT_OBJECT_MOVE) : NULL;
@@ -1042,10 +1074,27 @@ static int object_set_place(struct session *s, const struct item *it, const stru
     sqlite3_bind_int64(st, 1, it->id);
     sqlite3_bind_blob(st, 2, to->object_loc, 16, SQLITE_STATIC);
     sqlite3_bind_blob64(st, 3, wrap.p, wrap.n, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 4, mark);
   }
   if (e == DMP_OK) e = record_run(s->r, st);
   buf_free(&wrap);
   return e;
+}
+
+/* An item as its wrap under a leaf opens it, with its content: its mark under another leaf follows from that. One whose header was altered is an error
+ * here too: with a mark that says nothing, and its header put back later, it would stay where a mask of its episode does not find it. */
+static int rewrap_open(struct session *s, const struct raws *a, const struct raw *r, const struct leaf *from, struct item *it) {
+  const uint8_t *b;
+  size_t n;
+  struct box_ad ad = wrap_ad(s, IN_OBJECT, r->id, from->object_loc), had = header_ad(s, r->id, r->version);
+  int e = session_open_box(s, from->key, &ad, a->arena.p + r->wrap, r->wrap_n, &b, &n);
+  if (e == DMP_OK) e = item_wrap_parse(b, n, it);
+  if (e == DMP_OK && (it->id != r->id || r->version < it->minimum)) e = DMP_E_TAMPERED;
+  if (e == DMP_OK) e = box_open(it->header_key, &had, a->arena.p + r->header, r->header_n, &it->plain, &b, &n);
+  if (e != DMP_OK) return e;
+  memmove(it->plain.p, b, n);
+  it->plain.n = n;
+  return item_parse(it);
 }
 
 int object_rewrap(struct session *s, struct patient *p, struct leaf *from, struct leaf *to) {
@@ -1054,16 +1103,14 @@ int object_rewrap(struct session *s, struct patient *p, struct leaf *from, struc
   int e = raws_at(s, &a, from->object_loc, (struct raw){ 0 });
   if (e == DMP_OK) e = raws_state(s, p->id, &a, 0, from, &st);
   memset(st.sum, 0, 16);
+  memset(st.marks, 0, 16);
   for (size_t i = 0; e == DMP_OK && i < a.n; i++) {
     struct item it = { 0 };
-    const uint8_t *b;
-    size_t n;
-    struct box_ad ad = wrap_ad(s, IN_OBJECT, a.r[i].id, from->object_loc);
-    e = session_open_box(s, from->key, &ad, a.arena.p + a.r[i].wrap, a.r[i].wrap_n, &b, &n);
-    if (e == DMP_OK) e = item_wrap_parse(b, n, &it);
-    if (e == DMP_OK && (it.id != a.r[i].id || a.r[i].version < it.minimum)) e = DMP_E_TAMPERED;
-    if (e == DMP_OK) e = object_set_place(s, &it, to);
+    int64_t mark = 0;
+    e = rewrap_open(s, &a, &a.r[i], from, &it);
+    if (e == DMP_OK) e = object_set_place(s, &it, to, mark = mark_of(to, &it));
     if (e == DMP_OK) state_term(&st, to, it.id, a.r[i].version, box_tag(a.arena.p + a.r[i].header, a.r[i].header_n));
+    if (e == DMP_OK) state_mark(&st, to, it.id, mark);
     else if (e != DMP_E_SQL) record_fault(s->r, e, "dmp_object", a.r[i].id);
     item_close(&it);
   }
@@ -1083,8 +1130,9 @@ int object_adopt(struct session *s, struct patient *p, unsigned *masked) {
       struct leaf *l = patient_leaf(p, it.cls, it.leaf);
       /* what lies masked waits for who may say where it belongs: a representative, who holds half of M, leaves it */
       if (it.leaf >= 2 && !patient_leaf(p, it.cls, 3)->held) l = NULL;
-      if (l) e = object_set_place(s, &it, l);
-      if (l && e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, 1);
+      int64_t mark = l ? mark_of(l, &it) : 0;
+      if (l) e = object_set_place(s, &it, l, mark);
+      if (l && e == DMP_OK) e = state_change(s, p, l, it.id, it.version, it.tag, &mark, 1);
       *masked += l && it.leaf >= 2;
     }
     item_close(&it);

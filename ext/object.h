@@ -12,6 +12,7 @@ struct scan {
   int own;                                            /* also what this login deposited and can't open by leaf */
   int all;                                            /* also what is not announced to the patient who asks */
   int hidden;                                         /* of the leaves only those hidden from representatives */
+  int pool;                                           /* no leaf: only sealed deposits */
   void (*bad)(void *ctx, int e);                      /* NULL: a fault ends the scan; else it is told (r->fault names it) and passed over */
 };
 /* Opens them all, oldest first. Before the first call of each, every leaf's state is compared with what lies there. A nonzero
@@ -22,6 +23,7 @@ int  object_scan(struct session *s, struct patient *p, const struct scan *w, int
 int  object_unannounced(const struct item *it);
 /* Opens one by id, wherever this login can. DMP_E_NOT_FOUND otherwise, also for what does not exist. */
 int  object_open(struct session *s, struct patient *p, int64_t id, struct item *it);
+int  object_open_all(struct session *s, struct patient *p, int64_t id, int all /* 1: as in struct scan */, struct item *it);
 /* The patient of an object, by hint or by trying; DMP_E_NOT_FOUND. */
 int  object_find(struct session *s, int64_t id, struct patient **p, struct item *it);
 int  object_exists(struct session *s, int64_t id, int *yes);   /* for whomsoever */

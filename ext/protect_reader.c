@@ -77,7 +77,7 @@ int protect_give(struct session *s, const struct protect *p, const struct protec
   uint8_t loc[16];
   struct buf plain = { 0 }, box = { 0 };
   int64_t row = 0;
-  if (to->kind == KIND_TEAM) return DMP_E_NO_PRINCIPAL;   /* its certificate names no key */
+  if (to->kind == KIND_TEAM) return session_wrong_kind(s, id_from_field(to->principal), "professional, staff");   /* its certificate names no key */
   reader_loc(s, p, to->principal, loc);
   buf_put(&plain, k->live, 32);
   buf_put(&plain, k->old, 32);

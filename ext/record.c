@@ -22,7 +22,7 @@ static const struct { const char *type, *name, *table, *sql; } SHADOW[] = {
   { "table", "dmp_keyset", "dmp_keyset", "CREATE TABLE dmp_keyset(id INTEGER PRIMARY KEY,loc BLOB NOT NULL,box BLOB NOT NULL)" },
   { "table", "dmp_grant", "dmp_grant", "CREATE TABLE dmp_grant(id INTEGER PRIMARY KEY,loc BLOB NOT NULL,box BLOB NOT NULL)" },
   { "table", "dmp_object", "dmp_object",
-    "CREATE TABLE dmp_object(id INTEGER PRIMARY KEY,loc BLOB NOT NULL,wrap BLOB NOT NULL,version INTEGER NOT NULL,"
+    "CREATE TABLE dmp_object(id INTEGER PRIMARY KEY,loc BLOB NOT NULL,mark INTEGER NOT NULL,wrap BLOB NOT NULL,version INTEGER NOT NULL,"
     "header BLOB NOT NULL,amend BLOB)" },
   { "table", "dmp_wrap", "dmp_wrap", "CREATE TABLE dmp_wrap(id INTEGER PRIMARY KEY,loc BLOB NOT NULL,wrap BLOB NOT NULL)" },
   { "table", "dmp_chunk", "dmp_chunk",
@@ -33,7 +33,7 @@ static const struct { const char *type, *name, *table, *sql; } SHADOW[] = {
   { "index", "dmp_certificate_loc", "dmp_certificate", "CREATE INDEX dmp_certificate_loc ON dmp_certificate(loc)" },
   { "index", "dmp_keyset_loc", "dmp_keyset", "CREATE INDEX dmp_keyset_loc ON dmp_keyset(loc)" },
   { "index", "dmp_grant_loc", "dmp_grant", "CREATE INDEX dmp_grant_loc ON dmp_grant(loc)" },
-  { "index", "dmp_object_loc", "dmp_object", "CREATE INDEX dmp_object_loc ON dmp_object(loc)" },
+  { "index", "dmp_object_loc", "dmp_object", "CREATE INDEX dmp_object_loc ON dmp_object(loc,id,mark)" },
   { "index", "dmp_wrap_loc", "dmp_wrap", "CREATE INDEX dmp_wrap_loc ON dmp_wrap(loc)" },
   { "index", "dmp_chunk_object", "dmp_chunk", "CREATE UNIQUE INDEX dmp_chunk_object ON dmp_chunk(object,number)" },
   { "index", "dmp_reader_loc", "dmp_reader", "CREATE INDEX dmp_reader_loc ON dmp_reader(loc)" },

@@ -28,13 +28,14 @@
   X(GRANT_SET,       "UPDATE %s.dmp_grant SET loc=?2,box=?3 WHERE id=?1") \
   X(GRANT_DROP,      "DELETE FROM %s.dmp_grant WHERE id=?1") \
   X(GRANT_CLEAR,     "DELETE FROM %s.dmp_grant WHERE loc=?1") \
-  X(OBJECT_BY_LOC,   "SELECT id,wrap,version,header,amend FROM %s.dmp_object WHERE loc=?1 ORDER BY id") \
-  X(OBJECT_BY_ID,    "SELECT loc,wrap,version,header,amend FROM %s.dmp_object WHERE id=?1") \
+  X(OBJECT_BY_LOC,   "SELECT id,mark,wrap,version,header,amend FROM %s.dmp_object WHERE loc=?1 ORDER BY id") \
+  X(OBJECT_BY_ID,    "SELECT loc,mark,wrap,version,header,amend FROM %s.dmp_object WHERE id=?1") \
+  X(OBJECT_MARKS,    "SELECT id,mark FROM %s.dmp_object WHERE loc=?1 ORDER BY id") \
   X(OBJECT_LOC,      "SELECT id,loc FROM %s.dmp_object WHERE id<?1 ORDER BY id DESC LIMIT 1") \
   X(OBJECT_VERSION,  "SELECT version FROM %s.dmp_object WHERE id=?1") \
-  X(OBJECT_PUT,      "INSERT INTO %s.dmp_object(id,loc,wrap,version,header) VALUES(?1,?2,?3,?4,?5)") \
-  X(OBJECT_MOVE,     "UPDATE %s.dmp_object SET loc=?2,wrap=?3 WHERE id=?1") \
-  X(OBJECT_SET,      "UPDATE %s.dmp_object SET loc=?2,wrap=?3,version=?4,header=?5,amend=?6 WHERE id=?1") \
+  X(OBJECT_PUT,      "INSERT INTO %s.dmp_object(id,loc,wrap,version,header,mark) VALUES(?1,?2,?3,?4,?5,?6)") \
+  X(OBJECT_MOVE,     "UPDATE %s.dmp_object SET loc=?2,wrap=?3,mark=?4 WHERE id=?1") \
+  X(OBJECT_SET,      "UPDATE %s.dmp_object SET loc=?2,wrap=?3,version=?4,header=?5,mark=?6,amend=NULL WHERE id=?1") \
   X(OBJECT_AMEND,    "UPDATE %s.dmp_object SET amend=?2 WHERE id=?1") \
   X(OBJECT_DROP,     "DELETE FROM %s.dmp_object WHERE id=?1") \
   X(OBJECT_CLEAR,   "DELETE FROM %s.dmp_object WHERE loc=?1") \

@@ -53,6 +53,19 @@ int session_writes(struct session *s) {
   return DMP_E_SQL;
 }
 
+int session_column(struct session *s, const char *column, int e) {
+  sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "column %s", column);
+  return e;
+}
+
+int session_wrong_kind(struct session *s, int64_t principal, const char *needed) {
+  uint8_t field[16];
+  id_field(field, principal);
+  const struct certificate *c = session_who(s, field);
+  if (c) sqlite3_snprintf(sizeof s->r->detail, s->r->detail, "it is %s; needed: %s", certificate_kind_text(c->kind), needed);
+  return DMP_E_NO_PRINCIPAL;
+}
+
 int session_open_key(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
                      const uint8_t **plain, size_t *len) {
   return box_open(key, ad, box, n, &s->scratch, plain, len);

@@ -389,8 +389,8 @@ static int end_some(struct session *s, struct patient *p, int64_t id) {
     if (all.v[i].ended == 0) view_patient(p, all.v[i].root, &g.live[i]);
   for (size_t i = 0; e == DMP_OK && i < all.n; i++) {
     g.v = &all.v[i];
-    if (g.v->ended || (id ? g.v->id != id : !view_over(g.v))) continue;
-    e = end_one(&g);
+    if (id ? g.v->id != id : !view_over(g.v)) continue;
+    if (g.v->ended == 0) e = end_one(&g);
     n++;
   }
   memory_free(g.live);

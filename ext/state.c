@@ -24,9 +24,9 @@ int state_get(struct session *s, int64_t patient, const struct leaf *l, struct s
     if (e == DMP_OK) {
       out->seq = rd_u64(&r);
       out->count = rd_u64(&r);
-      const uint8_t *sum = rd_bytes(&r, 16);
+      rd_copy(&r, out->sum, 16);
+      rd_copy(&r, out->marks, 16);
       if (!rd_done(&r)) e = DMP_E_STATE_BAD;
-      else memcpy(out->sum, sum, 16);
     }
     if (e == DMP_OK && sqlite3_step(st) == SQLITE_ROW) e = DMP_E_STATE_BAD;
   } else if (rc != SQLITE_DONE) {
@@ -45,6 +45,7 @@ int state_put(struct session *s, int64_t patient, const struct leaf *l, struct s
   buf_u64(&plain, st->seq);
   buf_u64(&plain, st->count);
   buf_put(&plain, st->sum, 16);
+  buf_put(&plain, st->marks, 16);
   if (e == DMP_OK) e = plain.bad ? DMP_E_NOMEM : box_seal(s->r->suite, l->key, &ad, plain.p, plain.n, PAD_NONE, NULL, &box);
   if (e == DMP_OK) e = record_put(s->r, fresh ? STMT_STATE_PUT : STMT_STATE_SET, l->state_loc, &box, st->row);
   if (e == DMP_OK) e = access_note_row(s, IN_STATE, st->row, box.p, box.n);
@@ -70,4 +71,16 @@ void state_term(struct state *st, struct leaf *l, int64_t object, uint64_t versi
   for (int i = 0; i < 16; i++) st->sum[i] ^= t[i];
 }
 
-int state_equal(const struct state *a, const struct state *b) { return a->count == b->count && suite_equal(a->sum, b->sum, 16); }
+/* Shorter than what state_term hashes: no term of one sum is one of the other. */
+void state_mark(struct state *st, struct leaf *l, int64_t object, int64_t mark) {
+  uint8_t x[8 + 8], t[16];
+  le_put64(x, (uint64_t)object);
+  le_put64(x + 8, (uint64_t)mark);
+  leaf_state_key(l);
+  suite_prf_with(l->state_prf, x, sizeof x, t);
+  for (int i = 0; i < 16; i++) st->marks[i] ^= t[i];
+}
+
+int state_marks_equal(const struct state *a, const struct state *b) { return a->count == b->count && suite_equal(a->marks, b->marks, 16); }
+
+int state_equal(const struct state *a, const struct state *b) { return state_marks_equal(a, b) && suite_equal(a->sum, b->sum, 16); }

@@ -345,10 +345,19 @@ static int put_seen(struct seeing *a) {
   return DMP_OK;
 }
 
+/* Somebody of the directory, or a patient of this login's. */
+static int is_known(struct session *s, int64_t principal) {
+  struct patient *p;
+  uint8_t field[16];
+  id_field(field, principal);
+  return session_who(s, field) != NULL || patient_get(s, principal, &p) == DMP_OK;
+}
+
 static int document_as_make(struct session *s, struct patient *p, struct rows *out) {
   const struct scan documents = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
   struct seeing a = { .seen = { .columns = D_COLUMNS, .arena = out->arena }, .principal = out->asked, .out = out };
   int e = sight_begin(s, p, &a.v);
+  if (e == DMP_OK && a.v.full && a.principal && !is_known(s, a.principal)) e = DMP_E_NO_PRINCIPAL;
   if (e == DMP_OK && a.v.full && a.principal) e = object_scan(s, p, &documents, make_seen, &a);
   if (e == DMP_OK) mark_replaced(&a.seen, 0, a.principal);
   out->arena = a.seen.arena;                          /* the values lie there */

@@ -3,6 +3,7 @@
 #include "table.h"
 #include "deposit.h"
 #include "episode.h"
+#include "mark.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -69,7 +70,7 @@ static int make_mask(void *ctx, struct item *it) {
   struct making *m = ctx;
   struct value episode;
   int e = DMP_OK;
-  if (!item_deposited(it->c.table) || it->deleted || it->via == VIA_OWN || !episode_of_row(it, &episode)) return DMP_OK;
+  if (!item_deposited(it->c.table) || it->deleted || it->via == VIA_OWN || !mark_episode(it, &episode)) return DMP_OK;
   for (size_t i = 0; e == DMP_OK && i < m->c.froms; i++)
     if (m->c.from[i].item == it->id) e = make_from(m, &m->c.from[i]);
   if (e != DMP_OK || it->leaf < 2) return e;
@@ -126,18 +127,25 @@ static int mask_make_one(struct session *s, struct patient *p, int64_t document,
   return e;
 }
 
-/* The item, ready to be moved by a full holder who holds both P and M of its class. */
-static int mask_begin(struct session *s, int64_t document, struct patient **p, struct item *it) {
+static int mask_open(struct session *s, int64_t document, struct patient **p, struct item *it) {
   int e = deposit_find(s, document, p, it);
   if (e != DMP_OK) return e;
   int64_t patient = (*p)->id;
   item_close(it);
   e = holder_begin(s, patient, p);                    /* adopts: the item is opened again where it lies now */
-  if (e == DMP_OK) e = object_open(s, *p, document, it);
-  if (e == DMP_OK && (it->via != VIA_LEAF || !patient_leaf(*p, it->cls, 0)->held || !patient_leaf(*p, it->cls, 2)->held)) {
-    item_close(it);
-    e = DMP_E_NOT_ALLOWED;
-  }
+  return e == DMP_OK ? object_open(s, *p, document, it) : e;
+}
+
+static int may_move(struct patient *p, const struct item *it) {
+  return it->via == VIA_LEAF && patient_leaf(p, it->cls, 0)->held && patient_leaf(p, it->cls, 2)->held ? DMP_OK : DMP_E_NOT_ALLOWED;
+}
+
+/* The item, ready to be moved by a full holder who holds both P and M of its class. */
+static int mask_begin(struct session *s, int64_t document, struct patient **p, struct item *it) {
+  int e = mask_open(s, document, p, it);
+  if (e != DMP_OK) return e;
+  e = may_move(*p, it);
+  if (e != DMP_OK) item_close(it);
   return e;
 }
 
@@ -168,7 +176,7 @@ static int mask_episode(struct session *s, int64_t patient, const char *name, in
   if (e == DMP_OK && choices_episode(&c, &v)) e = DMP_E_MASKED;
   choices_free(&c);
   if (e == DMP_OK) e = episode_note_episode(s, p, name, rowid);
-  if (e == DMP_OK) e = episode_settle(s, p, NULL);
+  if (e == DMP_OK) e = episode_settle(s, p, &(struct settle){ .only = name });
   return e == DMP_OK ? access_pend_item(s, p, LOG_MASK, *rowid, 1, NULL) : e;
 }
 
@@ -200,13 +208,14 @@ static int mask_item_from(struct session *s, int64_t document, const int64_t *pa
   struct patient *p;
   struct item it;
   struct choices c = { 0 };
-  int e = mask_begin(s, document, &p, &it);
+  int e = mask_open(s, document, &p, &it);
   if (e != DMP_OK) return e;
   if (patient && *patient != p->id) e = DMP_E_NOT_FOUND;
   else if (x->kind == OUT_PERSON && id_from_field(it.c.depositor) == x->who) e = DMP_E_OWN_DEPOSIT;
   if (e == DMP_OK) e = choices_read(s, p, &c);
   if (e == DMP_OK) e = from_allowed(s, p, &c, &m);
   choices_free(&c);
+  if (e == DMP_OK) e = may_move(p, &it);              /* after what is refused whether or not he is left out: that would tell it */
   if (e == DMP_OK) e = episode_note_from(s, p, &m, rowid);
   if (e == DMP_OK) e = choices_read(s, p, &c);
   if (e == DMP_OK) e = episode_move(s, p, &c, &it, it.leaf);
@@ -226,7 +235,7 @@ static int mask_episode_from(struct session *s, int64_t patient, const char *nam
   if (e == DMP_OK) e = from_allowed(s, p, &c, &m);
   choices_free(&c);
   if (e == DMP_OK) e = episode_note_from(s, p, &m, rowid);
-  if (e == DMP_OK) e = episode_settle(s, p, NULL);
+  if (e == DMP_OK) e = episode_settle(s, p, &(struct settle){ .only = name });
   if (e == DMP_OK) e = episode_hide_choices(s, p);
   return e == DMP_OK ? from_pend(s, p, LOG_MASK, &m, *rowid) : e;
 }
@@ -386,7 +395,7 @@ static int decide(struct session *s, struct patient *p, int64_t item, const char
   struct value v;
   int e = object_open(s, p, item, &it);
   if (e != DMP_OK) return e;
-  if (!item_deposited(it.c.table) || it.deleted || !episode_of_row(&it, &v)) e = DMP_E_NOT_FOUND;
+  if (!item_deposited(it.c.table) || it.deleted || !mark_episode(&it, &v)) e = DMP_E_NOT_FOUND;
   else if (v.type == VALUE_TEXT) e = DMP_E_ASSIGNED;
   item_close(&it);
   if (e != DMP_OK) return e;

@@ -132,7 +132,7 @@ static int team_insert(struct session *s, const char *const t[P_COLUMNS], int re
   char *end = NULL;
   long profession = t[P_PROFESSION] ? strtol(t[P_PROFESSION], &end, 10) : 0;
   if (t[P_CERTIFICATE] || t[P_SPECIALTY] || registrar) return DMP_E_READ_ONLY;
-  if (t[P_PROFESSION] && (*end || profession <= 0 || profession > 99 || profession_display((uint16_t)profession) == NULL)) return DMP_E_CODE;
+  if (t[P_PROFESSION] && (*end || profession <= 0 || profession > 99 || profession_display((uint16_t)profession) == NULL)) return session_column(s, "profession", DMP_E_CODE);
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     if (texts[i].from && strlen(texts[i].from) >= CERT_TEXT) return DMP_E_TOO_BIG;
     if (texts[i].from) memcpy(texts[i].to, texts[i].from, strlen(texts[i].from) + 1);
@@ -165,7 +165,7 @@ static int principal_insert(struct session *s, sqlite3_value **v, int64_t *rowid
   if (works && !t[P_PROFESSION]) return DMP_E_MISSING;
   char *end = NULL;
   long profession = t[P_PROFESSION] ? strtol(t[P_PROFESSION], &end, 10) : 0;
-  if (t[P_PROFESSION] && (*end || profession <= 0 || profession > 99 || profession_display((uint16_t)profession) == NULL)) return DMP_E_CODE;
+  if (t[P_PROFESSION] && (*end || profession <= 0 || profession > 99 || profession_display((uint16_t)profession) == NULL)) return session_column(s, "profession", DMP_E_CODE);
   if (r.kind == 0) return DMP_E_KIND;
   r.identifier = t[P_IDENTIFIER];
   r.name = t[P_NAME];
@@ -194,7 +194,7 @@ static int given_profession(struct session *s, int64_t id, const char *text, str
   if (text == NULL) return DMP_OK;
   long n = strtol(text, &end, 10);
   if (who == NULL || who->kind != KIND_PROFESSIONAL) return DMP_E_READ_ONLY;
-  if (*text == 0 || *end || n <= 0 || n > 99 || profession_display((uint16_t)n) == NULL) return DMP_E_CODE;
+  if (*text == 0 || *end || n <= 0 || n > 99 || profession_display((uint16_t)n) == NULL) return session_column(s, "profession", DMP_E_CODE);
   r->profession = (uint16_t)n;
   return DMP_OK;
 }
@@ -214,7 +214,7 @@ static int principal_update(struct session *s, int64_t rowid, sqlite3_value **v)
   if (e == DMP_OK) e = given_text(v[P_STATUS], &status);
   if (e == DMP_OK && !sqlite3_value_nochange(v[P_REGISTRAR])) e = take_flag(v[P_REGISTRAR], &r.registrar);
   if (e == DMP_OK && status) r.status = strcmp(status, "revoked") == 0 ? STATUS_REVOKED : strcmp(status, "active") == 0 ? STATUS_ACTIVE : -2;
-  if (e == DMP_OK && r.status == -2) e = DMP_E_CODE;
+  if (e == DMP_OK && r.status == -2) e = session_column(s, "status", DMP_E_CODE);
   if (e == DMP_OK) e = given_profession(s, rowid, profession, &r);
   return e == DMP_OK ? renewal_reissue(s, &r) : e;
 }

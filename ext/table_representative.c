@@ -72,7 +72,7 @@ static int representative_insert(struct session *s, sqlite3_value **v, int64_t *
   if (e == DMP_OK && (!given || !named || !word)) e = DMP_E_MISSING;
   if (e == DMP_OK && sqlite3_value_type(v[R_SINCE]) != SQLITE_NULL) e = DMP_E_READ_ONLY;
   const struct ground *ground = e == DMP_OK ? ground_find(word) : NULL;
-  if (e == DMP_OK && ground == NULL) e = DMP_E_CODE;
+  if (e == DMP_OK && ground == NULL) e = session_column(s, "ground", DMP_E_CODE);
   if (e == DMP_OK) e = take_until(v[R_UNTIL], &until);
   if (e == DMP_OK) e = naming_begin(s, patient, &p, &majority);
   if (e == DMP_OK && ground->majority) {

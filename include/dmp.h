@@ -75,7 +75,7 @@ enum {
   X(49, READ_ONLY,    READONLY,"this table or column can't be changed; what can be is listed in README") \
   X(50, TYPE,         MISMATCH,"a value has the wrong type for its column") \
   X(51, MISSING,      CONSTRAINT,"a required column is missing") \
-  X(52, CODE,         CONSTRAINT,"a code is not in its nomenclature") \
+  X(52, CODE,         CONSTRAINT,"a code is not in its nomenclature: the column, and the codes or the list of them, stand behind this") \
   X(53, DATE,         CONSTRAINT,"a date is impossible or not written as ISO 8601 (2026-03-12T10:00:00Z; a birth date may be 1970 or 1970-03)") \
   X(54, INS,          CONSTRAINT,"the INS is malformed or its key is wrong") \
   X(55, TOO_BIG,      TOOBIG, "a value is larger than its column allows") \
@@ -149,6 +149,7 @@ enum {
   X(126, PAGE,        CORRUPT,"this page is not signed, or it was altered after it was signed") \
   X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
   X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now") \
+  X(155, OVER,        AUTH,   "this credential opens nothing in this record any more: it has ended, another one has taken its place, or an older copy of the file was put back") \
   X(200, ASKPASS,     AUTH,   "the program in $DMP_ASKPASS gave no PIN: it prints it on its first line") \
   X(201, SECOND,      CONSTRAINT,"a patient's new certificate is signed by a registrar first, then by the authority: SELECT dmp_certify(…) in a session of each")
 

@@ -104,7 +104,7 @@ class Everybody(Case):
 
     def test_a_document_that_does_not_exist_is_read_by_nobody(self):
         self.assertEqual(right(self.me, NO_SUCH_ID), {})
-        self.assertEqual(self.me.execute('SELECT * FROM document_as(?)', (NO_SUCH_ID,)).fetchall(), [])
+        self.refused(44, self.me, 'SELECT * FROM document_as(?)', (NO_SUCH_ID,))
 
     def test_each_sees_what_seeing_as_him_shows(self):
         for who, con in self.who.items():
@@ -263,6 +263,9 @@ class RandomRecords(Case):
             views = {who: own(cons[who], ids[patient]) for who in cons}
             mine = {r[0] for r in views[patient]}
             for who in cons:
+                if who in oracle.PATIENTS and who != patient:    # she does not know that there is one
+                    self.refused(44, cons[patient], 'SELECT id FROM document_as(?)', (ids[who],))
+                    continue
                 said, real = seen_as(cons[patient], ids[who], ids[patient]), [r for r in views[who] if r[0] in mine]
                 if len(real) < len(views[who]):           # what is not announced may replace what is shown: the patient is not told
                     said, real = ([r[:9] + r[10:] for r in rows] for rows in (said, real))

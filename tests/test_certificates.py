@@ -280,7 +280,7 @@ class OwnKey(Record):
         had = raw.execute('SELECT * FROM dmp_grant').fetchall()
         con = self.own()
         self.assertEqual(con.execute('SELECT own_key,owed FROM session').fetchone() + con.execute('SELECT status FROM patient').fetchone(), (1, 0, 'own_key'))
-        self.refused(29, p.connect(), 'SELECT dmp_login(?,?)', (p.key('patient'), PIN))
+        self.refused(155, p.connect(), 'SELECT dmp_login(?,?)', (p.key('patient'), PIN))
         new = deposit(p.login('doctor'), p.pid, b'nouveau', title='Nouveau')
         for n in ('patient-2', 'treating', 'doctor'):
             self.assertEqual(documents(p.login(n)), [self.doc, mine, new], n)
@@ -331,7 +331,7 @@ class OwnKey(Record):
         secret = deposit(p.login('treating'), pid, b'secret', hidden_from_representatives=1)
         self.assertEqual(documents(child), [shown, secret])
         self.assertEqual(documents(p.login('mother')), [shown])
-        self.refused(29, p.connect(), 'SELECT dmp_login(?,?)', (p.key('child'), PIN))         # the key that she had kept
+        self.refused(155, p.connect(), 'SELECT dmp_login(?,?)', (p.key('child'), PIN))         # the key that she had kept
         self.no_fault('treating', 'mother')
         if MOUNTS:
             p.id['child-2'] = pid

@@ -4,7 +4,7 @@ Usage: test_dmp_people.py [BUILD_FOLDER [TEST_NAME...]]"""
 import csv, glob, os, re, subprocess, sys, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import BUILD, PIN, Case, Practice, deposit, main, one
+from harness import BUILD, NO_SUCH_ID, PIN, Case, Practice, deposit, error_of, main, one
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CLI = os.path.join(ROOT, 'scripts', 'dmp')
@@ -72,6 +72,35 @@ class Verbs(People):
         self.assertEqual([v.name for v in verbs.VERBS if not re.search(r"'%s'|\b(dmp|kaci|as_patient) %s\b|%s\; echo" % ((re.escape(v.name),) * 3), text)], [])
 
 
+class Codes(People):
+    def test_a_profession_that_is_in_no_list_is_refused_before_a_pin_is_asked_for(self):
+        asked, request = (os.path.join(self.p.folder, name) for name in ('asked', 'code.json'))
+        env = dict(self.env, DMP_ASKPASS='touch %s; echo %s' % (asked, PIN))
+        for profession, code, said in (('code-secret-1', 1, 'n’est pas un code de cette liste'), ('?', 1, '50         Sage-Femme'), ('50', 0, 'Code de la demande')):
+            done = subprocess.run([CLI, '-P', 'codes', 'join', '-o', request], env=env, input='%s\nAda Bel\n-\n%s\n' % (self.p.fingerprint, profession), capture_output=True,
+                                  text=True)
+            self.assertEqual((done.returncode, os.path.exists(asked), os.path.exists(request)), (code, code == 0, code == 0), done.stdout + done.stderr)
+            self.assertIn(said, done.stdout + done.stderr)
+        with open(request, encoding='utf-8') as f:
+            text = f.read()
+        with open(request, 'w', encoding='utf-8') as f:
+            f.write(text.replace('"50"', '"99"'))
+        self.run_as('authority', 'enrol', request, code=1, says=['« 99 » n’est pas un code', 'profession.tsv'])
+
+    def test_a_code_that_is_refused_names_its_column_and_where_the_list_stands(self):
+        path = os.path.join(self.p.folder, 'texte.txt')
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write('texte')
+        said = self.run_as('martin', 'deposit', path, '--title', 'T', '--type', 'radio', code=1, says='« radio » n’est pas un code de cette liste')
+        self.assertTrue(os.path.exists(re.search(r'\((/\S+type_code.tsv)\)', said)[1]))
+        deposit(self.t, self.marie, title='Codé')
+        for verb, said in ((['accesses', '--page', path + '.html', '--for', 'voisin'], r'dmp-E052 : .* \(destinataire ; la liste : /\S+/schema/recipients.tsv\)'),
+                           (['mask', 'Codé', '--to', 'profession:99'], 'n’est pas une profession')):
+            self.assertRegex(self.run_as('marie', *verb, code=1), said)
+        self.refused(52, self.p.authority, "INSERT INTO principal(kind, name, profession) VALUES('team', 'X', '11')")
+        self.assertIn('(column sex; M, F or U)', self.fails(self.t, "INSERT INTO patient(birth_name, sex, credential, pin) VALUES('X', 'Y', ?, 'x')", (path,)))
+
+
 class Episodes(People):
     def setUp(self):
         for i, in self.t.execute('SELECT id FROM document').fetchall():
@@ -128,22 +157,52 @@ class Circles(People):
         everything = {'Cercle ' + letter for letter in 'ABCD'}
         self.assertEqual([self.titles(who) for who in ('marie', 'martin', 'kaci', 'leroy', 'gine')], [everything] * 5)
         self.run_as('marie', 'mask', 'Cercle A', '--to', 'Kaci', says='Masqué à KACI')
-        self.run_as('marie', 'mask', 'Cercle B', '--treating', says='Masqué à médecin traitant')
+        self.run_as('marie', 'mask', 'Cercle B', '--treating', says='Masqué au médecin traitant')
         self.run_as('marie', 'mask', 'Cercle C', '--to', 'pharmacien', says='Masqué à Pharmacien')
         self.run_as('marie', 'mask', 'Cercle D', '--to', 'Dispensaire', says='Masqué à Dispensaire')
         self.assertEqual([everything - self.titles(who) for who in ('marie', 'martin', 'kaci', 'leroy', 'gine')],
                          [set(), {'Cercle B'}, {'Cercle A', 'Cercle C'}, {'Cercle D'}, set()])
         self.run_as('marie', 'mask', 'Cercle A', '--to', 'Gine', code=1, says='dmp-E122')
         self.run_as('martin', 'mask', 'Cercle A', '--treating', code=1, says='dmp-E121')
-        self.run_as('marie', 'masks', says=['Cercle A : masqué à KACI', 'Cercle B : masqué à médecin traitant', 'Cercle C : masqué à Pharmacien', '4 masques'])
+        self.run_as('marie', 'masks', says=['Cercle A : masqué à KACI', 'Cercle B : masqué au médecin traitant', 'Cercle C : masqué à Pharmacien', '4 masques'])
         self.assertNotIn('Cercle B', self.run_as('martin', 'masks'))
         self.run_as('marie', 'unmask-to', 'Cercle A', says='Démasqué pour KACI')
-        self.run_as('marie', 'unmask', 'Cercle B', '--treating', says='Démasqué pour médecin traitant')
-        self.run_as('marie', 'unmask', 'Cercle B', '--treating', code=1, says='n’est pas masqué à médecin traitant')
+        self.run_as('marie', 'unmask', 'Cercle B', '--treating', says='Démasqué pour le médecin traitant')
+        self.run_as('marie', 'unmask', 'Cercle B', '--treating', code=1, says='n’est pas masqué au médecin traitant')
         for letter in 'CD':
             self.run_as('marie', 'unmask-to', 'Cercle ' + letter)
         self.run_as('marie', 'unmask-to', code=1, says='rien n’est masqué à certaines personnes')
         self.assertEqual([self.titles(who) for who in ('marie', 'martin', 'kaci', 'leroy', 'gine')], [everything] * 5)
+
+    def test_what_is_said_of_a_mask_is_what_the_keys_say(self):
+        deposit(self.t, self.marie, title='Confirmé', episode='conf')
+        self.run_as('marie', 'mask', 'Confirmé', '--to', 'Kaci', says='Masqué à KACI ; qui l’a déposé le garde. Le voient : ')
+        self.run_as('marie', 'mask', '--episode', 'conf', '--to', 'Pharmacien', says='Pour les autres rien ne change.')
+        self.run_as('marie', 'unmask', 'Confirmé', code=1, says=['Ce document n’est masqué qu’à certaines personnes (KACI, Pharmacien)', 'unmask-to'])
+        self.run_as('marie', 'unmask', '--episode', 'conf', code=1, says='Cet épisode n’est masqué qu’à certaines personnes (Pharmacien)')
+        said = self.run_as('marie', 'mask', 'Confirmé', says='Masqué. Le voient : MARIE, MARTIN.')
+        self.assertNotIn('KACI', said)
+        said = self.run_as('marie', 'unmask', 'Confirmé', says=['Démasqué. Reste : ', 'Confirmé : masqué à KACI', 'épisode conf : masqué à Pharmacien', 'Le voient : '])
+        self.assertNotIn('KACI', said.split('Le voient')[1])
+        self.run_as('marie', 'unmask-to', 'Confirmé', says=['Démasqué pour KACI.', 'Reste : épisode conf : masqué à Pharmacien'])
+        self.assertNotIn('Confirmé', self.run_as('kaci', 'list'))
+        self.assertNotIn('Reste', self.run_as('marie', 'unmask-to', 'conf', says='Démasqué pour Pharmacien.'))
+        self.run_as('kaci', 'list', says='Confirmé')
+
+    def test_the_treating_doctor_learns_of_no_mask_by_what_he_is_refused(self):
+        self.p.person('berger', '10')
+        self.run_as('marie', 'consent', 'Berger')
+        other, own = deposit(self.p.login('berger'), self.marie, title='Confié'), [deposit(self.t, self.marie, title=t) for t in ('Sien', 'Sien aussi')]
+        self.run_as('marie', 'mask', 'Confié', '--treating')
+        self.run_as('marie', 'mask', 'Sien aussi', '--treating')
+        for verb in (['who'], ['mask'], ['unmask'], ['mask', '--treating'], ['mask', '--to', 'Berger'], ['announce']):
+            said = {self.run_as('martin', verb[0], name, *verb[1:], code=1).replace(name, 'X') for name in (str(other), str(NO_SUCH_ID))}
+            self.assertEqual(len(said), 1, said)
+        for grantee in ('treating', 'profession:10', self.p.id['martin']):    # what he put in himself, masked from him or not
+            got = {error_of(self.t, 'INSERT INTO mask(patient, document, grantee) VALUES(?, ?, ?)', (self.marie, i, grantee)) for i in own}
+            self.assertEqual(len(got), 1, got)
+            self.assertRegex(got.pop(), 'dmp-E12[12]')
+        self.m.execute('DELETE FROM mask')
 
     def test_an_episode_is_masked_to_a_profession_and_whom_is_asked_at_the_terminal(self):
         deposit(self.t, self.marie, title='Acte du cercle', episode='c7')
@@ -297,7 +356,7 @@ class Insight(People):
         self.assertNotIn('KACI', said)
         said = self.run_as('marie', 'see-as', 'Kaci', says='Ouvert à tous (consentement du')
         self.assertNotIn('Masqué', said)
-        self.run_as('kaci', 'who', 'Ouvert', code=1, says='Seuls le patient et son médecin traitant')
+        self.run_as('kaci', 'who', 'Ouvert', code=1, says='Votre clé ne dit pas qui lit ce document')
         self.run_as('kaci', 'who', 'Masqué', code=1, says='ne désigne rien')
 
     def test_notices_are_read_once_and_the_place_of_the_file_is_told(self):
@@ -502,7 +561,7 @@ class Screens(People):
         self.choose(one(self.m, "SELECT strftime('%d/%m/%Y', creation_time) FROM document WHERE title = 'Bilan du menu'") + '  ' + 'Bilan du menu')
         self.wait('Masquer un document')
         self.choose('Masquer')
-        self.wait('Masqué. Seuls le patient')
+        self.wait('Masqué. Le voient')
         self.assertEqual(one(self.m, "SELECT masked FROM document WHERE title = 'Bilan du menu'"), 1)
         self.keys('Enter')
         self.wait('Masquer un document')

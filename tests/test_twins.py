@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
-from harness import BUILD, NO_SUCH_ID, PIN, Case, deposit, main, one, open_record
+from harness import BUILD, NO_SUCH_ID, PIN, Case, main, one, open_record
 
 SO = os.path.join(BUILD, 'random', 'dmp.so')
 FS = os.path.join(BUILD, 'dmpfs')
@@ -97,8 +97,8 @@ class Step:
         self.keep(patient=one(t, 'SELECT last_insert_rowid()'))
 
     def deposit(self, name, by, title, code, masked, episode, flag='masked'):
-        self.keep(**{name: deposit(login(by), self.known['patient'], ('corps de ' + title).encode() * 500, title=title, type_code=code, episode=episode,
-                                   **{flag: masked or int(flag != 'masked')}, unique_id='1.2.250.' + name)})
+        self.line(name, 'document', by, content=('corps de ' + title).encode() * 500, title=title, type_code=code, mime='text/plain', episode=episode,
+                  **{flag: masked or int(flag != 'masked')}, unique_id='1.2.250.' + name)
 
     def representative(self, _, name):
         a = login('authority')

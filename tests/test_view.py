@@ -201,9 +201,11 @@ class Ending(Fresh):
         self.assertEqual(documents(v), [])
         self.refused(41, v, 'SELECT dmp_read(?,0,1)', (self.doc[0],))
         self.assertEqual(v.execute('SELECT * FROM patient').fetchall(), [])
-        self.assertRegex(self.opened(), 'dmp-E029')
+        self.assertRegex(self.opened(), 'dmp-E155')
+        self.assertEqual(self.me.execute('DELETE FROM minimal_view WHERE id=?', (row,)).rowcount, 1)      # it has ended: nothing more to do
+        self.p.request('stranger')                                                                       # nobody's yet: another sentence
+        self.refused(29, self.p.connect(), 'SELECT dmp_login(?,?,NULL,NULL,?)', (self.p.key('stranger'), PIN, self.p.fingerprint))
         self.assertIsNotNone(one(self.me, 'SELECT ended FROM minimal_view'))
-        self.refused(41, self.me, 'DELETE FROM minimal_view WHERE id=?', (row,))
         after = self.p.counts()
         for t in ('certificate', 'keyset', 'grant', 'wrap', 'state'):
             self.assertLess(after[t], before[t])
@@ -247,7 +249,7 @@ class Ending(Fresh):
         self.assertEqual(versions(), before)
         self.assertEqual(later(self.p, '+3d', 'patient', owed, 'SELECT ended IS NULL FROM minimal_view WHERE id=%d' % row), [[[0]], [[0]]])
         self.assertEqual({i: v - before[i] for i, v in versions().items()}, {self.doc[0]: 1, self.doc[1]: 1, self.doc[2]: 1, self.doc[3]: 0})
-        with self.assertRaisesRegex(AssertionError, 'dmp-E029'):
+        with self.assertRaisesRegex(AssertionError, 'dmp-E155'):
             later(self.p, '+1d', 'view', 'SELECT count(*) FROM document')     # also for a clock put back
 
     @unittest.skipUnless(FAKETIME, 'needs the package faketime, and no sanitizer')

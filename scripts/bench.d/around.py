@@ -5,8 +5,8 @@ import hashlib, os, signal, subprocess, sys, time
 
 from common import PIN, Client, Table, compile_client, connect, enrol, median, ms, note, one
 
-EPISODE, SHORT, LONG = 20, 50, 500                   # objects of an episode; documents of a patient, and of a long one
-FLAT, LINEAR = 1.1, 12.5
+EPISODE, SHORT, LONG = 20, 50, 680                   # objects of an episode; other documents of a patient, and of one with ten times as many in all
+FLAT, LINEAR, NEARLY = 1.1, 12.5, 1.25
 LOGIN = 'import sys\nsys.path.insert(0, sys.argv[1])\nfrom common import PIN, connect, one\none(connect(sys.argv[2], sys.argv[3]), "SELECT dmp_login(?,?)", sys.argv[4], PIN)\n'
 
 
@@ -64,6 +64,8 @@ class Practice:
 
 
 class Around:
+    deposit = "INSERT INTO document(patient,content,title,type_code,mime,episode) VALUES(%d,x'01','Compte rendu','11488-4','text/plain','e%d')"
+
     def __init__(self, args, folder):
         self.args, self.rounds, self.table, self.build = args, max(args.rounds, 7), Table(), args.build
         self.program = os.path.join(folder, 'client')
@@ -75,7 +77,7 @@ class Around:
     def growth(self, work, a, b, limit):
         self.table.row('  ' + work, '%s -> %s (%.2f)' % (ms(a), ms(b), median(b) / median(a)), '≤ %g ×' % limit if limit else '', median(b) <= limit * median(a) if limit else None)
 
-    def pairs(self, work, do, undo, who='doctor', flat='file × 10', linear='patient × 10'):
+    def pairs(self, work, do, undo, who='doctor', flat='file × 10', patient='patient × 10', limit=LINEAR):
         """do, undo: statements of (practice, patient); in turns on the short patient of both files and on the long one of the larger."""
         t = {}
         for p, c in self.client.items(): c.login(p.key(who))
@@ -85,12 +87,12 @@ class Around:
                 t.setdefault((p, which), []).append(c.time(do(p, p.patient[which])))
                 if undo: c.time(undo(p, p.patient[which]))
         self.growth('%s: %s (flat)' % (work, flat), t[self.small, 0], t[self.big, 0], FLAT)
-        self.growth('%s: %s' % (work, linear), t[self.big, 0], t[self.big, 1], LINEAR if linear.startswith('patient') else FLAT)
+        self.growth('%s: %s' % (work, patient), t[self.big, 0], t[self.big, 1], limit)
 
     def access(self):
         docs = {(p, i): int(self.value(p, 'SELECT max(id) FROM document WHERE patient=%d' % p.patient[i])) for p in self.client for i in (0, 1)}
         which = {patient: docs[p, i] for p in self.client for i, patient in enumerate(p.patient[:2])}
-        self.pairs('who can read one document', lambda p, patient: 'SELECT principal,why FROM access_right WHERE document=%d' % which[patient], None, linear='of a record × 10 (flat)')
+        self.pairs('who can read one document', lambda p, patient: 'SELECT principal,why FROM access_right WHERE document=%d' % which[patient], None, patient='of a record × 10 (flat)', limit=FLAT)
 
     def value(self, p, sql):
         self.client[p].login(p.key('doctor'))
@@ -139,7 +141,9 @@ class Around:
         self.table.head('The people around a patient')
         self.three_teams()
         self.pairs('mask of an episode of %d objects' % EPISODE, lambda p, i: "INSERT INTO mask(patient,episode) VALUES(%d,'acte')" % i,
-                   lambda p, i: "DELETE FROM mask WHERE patient=%d AND episode='acte' AND document IS NULL" % i)
+                   lambda p, i: "DELETE FROM mask WHERE patient=%d AND episode='acte' AND document IS NULL" % i, patient='the patient\'s own record × 10 (flat)', limit=FLAT)
+        n = iter(range(1 << 30))
+        self.pairs('a document of a new episode deposited', lambda p, i: self.deposit % (i, next(n)), None, patient='the patient\'s own record × 10 (flat)', limit=NEARLY)
         self.pairs('a new person granted', lambda p, i: 'INSERT INTO consent(patient,grantee) VALUES(%d,%d)' % (i, p.id['guest']),
                    lambda p, i: 'DELETE FROM consent WHERE patient=%d AND grantee=%d' % (i, p.id['guest']))
         self.access()

@@ -49,11 +49,22 @@ class Terminal:
             print('%3d  %s' % (n + 1, lines[n]))
         return ask('%s, numéro' % what, check=lambda t: number(t, len(lines)) - 1)
 
-    def code(self, what, codes):
+    def code(self, what, codes, every=(), known=None):
+        """every: the whole list, shown for a question mark; known(code): gives a code of it, or raises Refused."""
+        def read(text):
+            if text == '?' and every:
+                raise Refused('\n'.join('%-10s %s' % row for row in every))
+            if text.isdigit() and 1 <= int(text) <= len(codes):
+                return codes[int(text) - 1][0]
+            return (known or one_of)(needed(text))
+
+        def one_of(text):
+            if text not in [code for code, _ in codes]:
+                raise Refused('Donnez un numéro de 1 à %d, ou un code : %s.' % (len(codes), ', '.join(code for code, _ in codes)))
+            return text
         for n, (_, text) in enumerate(codes, 1):
             print('%3d  %s' % (n, text))
-        return ask('%s, numéro ou code' % what,
-                   check=lambda t: codes[int(t) - 1][0] if t.isdigit() and 1 <= int(t) <= len(codes) else needed(t))
+        return ask('%s, numéro ou code%s' % (what, ' (? : la liste entière)' if every else ''), check=read)
 
     def secret(self, prompt):
         try:
@@ -128,7 +139,7 @@ def number(text, most):
 
 
 def choose_code(what, codes):
-    """One of [(code, text)], or a code that is not among them."""
+    """One of [(code, text)]."""
     return asked.person.code(what, codes)
 
 

@@ -2,7 +2,8 @@
 import hashlib, mimetypes, os
 
 from french import in_french, several, TYPES
-from asking import ask, choose_code, day_text, Refused, visible, yes
+from asking import ask, day_text, Refused, visible, yes
+from codes import choose_listed
 from record import items, library, login, one, patient_text, the_patient
 from sheet import print_text
 
@@ -19,6 +20,8 @@ def list_documents(args, settings):
 def deposit(args, settings):
     with open(args.file, 'rb') as f:
         content = f.read()
+    if args.type:
+        choose_listed('Type', TYPES, 'type_code.tsv', args.type)
     db = login(settings)
     patient = the_patient(db, args)
     if not content and not yes('Ce fichier est vide. Le déposer quand même ?'):
@@ -28,7 +31,7 @@ def deposit(args, settings):
     if same and not yes('Ce contenu est déjà là (%s  %s). Le déposer une fois de plus ?' % (day_text(same[0]), same[1])):
         raise Refused('Rien n’est déposé.')
     title = args.title or ask('Titre', os.path.splitext(os.path.basename(args.file))[0])
-    code = args.type or choose_code('Type', TYPES)
+    code = args.type or choose_listed('Type', TYPES, 'type_code.tsv')
     mime = mimetypes.guess_type(args.file)[0] or 'application/octet-stream'
     db.execute('INSERT INTO document(patient, content, title, type_code, mime, author, masked, hidden_from_representatives, invisible_patient, episode) '
                'VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', (patient, content, title, code, mime, one(db, 'SELECT name FROM session'), int(args.masked),

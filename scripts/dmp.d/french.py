@@ -69,7 +69,7 @@ FRENCH = {
     49: 'cette table ou cette colonne ne se modifie pas',
     50: 'une valeur n’est pas du bon type',
     51: 'il manque une valeur obligatoire',
-    52: 'ce code n’est pas dans sa nomenclature',
+    52: 'ce code n’est pas dans sa liste',
     53: 'date impossible, ou mal écrite (1970-01-31 ; une date de naissance peut être 1970 ou 1970-03)',
     54: 'l’INS est mal écrit ou sa clé est fausse',
     55: 'une valeur est trop grande',
@@ -85,7 +85,7 @@ FRENCH = {
     66: 'option inconnue, ou valeur fausse',
     67: 'un dossier est un fichier sur un disque',
     68: 'SQLite est trop ancien : il faut la version 3.40 ou une plus récente',
-    69: 'ce droit a expiré',
+    69: 'ce droit a pris fin',
     70: 'le fichier est abîmé : il manque la ligne du dossier, un certificat ou une table',
     71: 'cette fonction s’appelle seule, hors d’une transaction',
     72: 'l’accès du médecin traitant prend fin quand le patient change de médecin traitant',
@@ -144,13 +144,15 @@ FRENCH = {
     126: 'cette page n’est pas signée, ou elle a été modifiée après sa signature',
     130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',
     131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
+    155: 'cette clé n’ouvre plus rien dans ce dossier : elle a pris fin, une autre l’a remplacée, ou une vieille copie du fichier a été remise. Demandez à qui vous l’a donnée',
     200: 'le programme de DMP_ASKPASS n’a donné aucun code : il l’écrit sur sa première ligne',
     201: 'le nouveau certificat d’un patient est signé d’abord par qui enregistre les patients, puis par l’autorité',
 }
 COLUMNS = {'birth_name': 'nom de naissance', 'used_name': 'nom utilisé', 'given_names': 'prénoms',
            'sex': 'sexe', 'ins': 'INS',
            'birth_date': 'date de naissance', 'birth_place': 'lieu de naissance', 'treating_doctor': 'médecin traitant',
-           'pin': 'code', 'credential': 'clé', 'title': 'titre', 'type_code': 'type', 'content': 'contenu', 'mime': 'format',
+           'pin': 'code', 'credential': 'clé', 'title': 'titre', 'type_code': 'type', 'class_code': 'classe', 'confidentiality': 'confidentialité', 'ground': 'titre', 'recipient': 'destinataire', 'status': 'état',
+           'act_code': 'acte', 'code': 'produit', 'content': 'contenu', 'mime': 'format',
            'profession': 'profession', 'identifier': 'numéro RPPS', 'name': 'nom', 'until': 'date de fin',
            'local_system': 'qui donne l’identifiant local', 'local_value': 'identifiant local'}
 PLACES = {'access log': 'journal des accès', 'access log block': 'journal des accès, bloc', 'dmp_object': 'éléments',
@@ -325,18 +327,28 @@ def code_of(error):
 
 def in_french(text):
     """Any sentence of the extension, the import, the verification or SQLite; what is unknown stays as it is."""
-    code, column = code_of(text), re.search(r' \(column (\w+)\)$', text)
+    code, column = code_of(text), re.search(r' \(column (\w+)(?:; (.*))?\)$', text)
     trait, obstacle = TRAIT.fullmatch(text), re.search(r'(?:that first|index=) \((.*)\)$', text)
     if code in (81, 86, 87) and obstacle:
         return 'dmp-E%03d : %s (%s)' % (code, FRENCH[code], obstacle_text(obstacle[1]))
+    kind = re.search(r' \(it is (\w+); needed: ([\w, ]+)\)$', text)
+    if code == 44 and kind:
+        return 'dmp-E044 : cette personne n’est pas du genre qu’il faut ici : %s (il faut : %s)' % (KINDS.get(kind[1], kind[1]), ', '.join(KINDS.get(k, k) for k in kind[2].split(', ')))
     named = re.search(r' \(([^()]*)\)$', text)
     if code in NAMING and named and not column:
         return 'dmp-E%03d : %s (%s)' % (code, FRENCH[code], re.sub(r'^(\S+) row (-?\d+)$', r'\1, ligne \2', named[1]))
     if code in FRENCH:
-        return 'dmp-E%03d : %s%s' % (code, FRENCH[code], ' (%s)' % COLUMNS.get(column[1], column[1]) if column else '')
+        return 'dmp-E%03d : %s%s' % (code, FRENCH[code], ' (%s%s)' % (COLUMNS.get(column[1], column[1]), codes_text(column[2])) if column else '')
     if trait:
         return 'l’INS est connu mais un trait diffère (%s) : réglez d’abord l’identité' % TRAITS.get(trait[1], trait[1])
     return SENTENCES.get(text, text)
+
+
+def codes_text(codes):
+    """What a column takes."""
+    if not codes:
+        return ''
+    return ' ; %s%s' % ('la liste : ' if '.tsv' in codes else '', codes.replace(', or ', ', ou ').replace(' or ', ' ou ').replace('^system', '^système'))
 
 
 def obstacle_text(text):

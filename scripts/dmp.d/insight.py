@@ -1,7 +1,8 @@
 """insight.py: what the patient is told: who can read, who has read, what others see, notices, where the file is kept."""
 import csv, datetime
 
-from french import GROUNDS, PROFESSIONS, RECIPIENTS, several
+from codes import profession_name
+from french import GROUNDS, RECIPIENTS, several
 from asking import ask, choose_code, day_text, needed, program, Refused, visible
 from people import closed_teams
 from record import connect, Item, items, login, one, patient_text, the_item, the_patient, the_person
@@ -38,10 +39,10 @@ def who_reads(db, patient, item):
     """Who can open one document or line, and why, as the keys say."""
     why = {}
     for principal, name, profession, reason in db.execute('SELECT principal, name, profession, why FROM access_right WHERE document = ?', (item,)):
-        role = dict(PROFESSIONS).get(profession, profession)
+        role = profession_name(profession)
         why.setdefault('%s%s' % (name or 'n° %d' % principal, ' (%s)' % role if role else ''), []).append(reason)
     if not why:
-        raise Refused('Seuls le patient et son médecin traitant peuvent demander qui lit un document.')
+        raise Refused('Votre clé ne dit pas qui lit ce document ; celle du patient le dit toujours.')
     for person, reasons in why.items():
         print(visible('%s : %s' % (person, ', '.join(reasons))))
     print(several(len(why), 'personne'))
@@ -50,7 +51,7 @@ def who_reads(db, patient, item):
 def see_as(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
-    person = the_person(db, args.person)
+    person = the_person(db, args.person, ('professional', 'staff', 'representative'), 'Personne')
     found = [(Item((*row, None), None), why) for *row, why in db.execute(
         'SELECT id, creation_time, title, masked, invisible_patient, hidden_from_representatives, episode, author, why FROM document_as(?) '
         'WHERE patient = ? ORDER BY creation_time, id', (person, patient))]
@@ -109,7 +110,7 @@ def access_lines(db, patient, chosen=None):
     names.update((i, patient_text(*traits)) for i, *traits in
                  db.execute('SELECT id, birth_name, given_names, NULL FROM patient'))
     for at, principal, name, profession, did, item, reason, count, mode, team in log_rows(db, patient, chosen):
-        role = dict(PROFESSIONS).get(profession, profession) or ('patient' if principal == patient else None)
+        role = profession_name(profession) or ('patient' if principal == patient else None)
         to_whom = did.endswith((' à', ' de'))
         about = (' « %s »' % titles[item] if item in titles else ('%s %s' % ('' if to_whom or did.endswith('bloqué') else ' :', names[item])) if item in names else
                  ' quelqu’un' if to_whom else '')
@@ -144,7 +145,7 @@ def write_csv(db, patient, path, chosen=None):
         for at, principal, name, profession, did, item, reason, count, mode, team in db.execute(
                 'SELECT at, principal, name, profession, action_text, object, reason_text, count, mode, team FROM access_log '
                 'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
-            out.writerow([harmless(v) for v in (at, principal, name, dict(PROFESSIONS).get(profession, profession), did, item,
+            out.writerow([harmless(v) for v in (at, principal, name, profession_name(profession), did, item,
                                                 titles.get(item), mode, reason, count, names.get(team, team))])
             n += 1
     print('%s dans %s' % (several(n, 'accès', 'accès'), path))

@@ -1,5 +1,6 @@
 """masks.py: what the patient hides and shows again, of documents, lines and episodes; what is hidden from the patient or representatives."""
-from asking import choose, Refused, visible, yes
+from asking import choose, program, Refused, visible, yes
+from codes import path_of, profession_name, professions
 from french import PROFESSIONS, several
 from record import items, login, one, the_item, the_patient, the_person
 
@@ -17,6 +18,9 @@ def episodes_of(db, patient):
 
 def the_episode(db, patient, wanted, masked):
     count, hidden = episodes_of(db, patient)
+    certain = to_people(db, patient)[1]
+    if masked and wanted and wanted in certain and wanted not in hidden:
+        raise Refused('Cet épisode n’est masqué qu’à certaines personnes (%s) : dmp unmask-to lève un de ces masques.' % visible(', '.join(certain[wanted])))
     rows = [(e, e, several(n, 'élément')) for e, n in sorted(count.items()) if (e in hidden) == masked]
     return choose('Épisode', rows, wanted, nothing='rien à choisir, aucun épisode de ce patient n’est ' + ('masqué' if masked else 'à masquer'))
 
@@ -36,7 +40,9 @@ def whom(db, text):
         return choose('À qui', rows)
     if word in TREATING:
         return 'treating'
-    named = [code for code, name in PROFESSIONS if name.lower() == word]
+    named = [code for code, name in professions() if name.lower() == word]
+    if word.startswith('profession:') and word[11:] not in dict(professions()):
+        raise Refused('« %s » n’est pas une profession (%s).' % (text, path_of('profession.tsv')))
     return 'profession:' + named[0] if named else word if word.startswith('profession:') else the_person(db, text, MASKABLE, 'Professionnel ou équipe')
 
 
@@ -45,8 +51,12 @@ def grantee_text(db, grantee):
     if grantee == 'treating':
         return 'médecin traitant'
     if str(grantee).startswith('profession:'):
-        return dict(PROFESSIONS).get(grantee[11:], grantee)
+        return profession_name(grantee[11:])
     return one(db, 'SELECT name FROM principal WHERE id = ?', int(grantee)) or 'n° %s' % grantee
+
+
+def to_text(name):
+    return 'au médecin traitant' if name == 'médecin traitant' else 'à ' + name
 
 
 def of_whom(db, args, patient):
@@ -65,8 +75,29 @@ def mask_rows(db, patient):
     """[((document, episode, grantee), text)] of a patient's masks that this login can undo."""
     texts = {i.id: i.text() for i in items(db, patient)}
     return [((document, episode, grantee), '%s : masqué %s' % (texts.get(document, 'n° %d' % document) if document else 'épisode ' + episode,
-                                                            'à ' + grantee_text(db, grantee) if grantee is not None else 'à tous les professionnels'))
+                                                            to_text(grantee_text(db, grantee)) if grantee is not None else 'à tous les professionnels'))
             for document, episode, grantee in db.execute('SELECT document, episode, grantee FROM mask WHERE patient = ? ORDER BY since', (patient,)).fetchall()]
+
+
+def to_people(db, patient):
+    """({item: [whom]}, {episode: [whom]}) of the masks to certain people."""
+    items_, episodes_ = {}, {}
+    for document, episode, grantee in db.execute('SELECT document, episode, grantee FROM mask WHERE patient = ? AND grantee IS NOT NULL', (patient,)).fetchall():
+        (items_ if document else episodes_).setdefault(document or episode, []).append(grantee_text(db, grantee))
+    return items_, episodes_
+
+
+def who_sees(db, document):
+    """Who can open it now, as the keys say; where they say nothing to this login, the rule."""
+    names = list(dict.fromkeys(name or 'n° %d' % p for p, name in db.execute('SELECT principal, name FROM access_right WHERE document = ?', (document,))))
+    return 'Le voient : %s.' % visible(', '.join(names)) if names else 'Qui l’a déposé le garde.'
+
+
+def still_masked(db, patient, document, episode):
+    """What goes on leaving somebody out of this item, or episode."""
+    episode = episode or next((i.episode for i in items(db, patient) if i.id == document), None)
+    left = [text for (d, e, _), text in mask_rows(db, patient) if (d and d == document) or (not d and e and e == episode)]
+    return ' Reste : %s.' % visible(' ; '.join(left)) if left else ''
 
 
 def masks(args, settings):
@@ -88,7 +119,7 @@ def unmask_to(args, settings):
     rows = [row for row in mask_rows(db, patient) if row[0][2] is not None]
     document, episode, grantee = choose('Masque', rows, args.mask, nothing='rien à choisir, rien n’est masqué à certaines personnes')
     db.execute('DELETE FROM mask WHERE patient = ? AND document IS ? AND (document OR episode IS ?) AND grantee = ?', (patient, document, episode, grantee))
-    print('Démasqué pour %s.' % visible(grantee_text(db, grantee)))
+    print('Démasqué pour %s.%s' % (visible(grantee_text(db, grantee).replace('médecin', 'le médecin')), still_masked(db, patient, document, episode)))
 
 
 def mask(args, settings):
@@ -97,7 +128,7 @@ def mask(args, settings):
     if to_of(args) is not None:
         of = of_whom(db, args, patient)
         db.execute('INSERT INTO mask(patient, document, episode, grantee) VALUES(?, ?, ?, ?)', (patient, *of))
-        print('Masqué à %s. Les autres le voient comme avant ; qui l’a déposé le garde.' % visible(grantee_text(db, of[2])))
+        print('Masqué %s ; qui l’a déposé le garde. %s' % (visible(to_text(grantee_text(db, of[2]))), who_sees(db, of[0]) if of[0] else 'Pour les autres rien ne change.'))
         return
     if args.episode is not None:
         db.execute('INSERT INTO mask(patient, episode) VALUES(?, ?)', (patient, the_episode(db, patient, args.episode, False)))
@@ -105,7 +136,7 @@ def mask(args, settings):
         return
     document = the_item(db, args, patient, lambda i: not i.masked, 'aucun document de ce patient n’est à masquer')
     db.execute('INSERT INTO mask(patient, document) VALUES(?, ?)', (patient, document))
-    print('Masqué. Seuls le patient, son médecin traitant et qui l’a déposé le voient encore.')
+    print('Masqué. ' + who_sees(db, document))
 
 
 def unmask(args, settings):
@@ -114,17 +145,22 @@ def unmask(args, settings):
     if to_of(args) is not None:
         of = of_whom(db, args, patient)
         if db.execute('DELETE FROM mask WHERE patient = ? AND document IS ? AND (document OR episode IS ?) AND grantee = ?', (patient, *of)).rowcount == 0:
-            raise Refused('Ce n’est pas masqué à %s.' % visible(grantee_text(db, of[2])))
-        print('Démasqué pour %s.' % visible(grantee_text(db, of[2])))
+            raise Refused('Ce n’est pas masqué %s.' % visible(to_text(grantee_text(db, of[2]))))
+        print('Démasqué pour %s.%s' % (visible(grantee_text(db, of[2]).replace('médecin', 'le médecin')), still_masked(db, patient, *of[:2])))
         return
     if args.episode is not None:
         db.execute('DELETE FROM mask WHERE patient = ? AND episode = ? AND document IS NULL AND grantee IS NULL', (patient, the_episode(db, patient, args.episode, True)))
-        print('Épisode démasqué. Ce qui était masqué à part le reste.')
+        print('Épisode démasqué. Ce qui était masqué à part, ou à certaines personnes, le reste (dmp masks).'.replace('dmp ', program() + ' '))
         return
-    document = the_item(db, args, patient, lambda i: i.masked, 'aucun document de ce patient n’est masqué')
+    certain, of_episodes = to_people(db, patient)
+    masked = {i.id: i for i in items(db, patient) if i.masked or i.id in certain or i.episode in of_episodes}
+    document = the_item(db, args, patient, lambda i: i.id in masked, 'aucun document de ce patient n’est masqué')
+    if not masked[document].masked:
+        raise Refused('Ce document n’est masqué qu’à certaines personnes (%s) : dmp unmask-to lève un de ces masques.' % visible(', '.join(
+            certain.get(document, []) + of_episodes.get(masked[document].episode, []))))
     if db.execute('DELETE FROM mask WHERE patient = ? AND document = ? AND grantee IS NULL', (patient, document)).rowcount == 0:
         raise Refused('Ce document est masqué avec son épisode : démasquez l’épisode (dmp unmask --episode).')
-    print('Démasqué : les professionnels qui ont l’accord du patient le voient de nouveau.')
+    print('Démasqué.%s %s' % (still_masked(db, patient, document, None), who_sees(db, document)))
 
 
 def announce(args, settings):

@@ -10,7 +10,7 @@ from record import items, login, one, patient_rows
 MANY = 200                                             # patients, from which a part of the name is asked first
 LEAST = (80, 24)
 TITLE = 'Dossier partagé'
-BACK, OTHER = 'Retour', 'Autre code'
+BACK, OTHER = 'Retour', 'Autre…'
 
 
 class Back(Exception):
@@ -101,9 +101,11 @@ class Screen:
     def pick(self, what, lines, found):
         return found[self.menu(what, [lines[n] for n in found])]
 
-    def code(self, what, codes):
-        n = self.menu(what, [text for _, text in codes] + [OTHER])
-        return codes[n][0] if n < len(codes) else ask('%s, code' % what, check=asking.needed)
+    def code(self, what, codes, every=(), known=None):
+        n = self.menu(what, [text for _, text in codes] + [OTHER] * bool(every))
+        if n == len(codes):
+            codes, n = every, self.menu(what, ['%s  %s' % row for row in every])
+        return codes[n][0]
 
     def show(self):
         """What a verb said, to be read and left."""

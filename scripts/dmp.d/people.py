@@ -1,4 +1,5 @@
 """people.py: who is around the patient: consents, representatives, automatic feeds, blocks, teams."""
+from codes import choose_listed, profession_name
 from french import GROUNDS, PROFESSIONS, several
 from asking import choose, choose_code, day_form, day_text, program, Refused, visible, yes
 from record import login, one, the_patient, the_person
@@ -109,7 +110,7 @@ def teams(args, settings):
     members = db.execute('SELECT team, member, manager, until, pending FROM membership').fetchall()
     found = [row for row in db.execute("SELECT id, name, profession, facility FROM principal WHERE kind = 'team' ORDER BY name, id") if wanted in (None, row[0])]
     for team, name, role, facility in found:
-        print(visible('%s%s%s' % (name, ', ' + facility if facility else '', ' : ' + dict(PROFESSIONS).get(role, role) if role else '')))
+        print(visible('%s%s%s' % (name, ', ' + facility if facility else '', ' : ' + profession_name(role) if role else '')))
         for _, member, manager, until, pending in [row for row in members if row[0] == team]:
             print(visible('  %s%s%s%s' % (names.get(member, 'n° %d' % member), ' (responsable)' * bool(manager), ' jusqu’au ' + day_text(until) if until else '',
                                           ', parti·e : les clés de %s changeront à la prochaine connexion' % several(pending, 'patient') if pending else '')))
@@ -119,9 +120,9 @@ def teams(args, settings):
 def new_team(args, settings):
     db = login(settings, 'authority')
     manager = the_person(db, args.manager)
+    role = None if args.names_only else choose_listed('Rôle : la profession dont l’équipe a les droits', PROFESSIONS, 'profession.tsv', args.role)
     db.execute('BEGIN')
-    team = db.execute("INSERT INTO principal(kind, name, profession, facility) VALUES('team', ?, ?, ?)", (
-        args.name, args.role or choose_code('Rôle : la profession dont l’équipe a les droits', PROFESSIONS), args.facility)).lastrowid
+    team = db.execute("INSERT INTO principal(kind, name, profession, facility) VALUES('team', ?, ?, ?)", (args.name, role, args.facility)).lastrowid
     db.execute('INSERT INTO membership(team, member, manager) VALUES(?, ?, 1)', (team, manager))
     db.execute('COMMIT')
     print('Équipe enregistrée. Sa clé sera faite à la prochaine connexion de son responsable (dmp teams) ; ensuite il ajoute les membres (dmp add-member).')

@@ -1,8 +1,9 @@
 """practice.py: opening a practice, coming in, being enrolled; what becomes of certificates."""
 import hashlib, json, os, re, shutil, sqlite3, sys
 
+from codes import choose_listed, profession_name
 from french import CHANGES, code_of, KINDS, PROFESSIONS, several
-from asking import ask, ask_rpps, choose_code, day_text, fingerprint_form, needed, new_pin, program, Refused, rpps_form, shell_word, visible, yes
+from asking import ask, ask_rpps, day_text, fingerprint_form, needed, new_pin, program, Refused, rpps_form, shell_word, visible, yes
 from record import connect, library, login, one, the_person
 
 BACKUP = """
@@ -114,7 +115,7 @@ def join(args, settings):
     name = ask('Votre nom', check=needed)
     kind = 'representative' if args.representative else 'source' if args.source else 'staff' if args.staff else 'professional'
     identifier = ask_rpps('Votre numéro RPPS') if kind == 'professional' else None
-    profession = choose_code('Votre profession', PROFESSIONS) if kind == 'professional' else None
+    profession = choose_listed('Votre profession', PROFESSIONS, 'profession.tsv') if kind == 'professional' else None
     path = os.path.abspath(args.output or 'demande-%s.json' % (identifier or re.sub(r'\W+', '-', name)))
     if os.path.exists(path):
         raise Refused('%s existe déjà : donnez un autre nom, dmp join -o FICHIER.' % path)
@@ -148,10 +149,12 @@ def enrol(args, settings):
         identifier = rpps_form(str(asked['identifier'] or '-'))
         kind = str(asked.get('kind') or ('professional' if profession else 'representative'))
         KINDS[kind]
+        if profession is not None:
+            choose_listed('Profession', PROFESSIONS, 'profession.tsv', profession)
     except (ValueError, KeyError, TypeError):
         raise Refused('%s n’est pas une demande de dmp join.' % args.request) from None
     print('%s, RPPS %s, %s\nCode de la demande : %s' % (
-        name, identifier or '(aucun)', dict(PROFESSIONS).get(profession, profession) or KINDS[kind], request_code(request)))
+        name, identifier or '(aucun)', profession_name(profession) or KINDS[kind], request_code(request)))
     if not yes('La personne lit-elle le même code, et l’avez-vous reconnue ?'):
         raise Refused('Rien n’est enregistré.')
     registrar = kind in ('professional', 'staff') and yes('Pourra-t-elle enregistrer des patients ?')

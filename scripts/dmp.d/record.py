@@ -2,7 +2,8 @@
 Owns: the configuration file. Never: cryptography, a rule, a PIN in an argument: everything goes through the SQL door."""
 import configparser, os, secrets, sqlite3, sys
 
-from french import code_of, PROFESSIONS, SECTIONS, several
+from codes import profession_name
+from french import code_of, SECTIONS, several
 from asking import ask, ask_pin, choose, day_text, fingerprint_form, Refused, TRIES
 
 HERE = os.path.dirname(os.path.realpath(__file__))     # PREFIX/lib/dmp/dmp.d, or scripts/dmp.d beside build/
@@ -216,6 +217,6 @@ def the_item(db, args, patient, keep=None, nothing='ce patient n’a pas de docu
 
 def the_person(db, wanted, kinds=('professional',), what='Professionnel', nothing='personne n’est enregistré (dmp invite, puis dmp enrol)'):
     """kinds: those of principal.kind that may be meant. A team's role stands where a person's profession does."""
-    rows = [(i, ' '.join(filter(None, ('équipe' if kind == 'team' else None, name, identifier, dict(PROFESSIONS).get(profession, profession)))), 'n° %d' % i) for
+    rows = [(i, ' '.join(filter(None, ('équipe' if kind == 'team' else None, name, identifier, profession_name(profession)))), 'n° %d' % i) for
             i, kind, name, identifier, profession in db.execute('SELECT id, kind, name, identifier, profession FROM principal ORDER BY name, id') if kind in kinds]
     return choose(what, rows, wanted, nothing='rien à choisir, ' + nothing)

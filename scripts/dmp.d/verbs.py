@@ -1,8 +1,9 @@
 """verbs.py: the verbs as rows of one table, from which the command line and its help are made; how a failure is told."""
-import argparse, configparser, os, sqlite3, sys
+import argparse, configparser, os, re, sqlite3, sys
 
 import documents, house, insight, leaving, masks, menu, patients, people, practice, protected, sheet, showing
 from asking import program, Refused, shell_word, typed
+from codes import path_of
 from french import GROUNDS, in_french, SYSTEM
 from record import CONFIG, Settings
 
@@ -100,14 +101,15 @@ VERBS = [
     Verb('unblock', people.unblock, 'lever un blocage', PERSON, PATIENT, place='patient', kinds='patient'),
     Verb('teams', people.teams, 'dire les équipes et leurs membres', TEAM, place='practice', kinds='professional authority patient'),
     Verb('new-team', people.new_team, 'enregistrer une équipe et son premier responsable (autorité)', ('name', {'metavar': 'NOM', 'help': 'nom de l’équipe'}),
-         option('--role', 'CODE', 'profession dont elle a les droits ; sans elle, des noms seulement'), option('--facility', 'NOM', 'établissement'),
+         option('--role', 'CODE', 'profession dont elle a les droits'), flag('--names-only', 'sans rôle : elle voit des noms, aucun document'),
+         option('--facility', 'NOM', 'établissement'),
          option('--manager', 'PROFESSIONNEL', 'premier responsable'), place='practice', kinds='authority'),
     Verb('add-member', people.add_member, 'ajouter un membre à une équipe (responsable)', TEAM, PERSON, UNTIL, flag('--manager', 'comme responsable'), place='practice'),
     Verb('remove-member', people.remove_member, 'retirer un membre d’une équipe (responsable)', TEAM, PERSON, place='practice'),
     Verb('feeds', people.feeds, 'dire les alimentations automatiques, en ouvrir ou fermer une', ('source', {'nargs': '?', 'metavar': 'source', 'help':
          'numéro dans la liste, identifiant, ou une partie du nom'}), PATIENT, flag('--on', 'l’ouvrir'), flag('--off', 'la fermer'), place='patient', kinds=HOLDERS),
     Verb('who', insight.who, 'dire qui peut lire, un document ou le dossier', DOCUMENT, PATIENT, place='patient document', kinds=HOLDERS),
-    Verb('see-as', insight.see_as, 'voir les documents comme un professionnel les voit', PERSON, PATIENT, place='patient', kinds=HOLDERS),
+    Verb('see-as', insight.see_as, 'voir les documents comme quelqu’un d’autre les voit', PERSON, PATIENT, place='patient', kinds=HOLDERS),
     Verb('accesses', insight.accesses, 'lire le journal des accès, du dossier ou d’un document', DOCUMENT, PATIENT, option('--csv', 'FICHIER', 'l’écrire en CSV'),
          option('--page', 'FICHIER', 'l’écrire comme une page signée (HTML)'),
          option('--for', 'DESTINATAIRE', 'pour qui est la page', dest='recipient'), place='patient document', kinds=READERS),
@@ -181,7 +183,7 @@ def failure(error):
     if isinstance(error, Refused):
         return typed(str(error))
     if isinstance(error, sqlite3.Error):
-        return typed(in_french(str(error)))
+        return re.sub(r'\bschema/(\w+\.tsv)', lambda m: path_of(m[1]), typed(in_french(str(error))))
     if isinstance(error, configparser.Error):
         return 'la configuration %s est abîmée : corrigez-la ou retirez-la.' % CONFIG
     return '%s%s' % (error.filename + ' : ' if error.filename else '', SYSTEM.get(error.errno, error.strerror))
