@@ -90,12 +90,16 @@ static int listed_add(struct session *s, int64_t patient) {
 }
 
 
+/* Where repetitions of an access are counted. */
+static uint64_t repeated_key(int64_t patient, int64_t object, enum log_action what) {
+  return ((uint64_t)object * 0xBF58476D1CE4E5B9u ^ (uint64_t)patient) + (uint64_t)what;
+}
+static int repeated_is(const struct repeated *x, int64_t patient, int64_t object, enum log_action what) {
+  return x && x->action == what && x->patient == patient && x->object == object;
+}
 static struct repeated *repeated_find(struct session *s, int64_t patient, int64_t object, enum log_action what) {
-  for (int i = 0; i < REPEATED; i++) {
-    struct repeated *x = &s->repeated[i];
-    if (x->action == what && x->patient == patient && x->object == object) return x;
-  }
-  return NULL;
+  struct repeated *x = recent_find(&s->repeated, repeated_key(patient, object, what));
+  return repeated_is(x, patient, object, what) ? x : NULL;
 }
 
 /* What was counted and not yet written becomes one more line. */
@@ -112,12 +116,13 @@ static int repeated_out(struct session *s, struct access *a, struct repeated *x)
 int access_object(struct session *s, struct access *a, struct patient *p, enum log_action what, int64_t object, int hidden) {
   int64_t now = record_now();
   const uint8_t *key;
-  struct repeated *x = repeated_find(s, p->id, object, what);
-  if (x && now >= x->at && now - x->at < FIVE_MINUTES) {
+  s->repeated.unit = sizeof(struct repeated);
+  struct repeated *x = recent_room(&s->repeated, repeated_key(p->id, object, what));
+  if (x == NULL) return DMP_E_LOCK;
+  if (repeated_is(x, p->id, object, what) && now >= x->at && now - x->at < FIVE_MINUTES) {
     x->more++;
     return DMP_OK;
   }
-  if (x == NULL) x = &s->repeated[s->repeated_next++ % REPEATED];
   int e = repeated_out(s, a, x);
   if (e == DMP_OK) e = patient_pair(s, p, hidden, &key);
   if (e != DMP_OK) return e;
@@ -125,7 +130,8 @@ int access_object(struct session *s, struct access *a, struct patient *p, enum l
   if (l == NULL) return DMP_E_NOMEM;
   line_fill(s, l, key, p->team, what, p->id, object, 1);
   a->n++;
-  *x = (struct repeated){ .patient = p->id, .object = object, .at = now, .action = (uint8_t)what };
+  recent_take(&s->repeated, x, repeated_key(p->id, object, what));
+  *x = (struct repeated){ .head = x->head, .patient = p->id, .object = object, .at = now, .action = (uint8_t)what };
   memcpy(x->key, key, 32);
   memcpy(x->team, p->team, 8);
   return DMP_OK;
@@ -186,8 +192,10 @@ int access_flush(struct session *s, struct access *a) {
   for (size_t i = 0; e == DMP_OK && i < a->n; i++)
     if (a->line[i].action == LOG_LIST && !listed_hidden(s, &a->line[i])) e = listed_add(s, id_from_field(a->line[i].patient));
   if (e != DMP_OK)                                    /* what was not written must not count as written */
-    for (int i = 0; i < REPEATED; i++)
-      if (s->repeated[i].at >= a->line[0].at) s->repeated[i].action = 0;
+    for (size_t i = 0; i < s->repeated.n; i++) {
+      struct repeated *x = recent_at(&s->repeated, i);
+      if (x->at >= a->line[0].at) x->action = 0;
+    }
   a->n = 0;
   return e;
 }
@@ -201,7 +209,7 @@ void access_free(struct access *a) {
 int access_counts(struct session *s) {
   struct access a = { 0 };
   int e = DMP_OK;
-  for (int i = 0; e == DMP_OK && i < REPEATED; i++) e = repeated_out(s, &a, &s->repeated[i]);
+  for (size_t i = 0; e == DMP_OK && i < s->repeated.n; i++) e = repeated_out(s, &a, recent_at(&s->repeated, i));
   if (e == DMP_OK) e = access_flush(s, &a);
   access_free(&a);
   return e;

@@ -30,16 +30,13 @@ static void body_fill(const struct body_parts *b, uint64_t at, uint8_t *out, siz
   }
 }
 
+/* Rows in the order of their writing, which object and number tell anyway: so a body lies in one piece of the file. */
 static int chunk_write(struct session *s, int64_t id, uint64_t number, const struct buf *box) {
-  int64_t row;
-  int e = record_random_id(&row);
-  if (e != DMP_OK) return e;
   sqlite3_stmt *st = record_stmt(s->r, STMT_CHUNK_PUT);
   if (st == NULL) return record_sql_fault(s->r);
-  sqlite3_bind_int64(st, 1, row);
-  sqlite3_bind_int64(st, 2, id);
-  sqlite3_bind_int64(st, 3, (int64_t)number);
-  sqlite3_bind_blob64(st, 4, box->p, box->n, SQLITE_STATIC);
+  sqlite3_bind_int64(st, 1, id);
+  sqlite3_bind_int64(st, 2, (int64_t)number);
+  sqlite3_bind_blob64(st, 3, box->p, box->n, SQLITE_STATIC);
   return record_run(s->r, st);
 }
 
@@ -71,45 +68,59 @@ int body_write(struct session *s, int64_t id, const struct body_parts *parts, ui
   return e;
 }
 
-int body_check(struct session *s, struct patient *p, const struct item *it) {
-  struct suite_hash h;
-  uint8_t root[SUITE_HASH];
+/* The tags lie in the chunks' index: whoever writes the file may put there what the chunks don't have, so each chunk is compared with them. */
+static int tags_read(struct session *s, const struct item *it, struct buf *tags) {
   uint64_t n = 0;
-  int e = object_verify(s, p, it), rc;
-  if (e != DMP_OK) return e;
+  int rc;
   sqlite3_stmt *st = record_stmt(s->r, STMT_CHUNK_TAGS);
   if (st == NULL) return record_sql_fault(s->r);
   sqlite3_bind_int64(st, 1, it->id);
-  suite_hash_start(&h);
   while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
     if ((uint64_t)sqlite3_column_int64(st, 0) != n || sqlite3_column_bytes(st, 1) != SUITE_TAG) break;
-    suite_hash_add(&h, sqlite3_column_blob(st, 1), SUITE_TAG);
+    buf_put(tags, sqlite3_column_blob(st, 1), SUITE_TAG);
     n++;
   }
   sqlite3_reset(st);
-  suite_hash_end(&h, root);
   if (rc != SQLITE_DONE && rc != SQLITE_ROW) return record_sql_fault(s->r);
-  if (n != chunks_of(it->c.body_size) || !suite_equal(root, it->c.body_root, SUITE_HASH))
-    return record_fault(s->r, DMP_E_BODY_BAD, "dmp_object", it->id);
-  return DMP_OK;
+  if (tags->bad) return DMP_E_NOMEM;
+  return rc == SQLITE_DONE && n == chunks_of(it->c.body_size) ? DMP_OK : DMP_E_BODY_BAD;
 }
 
-static int chunk_read(struct session *s, const struct item *it, uint64_t number, uint64_t n, const uint8_t **plain, size_t *len) {
+void body_close(struct body *b) {
+  buf_free(&b->tags);
+  bytes_wipe(b, sizeof *b);
+}
+
+int body_check(struct session *s, struct patient *p, const struct item *it, struct body *b) {
+  uint8_t root[SUITE_HASH];
+  *b = (struct body){ .object = it->id, .size = it->c.body_size };
+  memcpy(b->key, it->body_key, 32);
+  int e = object_verify(s, p, it);
+  if (e != DMP_OK) return e;
+  e = tags_read(s, it, &b->tags);
+  suite_hash(b->tags.p, b->tags.n, root, sizeof root);
+  if (e == DMP_OK && !suite_equal(root, it->c.body_root, SUITE_HASH)) e = DMP_E_BODY_BAD;
+  return e == DMP_E_BODY_BAD ? record_fault(s->r, e, "dmp_object", it->id) : e;
+}
+
+static int chunk_read(struct session *s, const struct body *b, uint64_t number, const uint8_t **plain, size_t *len) {
   sqlite3_stmt *st = record_stmt(s->r, STMT_CHUNK_GET);
   if (st == NULL) return record_sql_fault(s->r);
-  sqlite3_bind_int64(st, 1, it->id);
+  sqlite3_bind_int64(st, 1, b->object);
   sqlite3_bind_int64(st, 2, (int64_t)number);
   int rc = sqlite3_step(st), e = rc == SQLITE_DONE ? DMP_E_BODY_BAD : rc == SQLITE_ROW ? DMP_OK : record_sql_fault(s->r);
   if (e == DMP_OK) {
-    struct box_ad ad = chunk_ad(s, it->id, number, number + 1 == n);
-    e = session_open_box(s, it->body_key, &ad, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), plain, len);
+    struct box_ad ad = chunk_ad(s, b->object, number, (number + 1) * SUITE_TAG == b->tags.n);
+    size_t n = (size_t)sqlite3_column_bytes(st, 0);
+    const uint8_t *box = sqlite3_column_blob(st, 0), *tag = box_tag(box, n);
+    e = tag && memcmp(tag, b->tags.p + number * SUITE_TAG, SUITE_TAG) == 0 ? session_open_box(s, b->key, &ad, box, n, plain, len) : DMP_E_BODY_BAD;
   }
   sqlite3_reset(st);
-  return e == DMP_OK || e == DMP_E_SQL ? e : record_fault(s->r, e, "dmp_chunk of object", it->id);
+  return e == DMP_OK || e == DMP_E_SQL ? e : record_fault(s->r, e, "dmp_chunk of object", b->object);
 }
 
-int body_read(struct session *s, const struct item *it, uint64_t offset, uint64_t size, struct buf *out) {
-  uint64_t end = it->c.body_size, n = chunks_of(it->c.body_size);
+int body_read(struct session *s, const struct body *b, uint64_t offset, uint64_t size, struct buf *out) {
+  uint64_t end = b->size;
   if (offset >= end || size == 0) return DMP_OK;
   if (size < end - offset) end = offset + size;
   int e = buf_reserve(out, (size_t)(end - offset));
@@ -117,8 +128,8 @@ int body_read(struct session *s, const struct item *it, uint64_t offset, uint64_
     const uint8_t *plain;
     size_t len;
     uint64_t at = i * DMP_CHUNK, from = offset > at ? offset - at : 0, to = end - at < DMP_CHUNK ? end - at : DMP_CHUNK;
-    e = chunk_read(s, it, i, n, &plain, &len);
-    if (e == DMP_OK && len < to) e = record_fault(s->r, DMP_E_BODY_BAD, "dmp_chunk of object", it->id);
+    e = chunk_read(s, b, i, &plain, &len);
+    if (e == DMP_OK && len < to) e = record_fault(s->r, DMP_E_BODY_BAD, "dmp_chunk of object", b->object);
     if (e == DMP_OK) buf_put(out, plain + from, (size_t)(to - from));
   }
   return e == DMP_OK && out->bad ? DMP_E_NOMEM : e;

@@ -257,6 +257,14 @@ static void fn_lock(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   else function_error(ctx, NULL, e);
 }
 
+/* A body goes to SQLite as it was put together, with room before it for its size: wiped when SQLite is done with it. */
+enum { ROOM = 16 };
+static void bytes_done(void *p) {
+  uint8_t *all = (uint8_t *)p - ROOM;
+  bytes_wipe(all, (size_t)le_get64(all));
+  free(all);
+}
+
 static void fn_read(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct record *r = NULL;
   struct session *s;
@@ -270,11 +278,17 @@ static void fn_read(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   if (e == DMP_OK && r->session == NULL) e = DMP_E_NO_SESSION;
   if (e == DMP_OK) e = record_hold(r);
   if (e == DMP_OK) e = session_use(r, &s);
+  buf_zero(&b, ROOM);
   if (e == DMP_OK) e = reader_read(s, id, (uint64_t)offset, (uint64_t)size, 0, &b);
+  if (e == DMP_OK && b.bad) e = DMP_E_NOMEM;
   if (r) record_release(r);
-  if (e == DMP_OK) sqlite3_result_blob64(ctx, b.n ? (const void *)b.p : "", b.n, SQLITE_TRANSIENT);
-  else function_error(ctx, r, e);
-  buf_free(&b);
+  if (e == DMP_OK) {
+    le_put64(b.p, b.n);
+    sqlite3_result_blob64(ctx, b.p + ROOM, b.n - ROOM, bytes_done);
+  } else {
+    function_error(ctx, r, e);
+    buf_free(&b);
+  }
   done_with(r);
 }
 

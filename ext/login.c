@@ -5,6 +5,7 @@
 #include "episode.h"
 #include "membership.h"
 #include "memory.h"
+#include "reader.h"
 #include "random.h"
 #include "renewal.h"
 #include "seen.h"
@@ -196,7 +197,7 @@ static void login_free(struct session *s) {
   if (s == NULL) return;
   for (int i = 0; s->cache && i <= PATIENT_CACHE; i++) patient_forget(&s->cache[i]);
   memory_free(s->cache);
-  memory_free(s->opened);
+  reader_forget(&s->opened);
   memory_free(s->cred);
   memory_free(s->former);
   memory_free(s->next);
@@ -204,7 +205,7 @@ static void login_free(struct session *s) {
   teams_free(&s->teams);
   directory_free(&s->dir);
   buf_free(&s->scratch);
-  bytes_wipe(s->repeated, sizeof s->repeated);
+  recent_free(&s->repeated);
   if (s->pending.line) bytes_wipe(s->pending.line, s->pending.line_cap * sizeof *s->pending.line);
   free(s->pending.line);
   free(s->pending.row);

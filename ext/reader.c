@@ -3,53 +3,57 @@
 #include "access.h"
 #include "deposit.h"
 #include "document.h"
-#include "memory.h"
 #include <string.h>
 SQLITE_EXTENSION_INIT3
 
-enum { OPENED = 16 };
-struct opened_one { unsigned generation, tick; int64_t id, patient, until; uint64_t version, original; int hidden; /* from representatives */ struct item it; };
-struct opened { struct opened_one d[OPENED]; unsigned tick; };
+/* Only what reading needs outlives the opening. id 0: none; until: when the right to the patient ends, 0: it does not. */
+struct opened { struct recent_head head; unsigned generation; int64_t id, patient, until; uint64_t version, original; int hidden; /* from representatives */ struct body body; };
 
-/* Only what body_read needs outlives the opening: keys, id, size. */
-static void opened_keep(struct opened_one *d, const struct item *it) {
-  struct item *k = &d->it;
-  memset(k, 0, sizeof *k);
-  k->id = it->id;
-  k->version = it->version;
-  memcpy(k->body_key, it->body_key, 32);
-  k->c.body_size = it->c.body_size;
-  d->version = it->version;
+void reader_forget(struct recent *all) {
+  for (size_t i = 0; i < all->n; i++) body_close(&((struct opened *)recent_at(all, i))->body);
+  recent_free(all);
 }
 
-static struct opened_one *opened_slot(struct session *s, int64_t id) {
-  struct opened_one *oldest = &s->opened->d[0];
-  for (int i = 0; i < OPENED; i++) {
-    struct opened_one *d = &s->opened->d[i];
-    if (d->id == id) return d;
-    if (d->tick < oldest->tick) oldest = d;
-  }
-  memset(oldest, 0, sizeof *oldest);
-  return oldest;
+static void opened_drop(struct opened *d) {
+  struct recent_head h = d->head;
+  body_close(&d->body);
+  memset(d, 0, sizeof *d);
+  d->head = h;
 }
 
-static int reader_open(struct session *s, int64_t id, struct opened_one **out) {
+static int opened_slot(struct session *s, int64_t id, struct opened **out) {
+  s->opened.unit = sizeof **out;
+  struct opened *d = recent_room(&s->opened, (uint64_t)id);
+  if (d == NULL) return DMP_E_LOCK;
+  if (d->id != id) opened_drop(d);
+  recent_take(&s->opened, d, (uint64_t)id);
+  *out = d;
+  return DMP_OK;
+}
+
+/* The signature and the root are proven once: chunks of the same version are what was signed. */
+static int opened_body(struct session *s, struct patient *p, const struct item *it, struct opened *d) {
+  if (d->id == it->id && d->version == it->version && suite_equal(d->body.key, it->body_key, 32)) return DMP_OK;
+  body_close(&d->body);
+  return body_check(s, p, it, &d->body);
+}
+
+static int reader_open(struct session *s, int64_t id, struct opened **out) {
   struct patient *p;
   struct item it;
-  if (s->opened == NULL && (s->opened = memory_new(sizeof *s->opened)) == NULL) return DMP_E_LOCK;
-  struct opened_one *d = opened_slot(s, id);
-  *out = d;
-  d->tick = ++s->opened->tick;
+  struct opened *d;
+  int e = opened_slot(s, id, out);
+  if (e != DMP_OK) return e;
+  d = *out;
   if (d->id == id && d->generation == s->generation && (d->until == 0 || record_now() <= d->until)) return DMP_OK;
-  int e = object_find(s, id, &p, &it);
+  e = object_find(s, id, &p, &it);
   if (e == DMP_OK) {
     if (it.c.table != ITEM_DOCUMENT || it.deleted) e = DMP_E_NOT_FOUND;
-    /* signature and root once: the same version's chunks are each bound to the body key */
-    if (e == DMP_OK && !(d->id == id && d->version == it.version)) e = body_check(s, p, &it);
+    if (e == DMP_OK) e = opened_body(s, p, &it, d);
     if (e == DMP_OK) e = document_original_size(&it, &d->original);
     if (e == DMP_OK) {
-      opened_keep(d, &it);
       d->id = id;
+      d->version = it.version;
       d->patient = p->id;
       d->hidden = deposit_hidden(&it);
       d->until = p->expires;
@@ -57,7 +61,7 @@ static int reader_open(struct session *s, int64_t id, struct opened_one **out) {
     }
     item_close(&it);
   }
-  if (e != DMP_OK) memset(d, 0, sizeof *d);
+  if (e != DMP_OK) opened_drop(d);
   return e;
 }
 
@@ -71,7 +75,7 @@ static int reader_refused(struct session *s, int64_t id) {
 }
 
 int reader_read(struct session *s, int64_t document, uint64_t offset, uint64_t size, int original, struct buf *out) {
-  struct opened_one *d;
+  struct opened *d;
   struct patient *p;
   struct access a = { 0 };
   int e = reader_open(s, document, &d);
@@ -81,7 +85,7 @@ int reader_read(struct session *s, int64_t document, uint64_t offset, uint64_t s
   if (e == DMP_OK) e = access_flush(s, &a);
   access_free(&a);
   if (e != DMP_OK) return e;
-  uint64_t end = original ? d->original : d->it.c.body_size;
+  uint64_t end = original ? d->original : d->body.size;
   if (offset >= end) return DMP_OK;
-  return body_read(s, &d->it, offset, size < end - offset ? size : end - offset, out);
+  return body_read(s, &d->body, offset, size < end - offset ? size : end - offset, out);
 }

@@ -35,7 +35,7 @@ static const struct { const char *type, *name, *table, *sql; } SHADOW[] = {
   { "index", "dmp_grant_loc", "dmp_grant", "CREATE INDEX dmp_grant_loc ON dmp_grant(loc)" },
   { "index", "dmp_object_loc", "dmp_object", "CREATE INDEX dmp_object_loc ON dmp_object(loc,id,mark)" },
   { "index", "dmp_wrap_loc", "dmp_wrap", "CREATE INDEX dmp_wrap_loc ON dmp_wrap(loc)" },
-  { "index", "dmp_chunk_object", "dmp_chunk", "CREATE UNIQUE INDEX dmp_chunk_object ON dmp_chunk(object,number)" },
+  { "index", "dmp_chunk_object", "dmp_chunk", "CREATE INDEX dmp_chunk_object ON dmp_chunk(object,number,substr(box,-16))" },
   { "index", "dmp_reader_loc", "dmp_reader", "CREATE INDEX dmp_reader_loc ON dmp_reader(loc)" },
   { "index", "dmp_state_loc", "dmp_state", "CREATE INDEX dmp_state_loc ON dmp_state(loc)" },
 };

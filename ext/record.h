@@ -46,7 +46,7 @@
   X(WRAP_CLEAR,     "DELETE FROM %s.dmp_wrap WHERE loc=?1") \
   X(CHUNK_GET,       "SELECT box FROM %s.dmp_chunk WHERE object=?1 AND number=?2") \
   X(CHUNK_TAGS,      "SELECT number,substr(box,-16) FROM %s.dmp_chunk WHERE object=?1 ORDER BY number") \
-  X(CHUNK_PUT,       "INSERT INTO %s.dmp_chunk(id,object,number,box) VALUES(?1,?2,?3,?4)") \
+  X(CHUNK_PUT,       "INSERT INTO %s.dmp_chunk(object,number,box) VALUES(?1,?2,?3)") \
   X(STATE_BY_LOC,    "SELECT id,box FROM %s.dmp_state WHERE loc=?1") \
   X(STATE_PUT,       "INSERT INTO %s.dmp_state(id,loc,box) VALUES(?1,?2,?3)") \
   X(STATE_SET,       "UPDATE %s.dmp_state SET loc=?2,box=?3 WHERE id=?1") \

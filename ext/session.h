@@ -6,11 +6,11 @@
 #include "directory.h"
 #include "credential.h"
 #include "finder.h"
+#include "recent.h"
 #include "log.h"
 #include "box.h"
 
 struct patient;
-struct opened;
 struct seat;
 struct team;
 /* What the file says of teams (team.h): rows of their lines, and the teams that these are about. */
@@ -28,8 +28,8 @@ struct pending {
 };
 struct access_mark { size_t lines, rows, files; int halfway; };   /* what was pending when a savepoint opened */
 /* A line already written, whose repetition within five minutes only counts. */
-struct repeated { int64_t patient, object, at; uint8_t action; uint32_t more; uint8_t key[32], team[8]; };
-enum { REPEATED = 64, PATIENT_CACHE = 64, SEEN = 65536, SAVEPOINTS = 256 };
+struct repeated { struct recent_head head; int64_t patient, object, at; uint8_t action; uint32_t more; uint8_t key[32], team[8]; };
+enum { PATIENT_CACHE = 64, SEEN = 65536, SAVEPOINTS = 256 };
 
 struct session {
   struct record *r;                       /* borrowed */
@@ -53,14 +53,13 @@ struct session {
   unsigned inbox_refused;                 /* grants found that did not prove and were dropped */
   struct patient *cache;                  /* owned, locked: PATIENT_CACHE opened grants, and one more to look at and forget */
   unsigned cache_tick;
-  struct opened *opened;                  /* owned, locked: the documents being read */
+  struct recent opened;                   /* owned: the documents that were read last (reader.c) */
   struct buf scratch;                     /* for boxes that are looked at and forgotten */
   struct pending pending;
   struct access_mark mark[SAVEPOINTS];   /* pending at each open savepoint */
   int levels;                             /* how many are marked */
   int intent_written;                     /* an intent block waits for its outcome */
-  struct repeated repeated[REPEATED];
-  unsigned repeated_next;
+  struct recent repeated;                 /* owned: struct repeated */
   struct { int64_t object, patient; } *seen;   /* owned: hints where an object was met, SEEN entries by hash */
   struct seat *seat;                      /* owned, locked: oneself, and a place in each team */
   size_t seats;

@@ -360,13 +360,15 @@ static void scan_bad(void *ctx, int e) { fault(ctx, e, "dmp_object"); }
 /* Every chunk is opened, in pieces: nothing of it is kept. */
 static int check_body(struct check *c, struct patient *p, const struct item *it) {
   struct buf b = { 0 };
+  struct body body;
   uint64_t boxes = c->s->boxes_opened;
-  int e = body_check(c->s, p, it);
+  int e = body_check(c->s, p, it, &body);
   for (uint64_t at = 0; e == DMP_OK && at < it->c.body_size; at += DMP_CHUNK) {
     buf_reset(&b);
-    e = body_read(c->s, it, at, DMP_CHUNK, &b);
+    e = body_read(c->s, &body, at, DMP_CHUNK, &b);
   }
   buf_free(&b);
+  body_close(&body);
   if (c->s->principal == p->id && object_unannounced(it)) c->s->boxes_opened = boxes;   /* the patient's counts don't tell */
   return e;
 }

@@ -5,7 +5,7 @@
  * once, then no more.
  *
  * Pages of documents stay in the kernel's cache, for speed and for programs that map files; cache.c drops them when a
- * right ends. Each open() is an access that the record sees: by the first read, or by one byte when pages are already
+ * right ends. Each open() is an access that the record sees: by the first read, or by one of no bytes when pages are already
  * there. */
 #include "ops.h"
 #include <errno.h>

@@ -697,7 +697,7 @@ int tree_open(struct tree *t, uint64_t ino, int *how) {
     h->ask = h->text.p != NULL;
     *how = TREE_DIRECT;
   } else if (err == 0 && h->cached) {
-    err = tree_read(t, ino, 0, 1, &bytes, &got);
+    err = tree_read(t, ino, 0, 0, &bytes, &got);
     tree_read_end(t);
     *how = TREE_CACHED;
   }

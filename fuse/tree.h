@@ -61,7 +61,7 @@ void tree_closedir(struct tree *t, struct tree_dir *d);
  * end, less what has gone since. name is borrowed until the next call. ENOENT after the last one. */
 int  tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_node *out, const char **name);
 
-/* Opening. TREE_CACHED: the kernel may still have pages of an earlier reading; then the record was asked for a byte, so that an
+/* Opening. TREE_CACHED: the kernel may still have pages of an earlier reading; then the record was asked for no byte, so that an
  * access which the kernel answers by itself is logged, or refused, too. TREE_DIRECT: the kernel must not keep what it reads. */
 enum { TREE_CACHED = 1, TREE_DIRECT = 2 };
 int  tree_open(struct tree *t, uint64_t ino, int *how);

@@ -577,6 +577,53 @@ static void a_report_replaced_by_a_consented_pharmacist_is_an_error_for_its_depo
                           w.who[TREATING].id), 1);    /* the line of its true depositor stands */
 }
 
+/* As the host, who writes the file past its index: the schema is without it for a moment. */
+static void behind_the_index(const char *sql, const struct buf *box) {
+  static const char *const PARTS[] = {
+    "PRAGMA writable_schema=ON; CREATE TEMP TABLE aside AS SELECT * FROM main.sqlite_schema WHERE name='dmp_chunk_object';"
+    "DELETE FROM main.sqlite_schema WHERE name='dmp_chunk_object'; PRAGMA writable_schema=RESET",
+    "PRAGMA writable_schema=ON; INSERT INTO main.sqlite_schema SELECT * FROM aside; PRAGMA writable_schema=RESET" };
+  sqlite3 *host;
+  sqlite3_stmt *st;
+  char path[128];
+  snprintf(path, sizeof path, "%s/record.db", w.folder);
+  assert_int_equal(sqlite3_open(path, &host), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(host, PARTS[0], NULL, NULL, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(host, sql, -1, &st, NULL), SQLITE_OK);
+  sqlite3_bind_int64(st, 1, w.document);
+  sqlite3_bind_blob(st, 2, box->p, (int)box->n, SQLITE_STATIC);
+  assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+  assert_int_equal(sqlite3_changes(host), 1);
+  sqlite3_finalize(st);
+  assert_int_equal(sqlite3_exec(host, PARTS[1], NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close(host);
+}
+
+static void a_chunk_put_behind_its_index_by_a_consented_pharmacist_is_an_error(void **state) {
+  (void)state;
+  static const uint8_t ZERO[SUITE_NONCE_XCHACHA] = { [8] = 1 };    /* number 0, the last one */
+  struct session *s = forge_begin(PHARMACIST);
+  struct buf box = { 0 }, plain = { 0 };
+  struct item it;
+  assert_int_equal(object_open(s, patient_of(PHARMACIST), w.document, &it), DMP_OK);
+  const struct box_ad ad = { .record = s->r->id, .kind = BOX_CHUNK, .table = IN_CHUNK, .flags = BOX_LAST_CHUNK, .id = w.document, .version = 1 };
+  buf_zero(&plain, padme((size_t)it.c.body_size));
+  assert_int_equal(box_seal(s->r->suite, it.body_key, &ad, plain.p, plain.n, PAD_NONE, ZERO, &box), DMP_OK);
+  item_close(&it);
+  forge_end(PHARMACIST);
+  assert_true(NUMBER(PATIENT, "SELECT length(dmp_read(%lld,0,10))", w.document) > 0);
+  behind_the_index("UPDATE dmp_chunk SET box=?2 WHERE object=?1", &box);
+  for (int again = 0; again < 2; again++)
+    for (int i = TREATING; i <= PATIENT; i++) {
+      if (i != TREATING && i != PHARMACIST && i != PATIENT) continue;
+      if (again) person_login(i);
+      REFUSED("E040", i, "SELECT dmp_read(%lld,0,10)", w.document);
+      assert_int_equal(NUMBER(i, "SELECT count(*) FROM dmp_verify WHERE place='dmp_chunk of object' AND \"row\"=%lld", w.document), 1);
+    }
+  buf_free(&plain);
+  buf_free(&box);
+}
+
 static void a_report_replaced_with_a_line_that_says_so_is_named_by_the_patient(void **state) {
   (void)state;
   document_replace(PHARMACIST, w.document, 1);
@@ -1475,6 +1522,7 @@ int main(void) {
     TEST(an_alias_by_a_consented_pharmacist_who_holds_the_key_of_its_class_is_not_seen_and_named),
     TEST(an_identity_rewritten_by_a_consented_pharmacist_is_an_error_for_all_and_named),
     TEST(a_report_replaced_by_a_consented_pharmacist_is_an_error_for_its_depositor_and_named_by_the_patient),
+    TEST(a_chunk_put_behind_its_index_by_a_consented_pharmacist_is_an_error),
     TEST(a_report_replaced_with_a_line_that_says_so_is_named_by_the_patient),
     TEST(a_report_dropped_by_a_consented_pharmacist_is_named_by_the_patient_and_its_depositor),
     TEST(a_report_that_a_consented_pharmacist_keeps_from_the_mask_of_its_episode_is_named_and_masked_at_the_next_login),
