@@ -376,6 +376,18 @@ class Circles(Case):
         self.sees(n=[b])
         self.sound(n2)
 
+    def test_a_mask_that_gives_a_circle_a_new_key_takes_the_item_out_of_it(self):
+        a, b = (deposit(self.g, self.pid, episode='e1') for _ in range(2))
+        manager = self.team('équipe', 'nurse2')
+        self.consent('équipe')
+        for document in (a, b):
+            self.mask(document, 'treating')
+        self.withdraw('nurse')
+        manager.execute('INSERT INTO membership(team,member) VALUES(?,?)', (self.p.id['équipe'], self.p.id['nurse']))
+        self.m.execute('INSERT INTO mask(document) VALUES(?)', (a,))
+        self.sees(m=[a, b], t=[], n=[b])
+        self.sound()
+
     @unittest.skipUnless(FAKETIME, 'needs the package faketime, and no sanitizer')
     def test_a_circle_ends_for_the_members_of_a_team_with_the_consent_to_it_also_where_they_read_less_through_another(self):
         """The pharmacists of the desk, of which one nurse is a member too, may not read what nurses may."""
