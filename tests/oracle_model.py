@@ -370,12 +370,14 @@ class Model:
             if d.patient == patient and d.announced_late() and self.holds(who, patient, d.cls):
                 d.hidden = False
 
-    def move(self, who, patient, classes=None, released=None, only=None):
+    def move(self, who, patient, classes=None, released=None, only=None, episode=None):
         """Items of a masked episode become masked; late and diverted ones whose reason has ended become visible, and those of an
         episode that was just unmasked; and each goes where its masks to some say."""
         p, moved, secret = self.patients[patient], [], self.hidden_episodes(who, patient)
         for d in [only] if only else self.documents.values():
             if d.patient != patient or d.pooled or not self.handles(who, d) or (classes is not None and d.cls not in classes):
+                continue
+            if episode and d.episode != episode:
                 continue
             if who != patient and d.late and d.episode in p.shades:
                 continue
@@ -461,7 +463,7 @@ class Model:
             return REFUSED
         self.begin_full(who, patient)
         self.patients[patient].choices.append(Choice('episode', episode, None))
-        self.move(who, patient)
+        self.move(who, patient, episode=episode)
         return DONE
 
     def unmask_episode(self, who, patient, episode):
@@ -516,7 +518,7 @@ class Model:
             return REFUSED
         self.begin_full(who, patient)
         self.choose(who, patient, 'episode', episode, out)
-        self.move(who, patient)
+        self.move(who, patient, episode=episode)
         self.hide_choices(who, patient)
         return DONE
 
