@@ -5,6 +5,8 @@
 CC      ?= gcc
 SAN     ?=
 B       ?= $(if $(SAN),build-san,build)
+# One name for one folder: what was compiled knows its headers by that.
+override B := $(patsubst $(CURDIR)/%,%,$(abspath $(B)))
 PREFIX  ?= /usr/local
 # The rights matrix that is embedded; the mutation test gives another one.
 RIGHTS  ?= schema/rights.tsv

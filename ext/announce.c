@@ -1,6 +1,7 @@
 /* announce.c: announcing and revealing (see announce.h). */
 #include "announce.h"
 #include "access.h"
+#include "follow.h"
 #include <string.h>
 
 /* The depositor tells the patient; where he holds the class the document goes where representatives see it, unless it is hidden
@@ -21,7 +22,7 @@ static int announce(struct session *s, struct patient *p, struct item *it) {
 static int reveal(struct session *s, struct patient *p, struct item *it) {
   int full, e = holder_is_full(s, p, &full);
   if (e != DMP_OK || !deposit_hidden(it)) return e;
-  if (object_unannounced(it)) return DMP_E_UNANNOUNCED;
+  if (follow_withheld(s, p, it)) return DMP_E_UNANNOUNCED;
   if (!full && memcmp(it->c.depositor, s->cred->principal, 16) != 0) return DMP_E_NOT_ALLOWED;
   if (it->via != VIA_LEAF || !object_leaf(p, item_beside(it, it->leaf - 1))->held) return DMP_E_NOT_ALLOWED;
   e = object_move(s, p, it, item_beside(it, it->leaf - 1));

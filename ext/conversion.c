@@ -119,15 +119,20 @@ static size_t count_names(const char *list, const char *end, char between) {
   return n;
 }
 
-/* Names the first of the list that no column has. */
+/* Names those of the list that no column has; else the one that it has twice. */
 static int no_column(struct conversion *c, const char *list, const char *end, char between) {
-  const char *p;
-  for (size_t n; (n = next_name(&list, end, between, &p)) > 0;) {
+  const char *p, *again, *rest = list;
+  int twice = 0;
+  c->used = 0;                                        /* what else stands in the way is told when the names are right */
+  for (size_t n, m; (n = next_name(&rest, end, between, &p)) > 0;) {
     uint32_t i = 0;
+    const char *others = rest;
     while (i < c->d.columns && (strlen(c->d.c[i].name) != n || sqlite3_strnicmp(p, c->d.c[i].name, (int)n) != 0)) i++;
-    if (i == c->d.columns) return conversion_named(c, DMP_E_NO_COLUMN, "%.*s", (int)n, p);
+    if (i == c->d.columns) conversion_used(c, "%.*s", (int)n, p);
+    while (!twice && (m = next_name(&others, end, between, &again)) > 0) twice = m == n && sqlite3_strnicmp(p, again, (int)n) == 0;
+    if (twice == 1 && c->used == 0) twice = conversion_named(c, 2, "%.*s twice", (int)n, p);
   }
-  return DMP_E_NO_COLUMN;                             /* an empty list, or a name twice */
+  return c->used == 0 && twice == 0 ? conversion_named(c, DMP_E_NO_COLUMN, "none is named") : DMP_E_NO_COLUMN;
 }
 
 /* A sealed column that is named by index=. */
@@ -263,7 +268,7 @@ int conversion_patient(struct conversion *c) {
   if (p->flags & (PCOL_SEALED | PCOL_GENERATED)) return conversion_named(c, DMP_E_COLUMN_USED, "column %s names the patient", p->name);
   if (*c->d.type == 0) sqlite3_snprintf(sizeof c->d.type, c->d.type, "%s", USUAL_TYPE);
   c->d.class_id = rights_class_of(c->d.type);
-  if (c->d.class_id == CLASS_UNLISTED) return conversion_named(c, DMP_E_CODE, "type=%s", c->d.type);
+  if (c->d.class_id == CLASS_UNLISTED) return conversion_named(c, DMP_E_CODE, "type=%s; schema/type_code.tsv", c->d.type);
   p->flags |= PCOL_PATIENT;
   int e = check_actions(c, p->name);
   return e == DMP_OK ? conversion_rowkeys(c) : e;

@@ -1,6 +1,7 @@
 /* episode.c: masks and episodes (see episode.h). */
 #include "episode.h"
 #include "document.h"
+#include "follow.h"
 #include "gather.h"
 #include "mark.h"
 #include "random.h"
@@ -98,7 +99,7 @@ static void shade_hash(const uint8_t salt[16], const void *name, size_t n, uint8
 }
 
 /* The shade of an episode, or NULL. */
-static const struct shade *choices_shade(const struct choices *c, const struct value *name) {
+const struct shade *choices_shade(const struct choices *c, const struct value *name) {
   uint8_t hash[16];
   for (size_t i = 0; name->type == VALUE_TEXT && i < c->shades; i++) {
     shade_hash(c->shade[i].salt, name->u.p, name->n, hash);
@@ -210,20 +211,11 @@ int episode_is_from(const struct choices *c, const struct value *name) {
   return 0;
 }
 
-static int see_episode(void *ctx, struct item *it) {
-  struct episode_seen *q = ctx;
-  struct value v;
-  if (!item_deposited(it->c.table) || it->deleted || !mark_episode(it, &v) || !episode_is(&v, q->name)) return DMP_OK;
-  if (it->leaf < 2 && !it->circle) q->visible = 1;
-  if (it->leaf & 1 && it->c.flags & ITEM_HIDDEN) q->hidden = 1;
-  return DMP_OK;
-}
-
-int episode_look(struct session *s, struct patient *p, struct episode_seen *seen) { return gather_episode(s, p, seen->name, 0, see_episode, seen); }
-
 /* ---- moving ---- */
 
 struct move { struct item it; int leaf, stays; struct excluded from; };
+/* A document that others may replace: where it goes. */
+struct former { char *unique_id; int masked, hidden; struct excluded from; };
 struct settling {
   struct session *s;
   struct patient *p;
@@ -232,7 +224,8 @@ struct settling {
   struct move *m; size_t n, cap;                      /* owned: items with keys, wiped when closed */
   size_t proposed;                                    /* of them late without an episode: a proposal may keep them masked */
   size_t late;                                        /* of them late and hidden: an episode that is hidden keeps them so */
-  char **hidden; size_t hiddens;                      /* owned: the names of episodes of which something is hidden from representatives */
+  char **hidden; size_t hiddens; int hidden_known;    /* owned: the names of episodes of which something is hidden from representatives */
+  struct former *former; size_t formers; int formers_known;   /* owned: read when a late item replaces something */
 };
 
 static int release(const struct settling *q, const struct item *it, const struct value *episode) {
@@ -247,22 +240,91 @@ static int lies_in(const struct choices *c, const struct item *it, int masked, c
   return k->masked == masked && excluded_equal(&k->out, from);
 }
 
-static int take_move(void *ctx, struct item *it) {
-  struct settling *q = ctx;
+static const struct former *former_of(const struct settling *q, const struct value *replaces) {
+  for (size_t i = q->formers; i-- > 0;)
+    if (episode_is(replaces, q->former[i].unique_id)) return &q->former[i];
+  return NULL;
+}
+
+/* Where an item goes. A correction that waits follows what it replaces; what shows is never taken back. */
+struct aim { int masked, hidden; struct excluded from; };
+static int aim_at(const struct settling *q, const struct item *it, const struct follow_texts *t, struct aim *to) {
   const struct keyset_class *kc = keyset_class(&q->p->keyset, it->cls);
-  if (!item_deposited(it->c.table) || it->via != VIA_LEAF || kc == NULL) return DMP_OK;
-  if (!patient_leaf(q->p, it->cls, 0)->held || !patient_leaf(q->p, it->cls, 2)->held) return DMP_OK;
+  const struct former *f = it->c.flags & ITEM_LATE ? former_of(q, &t->replaces) : NULL;
   struct value episode = episode_of(&q->c, it);
-  if (it->c.flags & ITEM_LATE && q->s->principal != q->p->id && choices_shade(&q->c, &episode)) return DMP_OK;   /* the patient says where it lies */
-  int covered = episode.type == VALUE_TEXT && choices_episode(&q->c, &episode) != NULL, masked = it->leaf >= 2, hidden = it->leaf & 1;
-  if (covered && !masked) masked = !object_unannounced(it);   /* it would be nobody's to announce */
-  else if (masked && !covered && !kc->due && !kc->left && !episode_item_masked(&q->c, it) && release(q, it, &episode)) masked = 0;
+  int covered = episode.type == VALUE_TEXT && choices_episode(&q->c, &episode) != NULL, due = kc == NULL || kc->due || kc->left;
+  *to = (struct aim){ .masked = it->leaf >= 2, .hidden = it->leaf & 1 };
+  if (covered && !to->masked) to->masked = !object_unannounced(it);   /* it would be nobody's to announce */
+  else if (to->masked && !covered && !due && !(f && f->masked) && !episode_item_masked(&q->c, it) && release(q, it, &episode)) to->masked = 0;
   /* what was shown meanwhile stays so; of what is late only the patient, who sees all, can say that nothing of its episode is hidden */
   int waits = it->c.flags & ITEM_LATE ? q->s->principal == q->p->id : (it->c.flags & ITEM_DIVERTED) != 0;
-  if (hidden && !kc->due && !kc->left && waits) hidden = item_hidden_meant(it);
-  struct excluded from;
-  int to = (masked ? 2 : 0) | hidden, e = episode_from(&q->c, it, &from);
-  if (e != DMP_OK || (to == it->leaf && lies_in(&q->c, it, masked, &from))) return e;
+  if (to->hidden && !due && waits) to->hidden = item_hidden_meant(it) || (f && f->hidden);
+  int e = episode_from(&q->c, it, &to->from);
+  for (size_t i = 0; e == DMP_OK && f && it->leaf == 3 && !it->circle && i < f->from.n; i++) e = excluded_add(&to->from, f->from.e[i]);
+  return e;
+}
+
+static int hidden_episode(const struct settling *q, const struct value *name) {
+  for (size_t i = 0; i < q->hiddens; i++)
+    if (episode_is(name, q->hidden[i])) return 1;
+  return 0;
+}
+
+/* Also what was deleted: its episode stays what it was. */
+static int take_hidden(void *ctx, struct item *it) {
+  struct settling *q = ctx;
+  if (!item_deposited(it->c.table) || !item_hidden_meant(it)) return DMP_OK;
+  struct value episode = episode_of(&q->c, it);
+  if (episode.type != VALUE_TEXT || hidden_episode(q, &episode)) return DMP_OK;
+  char **more = grow(q->hidden, q->hiddens, sizeof *more);
+  if (more == NULL) return DMP_E_NOMEM;
+  q->hidden = more;
+  q->hidden[q->hiddens] = text_copy(&episode);
+  return q->hidden[q->hiddens++] ? DMP_OK : DMP_E_NOMEM;
+}
+
+static int read_hidden(struct settling *q) {
+  const struct scan w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
+  return q->hidden_known++ ? DMP_OK : object_scan(q->s, q->p, &w, take_hidden, q);
+}
+
+/* Oldest first: a correction comes after what it replaces. */
+static int take_former(void *ctx, struct item *it) {
+  struct settling *q = ctx;
+  struct follow_texts t;
+  struct aim to;
+  if (it->c.table != ITEM_DOCUMENT || it->via == VIA_OWN || !follow_texts(it, &t) || t.unique_id.type != VALUE_TEXT) return DMP_OK;
+  struct former *f = grow(q->former, q->formers, sizeof *f);
+  if (f == NULL) return DMP_E_NOMEM;
+  q->former = f;
+  int e = aim_at(q, it, &t, &to);
+  struct value episode = episode_of(&q->c, it);
+  to.hidden |= it->leaf & 1 && it->c.flags & ITEM_LATE && hidden_episode(q, &episode);
+  f[q->formers] = (struct former){ text_copy(&t.unique_id), to.masked, to.hidden, to.from };
+  return e == DMP_OK && f[q->formers++].unique_id == NULL ? DMP_E_NOMEM : e;
+}
+
+static int read_formers(struct settling *q) {
+  const struct scan w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1 };
+  if (q->formers_known++) return DMP_OK;
+  int e = read_hidden(q);
+  return e == DMP_OK ? object_scan(q->s, q->p, &w, take_former, q) : e;
+}
+
+static int take_move(void *ctx, struct item *it) {
+  struct settling *q = ctx;
+  struct follow_texts t;
+  struct aim aim;
+  if (!item_deposited(it->c.table) || it->via != VIA_LEAF || keyset_class(&q->p->keyset, it->cls) == NULL) return DMP_OK;
+  if (!patient_leaf(q->p, it->cls, 0)->held || !patient_leaf(q->p, it->cls, 2)->held) return DMP_OK;
+  follow_texts(it, &t);
+  struct value episode = episode_of(&q->c, it);
+  int late = it->c.flags & ITEM_LATE;
+  if (late && q->s->principal != q->p->id && (choices_shade(&q->c, &episode) || choices_shade(&q->c, &t.replaces))) return DMP_OK;   /* the patient says where it lies */
+  int e = late && t.replaces.type == VALUE_TEXT ? read_formers(q) : DMP_OK;
+  if (e == DMP_OK) e = aim_at(q, it, &t, &aim);
+  int hidden = aim.hidden, to = (aim.masked ? 2 : 0) | hidden;
+  if (e != DMP_OK || (to == it->leaf && lies_in(&q->c, it, aim.masked, &aim.from))) return e;
   q->late += it->leaf & 1 && !hidden && it->c.flags & ITEM_LATE;
   if (q->n == q->cap) {
     size_t cap = q->cap ? 2 * q->cap : 16;
@@ -275,33 +337,14 @@ static int take_move(void *ctx, struct item *it) {
     q->cap = cap;
   }
   q->proposed += to < 2 && (it->c.flags & ITEM_LATE) && episode.type == VALUE_NULL;
-  q->m[q->n++] = (struct move){ *it, to, 0, from };
+  q->m[q->n++] = (struct move){ *it, to, 0, aim.from };
   memset(it, 0, sizeof *it);
   return DMP_OK;
 }
 
-static int hidden_episode(const struct settling *q, const struct value *name) {
-  for (size_t i = 0; i < q->hiddens; i++)
-    if (episode_is(name, q->hidden[i])) return 1;
-  return 0;
-}
-
-static int take_hidden(void *ctx, struct item *it) {
-  struct settling *q = ctx;
-  if (!item_deposited(it->c.table) || it->deleted || !item_hidden_meant(it)) return DMP_OK;
-  struct value episode = episode_of(&q->c, it);
-  if (episode.type != VALUE_TEXT || hidden_episode(q, &episode)) return DMP_OK;
-  char **more = grow(q->hidden, q->hiddens, sizeof *more);
-  if (more == NULL) return DMP_E_NOMEM;
-  q->hidden = more;
-  q->hidden[q->hiddens] = text_copy(&episode);
-  return q->hidden[q->hiddens++] ? DMP_OK : DMP_E_NOMEM;
-}
-
 /* A late item of an episode of which something is hidden from representatives stays hidden too. */
 static int keep_hidden(struct settling *q) {
-  const struct scan w = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
-  int e = object_scan(q->s, q->p, &w, take_hidden, q);
+  int e = read_hidden(q);
   for (size_t i = 0; e == DMP_OK && q->hiddens && i < q->n; i++) {
     struct value episode = episode_of(&q->c, &q->m[i].it);
     if (q->m[i].it.c.flags & ITEM_LATE && hidden_episode(q, &episode)) q->m[i].leaf |= q->m[i].it.leaf & 1;
@@ -354,17 +397,37 @@ static void settle_end(struct settling *q) {
   for (size_t i = 0; i < q->n; i++) item_close(&q->m[i].it);
   for (size_t i = 0; i < q->hiddens; i++) free(q->hidden[i]);
   free(q->hidden);
+  for (size_t i = 0; i < q->formers; i++) free(q->former[i].unique_id);
+  free(q->former);
   free(q->m);
   choices_free(&q->c);
 }
 
 static const struct settle ALL = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
 
+/* From whom a correction is masked because what it replaces is: rows of its own, that the patient changes as any other. */
+static int note_inherited(struct settling *q, const struct move *m, int *noted) {
+  struct excluded own;
+  int64_t id;
+  int e = episode_from(&q->c, &m->it, &own);
+  for (size_t i = 0; e == DMP_OK && i < m->from.n; i++) {
+    struct excluded more = own;
+    struct masked_from row = { .item = m->it.id, .x = m->from.e[i] };
+    e = excluded_add(&more, row.x);
+    if (e != DMP_OK || more.n == own.n) continue;
+    e = episode_note_from(q->s, q->p, &row, &id);
+    *noted = 1;
+  }
+  return e;
+}
+
 /* Circles first, all in one change of keys: then what is to lie in them moves. */
 static int settle_move(struct settling *q) {
   struct circle_want *w = calloc(q->n + 1, sizeof *w);
   size_t n = 0;
-  int e = w ? DMP_OK : DMP_E_NOMEM;
+  int noted = 0, e = w ? DMP_OK : DMP_E_NOMEM;
+  for (size_t i = 0; e == DMP_OK && i < q->n; i++)
+    if (!q->m[i].stays && q->m[i].from.n) e = note_inherited(q, &q->m[i], &noted);
   for (size_t i = 0; e == DMP_OK && i < q->n; i++)
     if (!q->m[i].stays && q->m[i].from.n) w[n++] = (struct circle_want){ .cls = q->m[i].it.cls, .masked = q->m[i].leaf >= 2, .out = q->m[i].from };
   if (e == DMP_OK && n) e = circle_ensure(q->s, q->p, w, n);
@@ -374,7 +437,7 @@ static int settle_move(struct settling *q) {
     if (!m->stays) e = object_move(q->s, q->p, &m->it, (struct place){ m->it.cls, m->leaf, 0, m->from.n ? w[n++].circle : 0 });
   }
   free(w);
-  return e;
+  return e == DMP_OK && noted ? episode_hide_choices(q->s, q->p) : e;
 }
 
 int episode_settle(struct session *s, struct patient *p, const struct settle *w) {
@@ -387,13 +450,15 @@ int episode_settle(struct session *s, struct patient *p, const struct settle *w)
 
 int episode_resettle(struct session *s, struct patient *p, int64_t item, int follow) {
   struct settling q = { .s = s, .p = p, .w = &ALL };
-  struct excluded from;
   struct item it;
   int e = object_open(s, p, item, &it);
   if (e != DMP_OK) return e == DMP_E_NOT_FOUND ? DMP_OK : e;
+  struct follow_texts t;
+  struct aim to = { 0 };
   e = choices_read(s, p, &q.c);
-  if (e == DMP_OK) e = episode_from(&q.c, &it, &from);
-  if (e == DMP_OK && (!follow || from.n)) e = take_move(&q, &it);
+  if (e == DMP_OK && follow_texts(&it, &t) && follow && t.replaces.type == VALUE_TEXT) e = read_formers(&q);
+  if (e == DMP_OK && follow) e = aim_at(&q, &it, &t, &to);
+  if (e == DMP_OK && (!follow || to.from.n)) e = take_move(&q, &it);
   if (e == DMP_OK) e = settle_move(&q);
   item_close(&it);
   settle_end(&q);
@@ -411,7 +476,7 @@ int episode_owed(struct session *s, struct patient *p, int tell, size_t *items) 
   struct settling q = { .s = s, .p = p, .w = &ALL };
   int e = settle_collect(&q);
   *items = 0;
-  for (size_t i = 0; i < q.n; i++) *items += !q.m[i].stays && !(tell && s->principal == p->id && object_unannounced(&q.m[i].it));
+  for (size_t i = 0; i < q.n; i++) *items += !q.m[i].stays && !(tell && s->principal == p->id && follow_withheld(s, p, &q.m[i].it));
   settle_end(&q);
   return e;
 }
@@ -478,12 +543,12 @@ int episode_note_from(struct session *s, struct patient *p, const struct masked_
 
 int episode_shades(struct session *s, struct patient *p, const struct item *it) {
   struct choices c;
-  struct value v;
+  struct follow_texts t;
   uint64_t headers = s->headers_opened, boxes = s->boxes_opened;
   if (s->principal == p->id || !(it->c.flags & ITEM_LATE) || it->leaf < 2 || it->circle || it->via == VIA_OWN) return 0;
   if (id_from_field(it->c.depositor) == s->principal) return 0;
   if (!patient_key(p, CLASS_CHOICES, WHICH_M)) return 0;
-  int yes = choices_read(s, p, &c) != DMP_OK || (mark_episode(it, &v) && choices_shade(&c, &v));
+  int yes = choices_read(s, p, &c) != DMP_OK || (follow_texts(it, &t) && (choices_shade(&c, &t.episode) || choices_shade(&c, &t.replaces)));
   choices_free(&c);
   s->headers_opened = headers;
   s->boxes_opened = boxes;
@@ -522,27 +587,72 @@ static int home_move(struct hiding *h, int64_t id, int64_t home, int hidden) {
   return e;
 }
 
-/* A shade for each episode that is hidden, and no other. */
+/* What the treating doctor's software is told of by shades: episodes, and documents that a correction may name. */
+struct shading { struct hiding *h; char **name; size_t n; };
+
+static int shading_add(struct shading *q, const struct value *v) {
+  if (v->type != VALUE_TEXT) return DMP_OK;
+  for (size_t i = 0; i < q->n; i++)
+    if (episode_is(v, q->name[i])) return DMP_OK;
+  char **more = grow(q->name, q->n, sizeof *more);
+  if (more == NULL) return DMP_E_NOMEM;
+  q->name = more;
+  more[q->n] = text_copy(v);
+  return more[q->n++] ? DMP_OK : DMP_E_NOMEM;
+}
+
+static int take_shaded(void *ctx, struct item *it) {
+  struct follow_texts t;
+  return follow_texts(it, &t) ? shading_add(ctx, &t.unique_id) : DMP_OK;
+}
+
+static int shading_item(struct shading *q, int64_t id) {
+  struct follow_texts t;
+  struct item it;
+  int e = object_open(q->h->s, q->h->p, id, &it);
+  if (e != DMP_OK) return e == DMP_E_NOT_FOUND ? DMP_OK : e;
+  if (follow_texts(&it, &t)) e = shading_add(q, &t.unique_id);
+  item_close(&it);
+  return e;
+}
+
+/* The documents of an episode, also those to which it was assigned. */
+static int shading_episode(struct shading *q, const char *name) {
+  const struct choices *c = q->h->c;
+  struct value v = value_text(name);
+  int e = shading_add(q, &v);
+  if (e == DMP_OK) e = gather_episode(q->h->s, q->h->p, name, 1, take_shaded, q);
+  for (size_t i = 0; e == DMP_OK && i < c->assigns; i++)
+    if (c->assign[i].accepted && strcmp(c->assign[i].episode, name) == 0) e = shading_item(q, c->assign[i].item);
+  return e;
+}
+
+static int shading_read(struct shading *q) {
+  int e = DMP_OK;
+  for (size_t i = 0; e == DMP_OK && i < q->h->c->froms; i++) {
+    const struct masked_from *m = &q->h->c->from[i];
+    struct excluded x = { { m->x }, 1 };
+    if (circle_hides(q->h->s, q->h->p, &x)) e = m->episode ? shading_episode(q, m->episode) : shading_item(q, m->item);
+  }
+  return e;
+}
+
+/* A shade for each of them, and no other. */
 static int shades_settle(struct hiding *h) {
   const struct choices *c = h->c;
+  struct shading q = { .h = h };
   uint8_t *wanted = calloc(c->shades + 1, 1);
-  int e = wanted ? DMP_OK : DMP_E_NOMEM;
-  for (size_t i = 0; e == DMP_OK && i < c->froms; i++) {
-    const char *name = c->from[i].episode;
-    struct excluded x = { { c->from[i].x }, 1 };
-    if (name == NULL || !circle_hides(h->s, h->p, &x)) continue;
-    struct value v = value_text(name);
+  int e = wanted ? shading_read(&q) : DMP_E_NOMEM;
+  for (size_t i = 0; e == DMP_OK && i < q.n; i++) {
+    struct value v = value_text(q.name[i]);
     const struct shade *of = choices_shade(c, &v);
-    int again = 0;                                    /* by an earlier mask of the same episode, which made one just now */
-    for (size_t j = 0; j < i; j++) {
-      struct excluded y = { { c->from[j].x }, 1 };
-      again |= c->from[j].episode && strcmp(c->from[j].episode, name) == 0 && circle_hides(h->s, h->p, &y);
-    }
     if (of) wanted[of - c->shade] = 1;
-    else if (!again) e = shade_note(h->s, h->p, name);
+    else e = shade_note(h->s, h->p, q.name[i]);
   }
   for (size_t i = 0; e == DMP_OK && i < c->shades; i++)
     if (!wanted[i]) e = episode_drop_choice(h->s, h->p, c->shade[i].id);
+  for (size_t i = 0; i < q.n; i++) free(q.name[i]);
+  free(q.name);
   free(wanted);
   return e;
 }

@@ -16,7 +16,7 @@ enum { ASSIGN_ITEM, ASSIGN_EPISODE, ASSIGN_ACCEPTED, ASSIGN_AT, ASSIGN_VALUES };
 /* home: the circle in which the row lies, 0 for where the treating doctor reads it too. */
 struct masked_item { int64_t item, id, home; char since[32]; };
 struct masked_episode { char *name; int64_t id, home; char since[32]; };
-/* Row of an ITEM_SHADE: of an episode that is masked from the treating doctor, for his software: salt, and a hash of salt and name. By a rule only
+/* Row of an ITEM_SHADE: of an episode, or a document (its unique_id), that is masked from the treating doctor, for his software: salt, and a hash of salt and name. By a rule only
  * he does not see what comes late for it, and lies where he opens it until the patient's next login. */
 enum { SHADE_SALT, SHADE_HASH, SHADE_VALUES };
 struct shade { int64_t id; uint8_t salt[16], hash[16]; };
@@ -31,6 +31,7 @@ struct choices {
   struct shade *shade; size_t shades;
   struct circles circles; int64_t *homes;             /* of the rows that describe circles, as many */
 };
+const struct shade *choices_shade(const struct choices *c, const struct value *name);             /* NULL: none */
 int  choices_read(struct session *s, struct patient *p, struct choices *out);
 void choices_free(struct choices *c);
 const struct masked_episode *choices_episode(const struct choices *c, const struct value *name);   /* NULL: not masked */
@@ -43,10 +44,6 @@ int  episode_is(const struct value *v, const char *name);
 /* 1: masked for itself, by its depositor or by a mask. 1: because its episode is. */
 int  episode_item_masked(const struct choices *c, const struct item *it);
 int  episode_covers(const struct choices *c, const struct item *it);
-/* What this login sees of an episode: something that shows to professionals; something that its depositor hid from representatives. */
-struct episode_seen { const char *name; int visible, hidden; };
-int  episode_look(struct session *s, struct patient *p, struct episode_seen *seen);
-
 /* Moves the items of classes first…last (w NULL: all), as far as their keys are held: those that a masked episode covers become masked; what lies
  * masked or hidden for a reason that has ended (late, a due class, and what is released) becomes visible. */
 struct settle { uint16_t first, last; const char *episode; int64_t item; /* released: an episode, an item */ const char *only; /* of this episode, classes aside */ };

@@ -141,18 +141,18 @@ static void put_line(struct session *s, struct patient *p, const struct titles *
   put(b, "</tr>\n");
 }
 
-static void put_head(struct session *s, struct patient *p, const struct recipient *to, struct buf *b) {
-  const struct certificate *c;
+static void put_head(struct session *s, struct patient *p, const struct buf *who, const struct recipient *to, struct buf *b) {
   char fingerprint[FINGERPRINT_TEXT];
   certificate_fingerprint(s->cred->sign_pk, fingerprint);
   put(b, "<!DOCTYPE html>\n<html lang=\"fr\">\n<head><meta charset=\"utf-8\"><title>Journal des accès</title>\n<style>body{font-family:sans-serif;margin:2em}"
          "table{border-collapse:collapse}td,th{border:1px solid #999;padding:.3em .6em;text-align:left;vertical-align:top}</style></head>\n<body>\n"
          "<h1>Journal des accès au dossier</h1>\n<p>Patient : ");
-  if (patient_certificate(s, p, &c) == DMP_OK) put_text(b, c->name, strlen(c->name));
+  put_text(b, (const char *)who->p, who->n);
   put(b, "<br>Établi le ");
   put_time(b, record_now());
   put(b, " (UTC) par ");
-  put_text(b, s->me.name, strlen(s->me.name));
+  if (s->principal == p->id) put_text(b, (const char *)who->p, who->n);
+  else put_text(b, s->me.name, strlen(s->me.name));
   put(b, ", pour : ");
   put(b, to->display);
   put(b, "<br>Signé par la clé dont l’empreinte est ");
@@ -167,7 +167,7 @@ static int may_export(struct session *s, struct patient *p) {
   return e;
 }
 
-int export_page(struct session *s, struct patient *p, const char *recipient, struct buf *out) {
+int export_page(struct session *s, struct patient *p, const struct buf *who, const char *recipient, struct buf *out) {
   const struct scan documents = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .own = 1 };
   const struct recipient *to = recipient_find(recipient ? recipient : "patient");
   struct titles titles = { 0 };
@@ -179,7 +179,7 @@ int export_page(struct session *s, struct patient *p, const char *recipient, str
   if (e == DMP_OK) e = history_read(s, p, 0, &h);
   if (e == DMP_OK) e = object_scan(s, p, &documents, take_title, &titles);
   if (titles.n > 1) qsort(titles.t, titles.n, sizeof *titles.t, by_titled);
-  if (e == DMP_OK) put_head(s, p, to, out);
+  if (e == DMP_OK) put_head(s, p, who, to, out);
   for (size_t i = 0; e == DMP_OK && i < h.n; i++) put_line(s, p, &titles, &h.h[i].l, out);
   if (e == DMP_OK) {
     put(out, "</table>\n</body>\n</html>\n");

@@ -9,7 +9,7 @@
 
 /* Logs the export, then appends the page. recipient: a code of recipients.tsv, NULL: the patient. DMP_E_RECIPIENT: none is made for such a
  * one, and the attempt is logged; DMP_E_CODE: unknown. */
-int export_page(struct session *s, struct patient *p, const char *recipient, struct buf *out);
+int export_page(struct session *s, struct patient *p, const struct buf *who /* the patient, as people name her */, const char *recipient, struct buf *out);
 /* Whose key signed these bytes as they are; DMP_E_PAGE: nobody's. */
 int export_check(const void *page, size_t n, uint8_t record[16], uint8_t key[32]);
 #endif

@@ -7,6 +7,7 @@
 #include "login.h"
 #include "reader.h"
 #include "renewal.h"
+#include "table.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -398,7 +399,7 @@ static void fn_export(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   struct record *r = NULL;
   struct session *s;
   struct patient *p;
-  struct buf page = { 0 };
+  struct buf page = { 0 }, who = { 0 };
   int64_t patient;
   int named = argc > 1 && sqlite3_value_type(argv[1]) != SQLITE_NULL;
   int e = argc < 1 || argc > 3 || (named && text_arg(argc, argv, 1) == NULL) ? DMP_E_ARGUMENT : whole_arg(argv[0], &patient);
@@ -407,19 +408,25 @@ static void fn_export(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
   if (e == DMP_OK) e = record_hold(r);
   if (e == DMP_OK) e = session_use(r, &s);
   if (e == DMP_OK) e = patient_get(s, patient, &p);
-  if (e == DMP_OK) e = export_page(s, p, text_arg(argc, argv, 1), &page);
+  if (e == DMP_OK && patient_leaf(p, CLASS_IDENTITY, 0)->held) e = people_text(s, p, &who);
+  if (e == DMP_OK) e = export_page(s, p, &who, text_arg(argc, argv, 1), &page);
   if (r) record_release(r);
   if (e == DMP_OK) sqlite3_result_text64(ctx, (const char *)page.p, page.n, SQLITE_TRANSIENT, SQLITE_UTF8);
   else function_error(ctx, r, e);
   buf_free(&page);
+  buf_free(&who);
   done_with(r);
 }
 
 /* Whose key it is, as far as an open session of that record knows. */
 static const char *signer_name(const struct record *r, const uint8_t record[16], const uint8_t key[32]) {
   struct session *s = r->session;
+  struct patient *p;
+  const struct certificate *own;
   if (s == NULL || memcmp(r->id, record, 16) != 0) return NULL;
   if (memcmp(s->me.sign_pk, key, 32) == 0) return s->me.name;
+  for (size_t i = 0; i < s->owns; i++)                /* a patient whose name this login opens */
+    if (patient_get(s, s->own[i].patient, &p) == DMP_OK && patient_certificate(s, p, &own) == DMP_OK && memcmp(own->sign_pk, key, 32) == 0) return own->name;
   for (size_t i = 0; i < s->dir.n; i++) {
     const struct certificate *c = memcmp(s->dir.all[i].sign_pk, key, 32) == 0 ? directory_by_hash(&s->dir, s->dir.all[i].hash) : NULL;
     if (c) return c->name;

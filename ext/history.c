@@ -1,6 +1,7 @@
 /* history.c: finding lines (see history.h). */
 #include "history.h"
 #include "access.h"
+#include "follow.h"
 #include "holder.h"
 #include "view.h"
 #include <stdlib.h>
@@ -209,11 +210,11 @@ static int read_as_holder(struct session *s, struct patient *p, struct history *
 }
 
 /* A line about a document does not show to the patient before the document does. */
-struct withheld { int64_t *id; size_t n; };
+struct withheld { struct session *s; struct patient *p; int64_t *id; size_t n; };
 
 static int take_withheld(void *ctx, struct item *it) {
   struct withheld *w = ctx;
-  if (!object_unannounced(it)) return DMP_OK;
+  if (!follow_withheld(w->s, w->p, it)) return DMP_OK;
   int64_t *id = realloc(w->id, (w->n + 1) * sizeof *id);
   if (id == NULL) return DMP_E_NOMEM;
   w->id = id;
@@ -223,7 +224,7 @@ static int take_withheld(void *ctx, struct item *it) {
 
 static int drop_withheld(struct session *s, struct patient *p, struct history *out) {
   const struct scan hidden = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
-  struct withheld w = { 0 };
+  struct withheld w = { .s = s, .p = p };
   size_t kept = 0;
   int e = object_scan(s, p, &hidden, take_withheld, &w);
   for (size_t i = 0; e == DMP_OK && i < out->n; i++) {
@@ -332,25 +333,40 @@ static int by_time(const void *a, const void *b) {
   return (x->block > y->block) - (x->block < y->block);   /* what the clock does not tell apart, the file does */
 }
 
-int history_read(struct session *s, struct patient *p, int all, struct history *out) {
+static int is_showing(const struct log_line *l) { return l->action == LOG_VIEW || l->action == LOG_VIEW_END; }
+
+/* What this login did that is about no patient, and, of a patient, apart from that: what she showed, which nobody else is to know of. */
+static int read_own_chain(struct session *s, int showings, struct history *out) {
+  size_t had = out->n, n = had;
   uint8_t key[32];
+  access_own_key(s->cred, key);
+  int e = read_pair(s, key, &s->me, s->writer_tag, 0, out);
+  for (unsigned i = 0; e == DMP_OK && i < s->cred->formers; i++) {
+    const struct certificate *then = session_by_key(s, s->former[i].sign_pk);
+    access_own_key(&s->former[i], key);
+    if (then) e = read_pair(s, key, then, NULL, 0, out);
+  }
+  bytes_wipe(key, sizeof key);
+  for (size_t i = had; i < out->n; i++) {
+    struct history_line *h = &out->h[i];
+    if (is_showing(&h->l) != showings) continue;
+    if (showings) id_field(h->l.patient, s->principal);
+    out->h[n++] = *h;
+  }
+  out->n = n;
+  return e;
+}
+
+int history_read(struct session *s, struct patient *p, int all, struct history *out) {
   int full = 0, e = s->r->log ? access_counts(s) : DMP_E_LOG_OPEN;
   *out = (struct history){ 0 };
   if (e == DMP_OK && p) e = holder_is_full(s, p, &full);
   if (e == DMP_OK && p) e = full ? read_as_holder(s, p, out) : read_as_reader(s, p, out);
   if (e == DMP_OK && p && !all && p->id == s->principal) e = drop_withheld(s, p, out);
   if (e == DMP_OK && full && !all && p->id != s->principal) e = drop_hidden(s, p, out);
-  if (e == DMP_OK && p == NULL) {
-    access_own_key(s->cred, key);
-    e = read_pair(s, key, &s->me, s->writer_tag, 0, out);
-    for (unsigned i = 0; e == DMP_OK && i < s->cred->formers; i++) {
-      const struct certificate *then = session_by_key(s, s->former[i].sign_pk);
-      access_own_key(&s->former[i], key);
-      if (then) e = read_pair(s, key, then, NULL, 0, out);
-    }
-    if (e == DMP_OK && s->view) e = read_kept(s, NULL, out);
-    bytes_wipe(key, sizeof key);
-  }
+  if (e == DMP_OK && p && !all && p->id == s->principal && !s->view) e = read_own_chain(s, 1, out);
+  if (e == DMP_OK && p == NULL) e = read_own_chain(s, 0, out);
+  if (e == DMP_OK && p == NULL && s->view) e = read_kept(s, NULL, out);
   if (out->n > 1) qsort(out->h, out->n, sizeof *out->h, by_time);
   return e;
 }

@@ -425,12 +425,13 @@ int holder_renew(struct session *s, struct patient *p, const struct certificate 
 /* ---- what is owed ---- */
 
 static int take_late(void *ctx, struct item *it) {
-  *(int *)ctx |= it->c.flags & ITEM_LATE && !item_hidden_meant(it);
+  *(int *)ctx |= it->c.flags & ITEM_LATE && (it->leaf >= 2 || !item_hidden_meant(it));
   return DMP_OK;
 }
 
 int holder_unsettled(struct session *s, struct patient *p, int tell, size_t *items) {
   const struct scan hidden = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
+  const struct scan masked = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .masked = 1 };
   struct choices c;
   int some, e = object_waiting(s, p, ITEM_LATE, tell, &some);
   *items = 0;
@@ -440,6 +441,7 @@ int holder_unsettled(struct session *s, struct patient *p, int tell, size_t *ite
   some = c.episodes > 0 || c.froms > 0;
   choices_free(&c);
   if (e == DMP_OK && !some && s->principal == p->id) e = object_scan(s, p, &hidden, take_late, &some);
+  if (e == DMP_OK && !some && s->principal == p->id) e = object_scan(s, p, &masked, take_late, &some);   /* a correction, whose document shows again */
   return e == DMP_OK && some ? episode_owed(s, p, tell, items) : e;
 }
 

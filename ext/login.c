@@ -3,6 +3,7 @@
 #include "access.h"
 #include "anchor.h"
 #include "episode.h"
+#include "follow.h"
 #include "membership.h"
 #include "memory.h"
 #include "reader.h"
@@ -213,6 +214,7 @@ static void login_free(struct session *s) {
   free(s->pending.file);
   free(s->own);
   free(s->seen);
+  follow_free(s->awaited);
   finder_free(&s->finder);
   free(s->listed);
   free(s->on_behalf);

@@ -2,6 +2,7 @@
 #include "object.h"
 #include "access.h"
 #include "episode.h"
+#include "follow.h"
 #include "mark.h"
 #include "random.h"
 #include "syntax.h"
@@ -144,7 +145,7 @@ int object_unannounced(const struct item *it) {
 
 /* What is not shown is not counted as opened either. */
 static int item_withheld(struct session *s, struct patient *p, const struct item *it) {
-  if (s->principal == p->id ? !object_unannounced(it) : !episode_shades(s, p, it)) return 0;
+  if (s->principal == p->id ? !follow_withheld(s, p, it) : !episode_shades(s, p, it)) return 0;
   s->headers_opened--;
   s->boxes_opened -= 2;
   return 1;
@@ -406,7 +407,7 @@ static int scan_leaves(struct session *s, struct patient *p, const struct scan *
     if (en->cls < w->first || en->cls > w->last) continue;
     for (size_t k = 0, ways = entry_ways(p, en, way); e == DMP_OK && k < ways; k++) {
       size_t first = a->n;
-      if (w->hidden && !(way[k].leaf & 1)) continue;
+      if ((w->hidden && !(way[k].leaf & 1)) || (w->masked && way[k].leaf < 2)) continue;
       e = raws_at(s, a, way[k].l->object_loc, (struct raw){ .cls = en->cls, .leaf = way[k].leaf, .circle = en->circle, .via = VIA_LEAF });
       if (e == DMP_OK) e = scan_fault(w, ctx, raws_state(s, p->id, a, first, way[k].l, &stored));
     }
@@ -1150,7 +1151,7 @@ int object_waiting(struct session *s, struct patient *p, uint8_t flag, int tell,
   for (size_t i = 0; e == DMP_OK && !*some && i < a.n; i++) {
     struct item it = { 0 };
     if (item_open_deposit(s, p, &a, &a.r[i], 0, UINT16_MAX, &it) == DMP_OK)
-      *some = (it.c.flags & flag) != 0 && !episode_shades(s, p, &it) && !(tell && s->principal == p->id && object_unannounced(&it));
+      *some = (it.c.flags & flag) != 0 && !episode_shades(s, p, &it) && !(tell && s->principal == p->id && follow_withheld(s, p, &it));
     item_close(&it);
   }
   raws_free(&a);

@@ -11,7 +11,7 @@ struct scan {
   uint16_t first, last;                               /* classes from…to */
   int own;                                            /* also what this login deposited and can't open by leaf */
   int all;                                            /* also what is not announced to the patient who asks */
-  int hidden;                                         /* of the leaves only those hidden from representatives */
+  int hidden, masked;                                 /* of the leaves only those hidden from representatives; only masked ones */
   int pool;                                           /* no leaf: only sealed deposits */
   void (*bad)(void *ctx, int e);                      /* NULL: a fault ends the scan; else it is told (r->fault names it) and passed over */
 };

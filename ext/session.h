@@ -11,6 +11,7 @@
 #include "box.h"
 
 struct patient;
+struct awaited;
 struct seat;
 struct team;
 /* What the file says of teams (team.h): rows of their lines, and the teams that these are about. */
@@ -67,6 +68,7 @@ struct session {
   int64_t seats_until;                    /* when the first of them ends by its date; 0 */
   struct teams teams;                     /* owned: the lines of all teams, proven when asked */
   unsigned teams_version;
+  struct awaited *awaited;                /* owned: what waits for an announcement, as it was last looked for (follow.h) */
   struct finder finder;                   /* locators of the leaves held, and own deposits, as far as they were needed */
   int64_t listed_day;                     /* day of the lines in listed */
   int64_t *listed; size_t listeds, listed_cap;  /* owned, sorted: patients whose listing this login has logged today */

@@ -1,6 +1,7 @@
 /* sight.c: who can open an item, and why (see sight.h). */
 #include "sight.h"
 #include "deposit.h"
+#include "follow.h"
 #include "syntax.h"
 #include "team.h"
 #include <stdlib.h>
@@ -136,7 +137,7 @@ static int by_key(struct sight *v, size_t i, const struct item *it, int64_t only
   struct reason r = { .principal = id_from_field(g->principal), .by_key = 1 };
   unsigned keys;
   if (only && r.principal != only && g->as != READER_TEAM) return DMP_OK;
-  if ((r.principal == v->p->id && object_unannounced(it)) || is_revoked(v, r.principal)) return DMP_OK;
+  if ((r.principal == v->p->id && follow_withheld(v->s, v->p, it)) || is_revoked(v, r.principal)) return DMP_OK;
   if (g->as == READER_MEMBER) return by_name(v, g, it, &r, each, ctx);
   int e = keys_where(v, i, it, &keys);
   if (e != DMP_OK || !opens(keys, it->leaf)) return e;
@@ -156,7 +157,7 @@ static int by_deposit(struct sight *v, const struct item *it, int64_t only, int 
     r.held |= opens(keys, deposit_meant_leaf(it));
     r.whole |= opens(keys, 3);
   }
-  if (e != DMP_OK || (r.principal == v->p->id && object_unannounced(it))) return e;
+  if (e != DMP_OK || (r.principal == v->p->id && follow_withheld(v->s, v->p, it))) return e;
   sqlite3_snprintf(sizeof r.why, r.why, "déposant");
   return each(ctx, &r);
 }

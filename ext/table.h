@@ -63,6 +63,8 @@ int take_int(sqlite3_value *v, int64_t *out, int *given);
 int take_flag(sqlite3_value *v, int *out);            /* 0 or 1; NULL = 0 */
 int take_until(sqlite3_value *v, int64_t *unix_ms);   /* a date or time to come; NULL = 0. DMP_E_DATE, DMP_E_EXPIRED */
 
+/* "MARIE Marie 02/01/1970", as it is read on paper. */
+int people_text(struct session *s, struct patient *p, struct buf *out);
 /* The birth date that the patient's certificate vouches for; empty: none. */
 int people_birth_date(struct session *s, struct patient *p, char out[16]);
 #endif

@@ -4,6 +4,7 @@
 #include "body.h"
 #include "announce.h"
 #include "document.h"
+#include "follow.h"
 #include "reader.h"
 #include "sight.h"
 #include "syntax.h"
@@ -82,12 +83,13 @@ static int make_document(void *ctx, struct item *it) {
   row[D_DEPOSITOR] = value_int(id_from_field(it->c.depositor));
   row[D_MASKED] = value_int(masked);
   row[D_HIDDEN] = value_int(deposit_hidden(it));
-  row[D_INVISIBLE] = value_int(object_unannounced(it));
-  row[D_WARNING] = value_text(deposit_warning(it, masked));
+  int withheld = follow_withheld(m->s, m->p, it);
+  row[D_INVISIBLE] = value_int(withheld);
+  row[D_WARNING] = value_text(deposit_warning(it, masked, withheld));
   row[D_AVAILABILITY] = value_text("Approved");
   object_seen(m->s, it->id, m->p->id);
   m->out->hidden += (size_t)deposit_hidden(it);
-  m->out->withheld += (size_t)object_unannounced(it);
+  m->out->withheld += (size_t)withheld;
   return DMP_OK;
 }
 
@@ -236,7 +238,7 @@ static int find_unique(void *ctx, struct item *it) {
 }
 
 static int depositing_write(struct session *s, struct patient *p, struct depositing *d, int64_t *id) {
-  const struct deposit to = { .type_code = d->text[S_TYPE_CODE], .episode = d->text[S_EPISODE], .masked = d->masked, .hidden = d->hidden,
+  const struct deposit to = { .type_code = d->text[S_TYPE_CODE], .episode = d->text[S_EPISODE], .replaces = d->text[S_REPLACES], .masked = d->masked, .hidden = d->hidden,
                               .invisible = d->invisible };
   struct content c = { .table = ITEM_DOCUMENT };
   struct place where;
@@ -255,7 +257,7 @@ static int depositing_write(struct session *s, struct patient *p, struct deposit
   c.row = row.p;
   c.row_len = row.n;
   if (e == DMP_OK) e = body_write(s, *id, &d->body, body_key, &c);
-  if (e == DMP_OK) e = deposit_put(s, p, where, &c, body_key, id);
+  if (e == DMP_OK) e = deposit_put(s, p, &to, where, &c, body_key, id);
   bytes_wipe(body_key, sizeof body_key);
   buf_free(&row);
   return e;

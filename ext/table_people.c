@@ -246,6 +246,33 @@ static int traits_open(struct session *s, struct patient *p, struct item *it, st
   return e == DMP_OK ? row_get(it->c.row, it->c.row_len, v, TRAITS, &count, &used) : e;
 }
 
+/* 1970-01-02 as 02/01/1970, a part of a date as it is. */
+static void put_day(const struct value *v, struct buf *out) {
+  const uint8_t *d = v->u.p;
+  if (v->n != 10) {
+    buf_put(out, d, v->n);
+    return;
+  }
+  const uint8_t day[10] = { d[8], d[9], '/', d[5], d[6], '/', d[0], d[1], d[2], d[3] };
+  buf_put(out, day, sizeof day);
+}
+
+int people_text(struct session *s, struct patient *p, struct buf *out) {
+  static const uint8_t PARTS[] = { A_BIRTH_NAME, A_GIVEN_NAMES, A_BIRTH_DATE };
+  struct item it;
+  struct value v[TRAITS];
+  int e = traits_open(s, p, &it, v);
+  for (size_t i = 0; e == DMP_OK && i < sizeof PARTS; i++) {
+    const struct value *part = &v[PARTS[i] - TRAIT_FIRST];
+    if (part->type != VALUE_TEXT) continue;
+    if (out->n) buf_put(out, " ", 1);
+    if (PARTS[i] == A_BIRTH_DATE) put_day(part, out);
+    else buf_put(out, part->u.p, part->n);
+  }
+  item_close(&it);
+  return e == DMP_OK && out->bad ? DMP_E_NOMEM : e;
+}
+
 int people_birth_date(struct session *s, struct patient *p, char out[16]) {
   struct item it;
   struct value v[TRAITS];

@@ -2,6 +2,7 @@
  * Owns: the columns that every section shares.  Never: what a section is (schema/sections.tsv), keys (object.h), rights (rights.h). */
 #include "table.h"
 #include "announce.h"
+#include "follow.h"
 #include "section.h"
 #include <math.h>
 #include <string.h>
@@ -34,9 +35,11 @@ static int make_line(void *ctx, struct item *it) {
   row[L_DEPOSITOR] = value_int(id_from_field(it->c.depositor));
   row[L_MASKED] = value_int(masked);
   row[L_HIDDEN] = value_int(deposit_hidden(it));
-  row[L_WARNING] = value_text(deposit_warning(it, masked));
+  int withheld = follow_waits(m->s, m->p, it);
+  row[L_WARNING] = value_text(deposit_warning(it, masked, withheld));
   object_seen(m->s, it->id, m->p->id);
   m->out->hidden += (size_t)deposit_hidden(it);
+  m->out->withheld += (size_t)withheld;
   return DMP_OK;
 }
 
@@ -121,7 +124,7 @@ static int line_insert(const struct section *x, const struct column *col, struct
   row_put(&row, l.v, (size_t)(LINE_OWN + x->columns));
   c.row = row.p;
   c.row_len = row.n;
-  if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : deposit_put(s, p, where, &c, NULL, rowid);
+  if (e == DMP_OK) e = row.bad ? DMP_E_NOMEM : deposit_put(s, p, &to, where, &c, NULL, rowid);
   buf_free(&row);
   bytes_wipe(&l, sizeof l);
   return e;

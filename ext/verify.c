@@ -4,6 +4,7 @@
 #include "audit.h"
 #include "body.h"
 #include "deposit.h"
+#include "follow.h"
 #include "history.h"
 #include "holder.h"
 #include "hosting.h"
@@ -369,7 +370,7 @@ static int check_body(struct check *c, struct patient *p, const struct item *it)
   }
   buf_free(&b);
   body_close(&body);
-  if (c->s->principal == p->id && object_unannounced(it)) c->s->boxes_opened = boxes;   /* the patient's counts don't tell */
+  if (c->s->principal == p->id && follow_withheld(c->s, p, it)) c->s->boxes_opened = boxes;   /* the patient's counts don't tell */
   return e;
 }
 

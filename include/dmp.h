@@ -101,7 +101,7 @@ enum {
   X(76, PROTECT_BAD,  CORRUPT,"the description of a protected table does not verify: it was forged or altered") \
   X(77, NO_TABLE_KEY, AUTH,   "this login holds no key of the protected table, or of the patient whose row it is: a reader gives the table's with INSERT INTO protected_reader, a consent the patient's") \
   X(78, NOT_TABLE,    ERROR,  "only an ordinary table can be protected: not a view, a virtual table or a table of the record") \
-  X(79, NO_COLUMN,    ERROR,  "a named column is not in the table") \
+  X(79, NO_COLUMN,    ERROR,  "a named column is not in the table, or is named twice") \
   X(80, PROTECTED,    ERROR,  "this table is already protected") \
   X(81, COLUMN_USED,  ERROR,  "a column to be sealed is used by a key, index, generated column, foreign key, trigger or view of the file: remove that first") \
   X(82, NOT_PROTECTED,ERROR,  "this table is not protected") \

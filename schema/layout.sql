@@ -143,7 +143,8 @@ INSERT INTO layout_block VALUES
   -- listings by one person on one day are one line
   (3, 10, 'Qui a fait quoi (les 2 000 dernières lignes)', 'WITH d AS MATERIALIZED (SELECT id, title FROM main.document WHERE patient = ?1),
        w AS MATERIALIZED (SELECT id, name FROM main.principal),
-       a AS (SELECT max(at) AS at, principal, name, profession, action_text, object, reason_text, sum(count) AS count FROM main.access_log WHERE patient = ?1
+       a AS (SELECT max(at) AS at, principal, name, profession, action_text, object, reason_text, sum(count) AS count FROM main.access_log
+         WHERE patient = ?1 OR (patient IS NULL AND principal = ?1 AND action IN (''view'', ''view end'', ''mask'', ''unmask''))
          GROUP BY CASE action WHEN ''list'' THEN date(at, ''localtime'') || principal || mode || coalesce(team, '''') ELSE rowid END)
      SELECT strftime(''%d/%m/%Y %H:%M'', at, ''localtime'') AS "Date",
        CASE WHEN principal = ?1 THEN ''vous'' ELSE coalesce((SELECT name FROM w WHERE w.id = a.principal), a.name) END AS "Qui",

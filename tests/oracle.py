@@ -324,7 +324,8 @@ class Record:
             told = {k: x.execute("SELECT count(*) FROM notification WHERE patient=? AND kind='representative'", (self.ids[patient],)).fetchone()[0] > 0
                     for k, x in ((who, c), (patient, self.connections[patient]))}
             got, want = (self.leaves(who, patient, 'identity'), others, told[who]), (leaves, traces, traces and told[patient])
-            if traces and who != patient:                           # the doctor's are told with the grantees, who are read twice, from four leaves
+            announced = c.execute("SELECT count(*) FROM notification WHERE patient=? AND kind='announcement'", (self.ids[patient],)).fetchone()[0]
+            if traces and who != patient and not announced:         # the doctor's are told with the grantees, who are read twice, from four leaves
                 got += (self.leaves(who, patient, 'notification') - self.leaves(who, patient, 'access_log') - (8 if oracle.full_holder(who, patient) else 0),)
                 want += (4 if oracle.full_holder(who, patient) else 1,)
             if got != want:

@@ -51,6 +51,7 @@ class Document:
         self.late = self.diverted = False    # out of the way: nobody knew about its episode, or its class was due
         self.pooled = False
         self.circle = None                   # what opens it where it is masked from some
+        self.deleted = False                 # it stays where it lies
 
     def wants_hiding(self):
         return self.meant_hidden or self.invisible
@@ -94,7 +95,7 @@ class Patient:
         self.choices, self.circles = [], []
         self.keeps = False                                 # something is or was masked from the treating doctor
         self.doctors = {treating} - {None}                 # who is or ever was treating doctor
-        self.shades = set()                                # episodes masked from the treating doctor: what is late there he is not shown
+        self.shades = set()                                # episodes and documents masked from the treating doctor: what follows them late he is not shown
         self.known_teams = set()                           # as known, for who is a member
         self.left = set()                                  # teams that somebody left, and no full holder has written since
 
@@ -167,14 +168,30 @@ class Model:
             return (who in d.circle.given and self.reads_on(who, d.patient) and not (who in p.representatives and d.hidden)
                     and (not by_team or self.holds_visible(who, d.patient, d.cls)))
         if self.holds(who, d.patient, d.cls):
-            return who in (d.patient, d.depositor) or not (d.late and d.lies and d.episode in p.shades)
+            return who in (d.patient, d.depositor) or not (d.late and d.lies and self.shaded(d))
         if self.representative(who, d.patient):
             return not d.hidden and (who, d.cls, 'M' if d.lies else 'P') not in p.pending
         return not d.lies and self.holds_visible(who, d.patient, d.cls)
 
+    def shaded(self, d):
+        """Its episode, or what it replaces, is masked from the treating doctor."""
+        shades = self.patients[d.patient].shades
+        return ('episode', d.episode) in shades or ('id', d.replaces) in shades
+
+    def withheld(self, who, d):
+        """From the patient, as who finds it: not announced, or late and following something that is not."""
+        if self.unannounced(d) or not (d.late and d.hidden and d.depositor != d.patient):
+            return self.unannounced(d)
+        names = set()
+        for o in self.documents.values():
+            waits = o.late and o.hidden and o.depositor != o.patient and (('episode', o.episode) in names or ('id', o.replaces) in names)
+            if o.patient == d.patient and (self.unannounced(o) or waits) and self.opens(who, o):
+                names |= {(kind, name) for kind, name in (('episode', o.episode), ('id', o.uid)) if name}
+        return ('episode', d.episode) in names or ('id', d.replaces) in names
+
     def sees(self, who, label):
         d = self.documents.get(label)
-        if d is None or (who == d.patient and self.unannounced(d)):
+        if d is None or d.deleted or (who == d.patient and self.withheld(who, d)):
             return False
         return who == d.depositor or self.opens(who, d)
 
@@ -182,7 +199,7 @@ class Model:
         """masked, hidden from representatives, invisible to the patient. A depositor who can't open it where it lies knows what he
         meant, and that it has left what he can open."""
         if self.opens(who, d):
-            return '%d%d%d' % (d.lies, d.hidden, self.unannounced(d))
+            return '%d%d%d' % (d.lies, d.hidden, self.withheld(who, d))
         masked = d.meant or (not d.diverted and self.holds_visible(who, d.patient, d.cls) and not self.holds(who, d.patient, d.cls))
         return '%d%d%d' % (masked, d.wants_hiding(), self.kept_from_patient(d))
 
@@ -231,6 +248,8 @@ class Model:
 
     def turn_circles(self, who, patient):
         """A change of keys gives those that who holds to whom they belong today; who is granted nothing any more keeps none."""
+        if self.patients[patient].circles or self.patients[patient].keeps:   # members of teams are granted by name where there is a circle
+            self.patients[patient].known |= {m for t in self.patients[patient].consents for m in self.members.get(t, ())}
         for k in self.patients[patient].circles:
             if who in k.given and who in self.entitled(patient, k):
                 k.given = self.entitled(patient, k)
@@ -280,7 +299,8 @@ class Model:
             c.private = (c.kind, c.what) in hidden
         for k in p.circles:
             k.private = self.hides(patient, k.out)
-        p.shades = {what for kind, what in hidden if kind == 'episode'}
+        p.shades = {c for c in hidden if c[0] == 'episode'} | {('id', d.uid) for d in self.documents.values() if d.patient == patient and d.uid and (
+            ('episode', d.episode) in hidden or (('item', d.label) in hidden and not self.withheld(patient, d)))}
 
     def hidden_episodes(self, who, patient):
         """As far as who can tell."""
@@ -373,26 +393,47 @@ class Model:
     def move(self, who, patient, classes=None, released=None, only=None, episode=None):
         """Items of a masked episode become masked; late and diverted ones whose reason has ended become visible, and those of an
         episode that was just unmasked; and each goes where its masks to some say."""
-        p, moved, secret = self.patients[patient], [], self.hidden_episodes(who, patient)
+        p, moved, secret, noted = self.patients[patient], [], self.hidden_episodes(who, patient), False
+        aims = self.aims(who, patient, released, secret)
         for d in [only] if only else self.documents.values():
-            if d.patient != patient or d.pooled or not self.handles(who, d) or (classes is not None and d.cls not in classes):
+            if d.patient != patient or d.pooled or not self.handles(who, d) or (classes is not None and d.cls not in classes) or (episode and d.episode != episode):
                 continue
-            if episode and d.episode != episode:
+            if who != patient and d.late and self.shaded(d):
                 continue
-            if who != patient and d.late and d.episode in p.shades:
-                continue
-            was, due = (d.lies, d.hidden), self.due(patient, d.cls)
-            if self.covered(who, d):
-                d.lies = d.lies or not self.unannounced(d)
-            elif not due and not d.meant and not d.noted and (d.late or d.diverted or (released and d.episode == released)):
-                d.lies = False
-            if was[1] and not due and (who == patient if d.late else d.diverted):   # of what is late only the patient, who sees all, can tell
-                d.hidden = d.wants_hiding() or (d.late and d.episode in secret and only is None)
-            out = self.masked_from(who, d)
+            was = (d.lies, d.hidden)
+            d.lies, d.hidden, out = aims[d.label]
+            d.hidden = d.hidden or (was[1] and d.late and d.episode in secret and only is None)
             if was != (d.lies, d.hidden) or (d.circle is None) == bool(out) or (d.circle and d.circle.out != out):
                 moved.append(d)
+                for x in sorted(out - self.masked_from(who, d), key=str):   # from what it replaces
+                    p.choices.append(Choice('item', d.label, x))
+                    noted = True
         self.place(who, patient, moved)
+        if noted:
+            self.hide_choices(who, patient)
         return len(moved)
+
+    def aims(self, who, patient, released, secret):
+        """Where each belongs, as who knows; oldest first: a correction comes after what it replaces."""
+        formers, aims = {}, {}
+        for d in self.documents.values():
+            if d.patient != patient or not self.opens(who, d):
+                continue
+            aims[d.label] = lies, hidden, out = self.aim(who, d, released, formers.get(d.replaces) if d.late and d.replaces else None)
+            if d.uid:
+                formers[d.uid] = (lies, hidden or (d.hidden and d.late and d.episode in secret), out)
+        return aims
+
+    def aim(self, who, d, released, former):
+        """masked, hidden, from whom: former is the same of what a late item replaces. What shows is never taken back."""
+        lies, hidden, due = d.lies, d.hidden, self.due(d.patient, d.cls)
+        if self.covered(who, d):
+            lies = lies or not self.unannounced(d)
+        elif not due and not d.meant and not d.noted and not (former and former[0]) and (d.late or d.diverted or (released and d.episode == released)):
+            lies = False
+        if hidden and not due and (who == d.patient if d.late else d.diverted):   # of what is late only the patient, who sees all, can tell
+            hidden = d.wants_hiding() or bool(former and former[1])
+        return lies, hidden, self.masked_from(who, d) | (former[2] if former and d.lies and d.hidden and not d.circle else frozenset())
 
     def deposit(self, who, label, table, patient, uid, title, type_code, episode, masked, replaces, hidden, invisible):
         p, full = self.patients[patient], self.full_holder(who, patient)
@@ -405,22 +446,30 @@ class Model:
         self.begin(who, patient)
         if table == 'document' and any(d.patient == patient and d.uid == uid and self.sees(who, o) for o, d in self.documents.items()):
             return REFUSED
-        same = [o for o in self.documents.values() if episode and (o.patient, o.episode) == (patient, episode) and self.opens(who, o)
-                and not (who == patient and self.unannounced(o))]
-        hidden = hidden or any(o.hidden and o.meant_hidden for o in same)       # what follows a hidden item is hidden
+        known = [o for o in self.documents.values() if o.patient == patient and self.opens(who, o) and not (who == patient and self.withheld(who, o))]
+        same, former = [o for o in known if episode and o.episode == episode], [o for o in known if replaces and o.uid == replaces]
+        found, kept = any(not o.lies and not o.circle for o in former), any(o.lies or o.circle for o in former)
+        hidden = hidden or any(o.hidden and o.meant_hidden for o in same + former)       # what follows a hidden item is hidden
         d = Document(table, patient, who, uid if table == 'document' else None, title, type_code, episode, masked, replaces, hidden, invisible)
         d.label, d.month = label, month_later(self.now)
-        if episode and not masked:
-            d.late = (any((c.kind, c.what) == ('episode', episode) for c in self.known(who, patient)) if full else
-                      all(o.lies or o.circle for o in same))
-        d.lies, d.hidden = d.lies or d.late, d.hidden or d.late
+        if full:
+            late = kept or (replaces and not found and ('id', replaces) in p.shades)
+            late = late or (episode and not masked and (any((c.kind, c.what) == ('episode', episode) for c in self.known(who, patient)) or
+                                                        ('episode', episode) in p.shades))
+        else:
+            late = (episode and not masked and not any(not o.deleted and not o.lies and not o.circle for o in same)) or (replaces and (kept or not found))
+        d.late = bool(late) or (not hidden and any(o.hidden and not o.meant_hidden for o in same + former))
+        d.lies, d.hidden = d.lies or bool(late), d.hidden or d.late
         meant, due = (d.lies, d.hidden), self.due(patient, d.cls)
         d.lies, d.hidden = d.lies or bool(due), d.hidden or 'M' in due
         d.diverted = (d.lies, d.hidden) != meant
         d.pooled = d.lies and (d.diverted or not self.opens(who, d))
         self.documents[label] = d
-        if full and d.late and not d.diverted and self.masked_from(who, d):
+        if full and d.late and not d.diverted and self.aims(who, patient, None, self.hidden_episodes(who, patient))[label][2]:
             self.move(who, patient, only=d)
+        for o in self.documents.values():                  # what came before a hidden item follows too; what waits, if it is not announced
+            if o is not d and (o.patient, o.episode) == (patient, episode) and episode and not o.pooled and not o.deleted and not o.hidden and self.opens(who, o):
+                o.hidden = hidden or (invisible and o.late)
         p.known |= {who} - {patient}
         return DONE
 
@@ -429,7 +478,7 @@ class Model:
             return NOTHING
         if self.documents[label].depositor != who:
             return REFUSED
-        del self.documents[label]
+        self.documents[label].deleted = True
         return DONE
 
     def mask(self, who, label, patient):
@@ -554,7 +603,7 @@ class Model:
         opens = self.opens(who, d)
         if not (d.hidden if opens else d.wants_hiding()):
             return DONE
-        if (self.unannounced(d) if opens else self.kept_from_patient(d)) or not opens or not (self.full_holder(who, d.patient) or d.depositor == who):
+        if (self.withheld(who, d) if opens else self.kept_from_patient(d)) or not opens or not (self.full_holder(who, d.patient) or d.depositor == who):
             return REFUSED
         d.hidden = False
         return DONE
@@ -756,7 +805,7 @@ class Model:
             return DONE
         mine = [d for d in self.documents.values() if d.patient == who]
         late = any(d.pooled and d.late for d in mine)
-        out = p.choices or any(d.late and d.hidden and not d.wants_hiding() for d in mine)
+        out = p.choices or any(d.late and (d.lies or (d.hidden and not d.wants_hiding())) for d in mine)
         moves = late or (out and copy.deepcopy(self).move(who, who))
         if moves or p.due or self.owes(who) or self.lapsed(who) or self.circles_due(who) or any(d.announced_late() for d in mine):
             self.begin_full(who, who)

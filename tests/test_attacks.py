@@ -1110,5 +1110,211 @@ class LeftOut(Case):
         self.assertIsNotNone(one(self.p.authority, 'SELECT dmp_certify(?)', first))
 
 
+class Following(Case):
+    """A correction, a line that comes before, after or without the act: what protected the one protects the other."""
+
+    def setUp(self):
+        self.p = Practice({'treating': ('10', 1), 'gynaecologist': ('10', 0), 'pharmacist': ('21', 0)})
+        self.addCleanup(self.p.drop)
+        self.t = self.p.login('treating')
+        self.pid = self.p.patient('marie', self.t, 'treating')
+        self.m = self.p.login('marie')
+        for who in ('gynaecologist', 'pharmacist'):
+            self.m.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, self.p.id[who]))
+        self.p.authority.execute("INSERT INTO principal(kind,name,certificate) VALUES('representative','MERE',?)", (self.p.request('mother'),))
+        self.p.id['mother'] = one(self.p.connect(), 'SELECT dmp_login(?,?,NULL,NULL,?)', self.p.key('mother'), PIN, self.p.fingerprint)
+        self.m.execute("INSERT INTO representative(patient,principal,ground) VALUES(?,?,'tuteur')", (self.pid, self.p.id['mother']))
+        self.g, self.ph, self.r = (self.p.login(w) for w in ('gynaecologist', 'pharmacist', 'mother'))
+
+    def source(self):
+        self.p.authority.execute("INSERT INTO principal(kind,identifier,name,certificate) VALUES('source','180035024','Caisse',?)", (self.p.request('caisse'),))
+        con = self.p.connect()
+        self.p.id['caisse'] = one(con, 'SELECT dmp_login(?,?,NULL,NULL,?)', self.p.key('caisse'), PIN, self.p.fingerprint)
+        self.m.execute('INSERT INTO feed(patient,source) VALUES(?,?)', (self.pid, self.p.id['caisse']))
+        return con
+
+    def line(self, con, episode='e7', label='Forfait'):
+        con.execute("INSERT INTO reimbursement(patient,care_date,label,episode) VALUES(?,'2026-03-02',?,?)", (self.pid, label, episode))
+        return one(con, 'SELECT last_insert_rowid()')
+
+    def relogin(self):
+        self.m = self.p.login('marie')
+
+    def sees(self, *who, table='document'):
+        """Who finds what: t, m, g, ph, r."""
+        return {name: [r[0] for r in getattr(self, name).execute('SELECT id FROM %s ORDER BY id' % table)] for name in who}
+
+    def sound(self):
+        self.relogin()
+        for con in (self.m, self.t, self.g, self.ph, self.r):
+            self.assertEqual(con.execute('SELECT place,kind,what FROM dmp_verify').fetchall(), [])
+
+    def correct(self, con, former, **columns):
+        uid = one(self.m if former in documents(self.m) else self.g, 'SELECT unique_id FROM document WHERE id=?', former)
+        return deposit(con, self.pid, title='Correction', replaces=uid, **columns)
+
+    # ---- corrections ----
+
+    def test_a_correction_of_what_shows_shows_to_whom_it_did(self):
+        a = deposit(self.g, self.pid)
+        b = self.correct(self.g, a)
+        self.assertEqual(self.sees('m', 't', 'g', 'ph', 'r'), dict.fromkeys(('m', 't', 'g', 'ph', 'r'), [a, b]))
+        self.assertEqual(one(self.ph, 'SELECT availability FROM document WHERE id=?', a), 'Deprecated')
+        self.sound()
+
+    def test_a_correction_by_who_does_not_know_of_the_mask_stays_masked_with_it_and_shows_when_it_is_unmasked(self):
+        a = deposit(self.g, self.pid)
+        self.m.execute('INSERT INTO mask(document) VALUES(?)', (a,))
+        b = self.correct(self.g, a)
+        for _ in range(2):
+            self.assertEqual(self.sees('m', 't', 'g', 'ph'), {'m': [a, b], 't': [a, b], 'g': [a, b], 'ph': []})
+            self.sound()                                       # the patient's next login leaves it there
+        self.assertEqual(self.sees('r'), {'r': [a, b]})        # masked from professionals, not from her
+        self.m.execute('DELETE FROM mask WHERE document=?', (a,))
+        self.relogin()
+        self.assertEqual(self.sees('ph', 'r'), {'ph': [a, b], 'r': [a, b]})
+        self.sound()
+
+    def test_a_patient_shows_a_correction_of_what_stays_masked(self):
+        a = deposit(self.g, self.pid)
+        self.m.execute('INSERT INTO mask(document) VALUES(?)', (a,))
+        b = self.correct(self.g, a)
+        self.relogin()
+        self.m.execute('DELETE FROM mask WHERE document=?', (b,))
+        self.relogin()
+        deposit(self.t, self.pid, title='Autre')
+        self.assertIn(b, documents(self.ph))
+        self.assertNotIn(a, documents(self.ph))
+        self.sound()
+
+    def test_a_correction_by_the_treating_doctor_or_the_patient_lies_where_its_document_does(self):
+        a = deposit(self.t, self.pid)
+        self.m.execute('INSERT INTO mask(document) VALUES(?)', (a,))
+        b, c = self.correct(self.t, a), self.correct(self.m, a)
+        self.assertEqual(self.sees('m', 't', 'ph'), {'m': [a, b, c], 't': [a, b, c], 'ph': []})
+        self.sound()
+        self.assertEqual(documents(self.ph), [])
+        d = self.correct(self.t, b)                            # and one of a correction
+        self.sound()
+        self.assertEqual(self.sees('t', 'ph'), {'t': [a, b, c, d], 'ph': []})
+
+    def test_a_correction_of_what_is_masked_from_somebody_is_masked_from_him(self):
+        a = deposit(self.g, self.pid)
+        for grantee in (self.p.id['pharmacist'], 'treating'):
+            self.m.execute('INSERT INTO mask(document,grantee) VALUES(?,?)', (a, grantee))
+        b = self.correct(self.g, a)
+        self.assertEqual(self.sees('m', 't', 'g', 'ph'), {'m': [a, b], 't': [], 'g': [a, b], 'ph': []})
+        other = deposit(self.t, self.pid, title='Autre')       # a write of the treating doctor's does not place it
+        self.assertEqual(self.sees('t', 'ph'), {'t': [other], 'ph': [other]})
+        self.sound()
+        self.assertEqual(self.sees('m', 't', 'g', 'ph', 'r'), {'m': [a, b, other], 't': [other], 'g': [a, b, other], 'ph': [other], 'r': [a, b, other]})
+        self.assertEqual({r[0] for r in self.m.execute('SELECT grantee FROM mask WHERE document=?', (b,))}, {self.p.id['pharmacist'], 'treating'})
+        self.m.execute('DELETE FROM mask WHERE document=? AND grantee=?', (b, self.p.id['pharmacist']))
+        self.assertEqual(self.sees('t', 'ph'), {'t': [other], 'ph': [b, other]})
+        self.sound()
+
+    def test_a_correction_of_what_is_hidden_from_representatives_is_hidden(self):
+        a = deposit(self.g, self.pid, hidden_from_representatives=1)
+        b, c = self.correct(self.g, a), self.correct(self.ph, a)
+        self.assertEqual(self.sees('m', 'g', 'ph', 'r'), {'m': [a, b, c], 'g': [a, b, c], 'ph': [a, b, c], 'r': []})
+        self.g.execute('DELETE FROM document WHERE id=?', (a,))    # and of what was deleted
+        d = deposit(self.g, self.pid, replaces=one(self.m, 'SELECT replaces FROM document WHERE id=?', b) or '2.25.%d' % a)
+        self.sound()
+        self.assertEqual(self.sees('m', 'r'), {'m': [b, c, d], 'r': []})
+
+    def test_a_correction_of_what_is_not_announced_waits_with_it(self):
+        a = deposit(self.g, self.pid, invisible_patient=1)
+        b = self.correct(self.g, a)
+        self.assertEqual(self.sees('m', 't', 'g', 'ph', 'r'), {'m': [], 't': [a, b], 'g': [a, b], 'ph': [a, b], 'r': []})
+        self.assertEqual(one(self.t, 'SELECT warning FROM document WHERE id=?', b), "Attention, ce document n'est pas visible du patient")
+        self.refused(88, self.t, 'UPDATE document SET hidden_from_representatives=0 WHERE id=?', (b,))
+        self.sound()
+        self.assertEqual(self.sees('m', 'r'), {'m': [], 'r': []})
+        self.g.execute('UPDATE document SET invisible_patient=0 WHERE id=?', (a,))
+        self.assertEqual(self.sees('m'), {'m': [a, b]})
+        self.sound()
+        self.assertEqual(self.sees('m', 'r', 'ph'), {'m': [a, b], 'r': [a, b], 'ph': [a, b]})
+
+    def test_a_correction_of_what_nobody_has_seen_shows_once_who_knows_has_logged_in(self):
+        b = deposit(self.g, self.pid, replaces='1.2.3.4.5')
+        self.assertEqual(self.sees('t', 'ph'), {'t': [b], 'ph': []})
+        self.sound()
+        self.assertEqual(self.sees('m', 't', 'ph', 'r'), dict.fromkeys(('m', 't', 'ph', 'r'), [b]))
+        c = deposit(self.t, self.pid, replaces='1.2.3.4.6')    # the treating doctor knows that there is none
+        self.assertEqual(self.sees('ph', 'r'), {'ph': [b, c], 'r': [b, c]})
+
+    # ---- lines ----
+
+    def test_a_line_that_comes_when_the_hidden_act_was_deleted_is_hidden_too(self):
+        a = deposit(self.g, self.pid, episode='e7', hidden_from_representatives=1)
+        self.g.execute('DELETE FROM document WHERE id=?', (a,))
+        caisse = self.source()
+        for con in (self.g, self.ph, caisse):
+            self.line(con)
+        self.relogin()
+        self.assertEqual(len(self.sees('m', table='reimbursement')['m']), 3)
+        self.assertEqual(self.sees('r', table='reimbursement'), {'r': []})
+        self.line(caisse, 'e8')                                # another episode is not touched
+        self.relogin()
+        self.assertEqual(len(self.sees('r', table='reimbursement')['r']), 1)
+        self.sound()
+
+    def test_a_line_that_came_before_the_hidden_act_is_hidden_with_it_and_may_be_shown_again(self):
+        caisse = self.source()
+        lines = [self.line(caisse), self.line(self.ph, label='Boîte')]
+        self.line(self.ph, 'e8')
+        self.relogin()
+        self.assertEqual(len(self.sees('r', table='reimbursement')['r']), 3)
+        deposit(self.g, self.pid, episode='e7', hidden_from_representatives=1)
+        self.assertEqual(len(self.sees('r', table='reimbursement')['r']), 1)
+        self.assertEqual(one(self.r, 'SELECT count(*) FROM dmp_verify'), 0)
+        self.sound()
+        self.assertEqual(len(self.sees('r', table='reimbursement')['r']), 1)
+        mine = [i for i, in self.m.execute("SELECT id FROM reimbursement WHERE episode='e7'")]
+        self.m.execute('UPDATE reimbursement SET hidden_from_representatives=0 WHERE id=?', (mine[1],))
+        self.relogin()
+        self.assertIn(mine[1], self.sees('r', table='reimbursement')['r'])
+        self.assertNotIn(mine[0], self.sees('r', table='reimbursement')['r'])
+        self.assertEqual(len(lines), 2)
+
+    def test_what_stems_from_an_act_that_is_not_announced_shows_to_the_patient_with_it(self):
+        a = deposit(self.g, self.pid, episode='e7', invisible_patient=1)
+        caisse = self.source()
+        self.line(caisse)
+        self.line(self.ph, label='Boîte')
+        deposit(self.t, self.pid, episode='e7', title='Suite')
+        for _ in range(2):
+            self.assertEqual(self.sees('m', table='reimbursement'), {'m': []})
+            self.assertEqual(documents(self.m), [])
+            self.assertEqual(self.m.execute("SELECT action FROM access_log WHERE action='deposit'").fetchall(), [])
+            self.assertEqual(self.m.execute('SELECT * FROM mask').fetchall() + self.m.execute('SELECT * FROM dmp_verify').fetchall(), [])
+            self.assertEqual(self.m.execute('SELECT count(*) FROM access_right').fetchone(), (0,))
+            self.relogin()
+        self.assertEqual(len(self.sees('t', table='reimbursement')['t']), 2)
+        self.assertEqual(self.sees('r', table='reimbursement'), {'r': []})
+        self.g.execute('UPDATE document SET invisible_patient=0 WHERE id=?', (a,))
+        self.assertEqual(len(self.sees('m', table='reimbursement')['m']), 2)
+        self.assertEqual(len(documents(self.m)), 2)
+        self.sound()
+        self.assertEqual([len(self.sees(w, table='reimbursement')[w]) for w in ('r', 'ph', 't')], [2, 2, 2])
+
+    @unittest.skipUnless(os.path.exists(os.path.join(BUILD, 'dmpfs')) and os.path.exists('/dev/fuse') and os.geteuid() == 0, 'needs dmpfs, /dev/fuse and root')
+    def test_in_a_mount_a_correction_is_where_what_it_replaces_is(self):
+        from test_representatives import Mount
+        a = deposit(self.g, self.pid, title='Secret')
+        hidden = deposit(self.g, self.pid, title='Cache', hidden_from_representatives=1)
+        self.m.execute('INSERT INTO mask(document) VALUES(?)', (a,))
+        self.correct(self.g, a)
+        self.correct(self.g, hidden)
+        names = {}
+        for who in ('marie', 'pharmacist', 'mother'):
+            m = Mount(self.p, who)
+            try:
+                names[who] = m.files()
+            finally:
+                m.close()
+        self.assertEqual([len(names[w]) for w in ('marie', 'pharmacist', 'mother')], [4, 2, 2], names)
+
+
 if __name__ == '__main__':
     main()

@@ -31,7 +31,7 @@ class Desk:
             f.write(ZENITY)
         os.chmod(zenity, 0o755)
         self.asked, self.answers = (os.path.join(self.home, n) for n in ('asked', 'answers'))
-        self.environment = dict(os.environ, HOME=self.home, PATH=os.path.join(self.home, 'bin') + ':' + os.environ['PATH'], ASKED=self.asked,
+        self.environment = dict(os.environ, **door.SANITIZERS, HOME=self.home, PATH=os.path.join(self.home, 'bin') + ':' + os.environ['PATH'], ASKED=self.asked,
                                 ANSWERS=self.answers, XDG_CONFIG_HOME=os.path.join(self.home, 'config'), XDG_DATA_HOME=os.path.join(self.home, 'data'))
         for name in ('DMP_ASKPASS', 'DMP_RECORD', 'DMP_KEY', 'DMP_PROFILE'):
             self.environment.pop(name, None)

@@ -330,7 +330,7 @@ class CommandLine(unittest.TestCase):
         self.assertIn('1 document', seen)
         self.assertNotIn('1 document\n', all_of_it)
         self.quiet(view + ['mask', PDF_TITLE], pin, code=1)
-        self.assertRegex(self.quiet(patient + ['accesses'], self.patient_pin), r'a préparé une vue à montrer\n(.*\n)*.*a consulté la liste \(par une vue\)')
+        self.assertRegex(self.quiet(patient + ['accesses'], self.patient_pin), r'a préparé une vue à montrer\n(.*\n)*.*a consulté la liste( \(\d fois\))? \(par une vue\)')
         self.assertIn('Fini', self.quiet(patient + ['end-show', '1'], self.patient_pin))
         self.quiet(view + ['list'], pin, code=1)
 
@@ -407,8 +407,8 @@ class CommandLine(unittest.TestCase):
         self.assertIn('aucune table n’est protégée', self.quiet(['unprotect'], DOCTOR, code=1))
         self.assertTrue(b'bronchite asthmatiforme' in self.written(), 'proves nothing')
         said = self.quiet(['protect', 'visite', 'motif,note'], DOCTOR, code=1)
-        self.assertRegex(said, r'dmp-E081 : une colonne à sceller sert à .* \(colonne motif : index par_motif, à moins que index= ne nomme la colonne\)')
-        self.assertIn('dmp-E079 : une colonne', self.quiet(['protect', 'visite', 'poids'], DOCTOR, code=1))
+        self.assertRegex(said, r'dmp-E081 : une colonne à sceller sert à .* \(colonne motif : index par_motif, à moins que --index ne nomme la colonne\)')
+        self.assertRegex(self.quiet(['protect', 'visite', 'poids,taille'], DOCTOR, code=1), r'dmp-E079 : ces colonnes .* \(poids; taille\)')
         self.assertIn('dmp-E078 : seule une table', self.quiet(['protect', 'personne', 'nom'], DOCTOR, code=1))
         self.talk(['protect', '--no-scrub'], ('Code de la clé', DOCTOR), ('1  tarif', None), ('2  visite', None), ('Table, numéro', '2'),
                   ('Colonnes à sceller', ' note , jour'), ('Protégée : visite (jour, note)', None), ('encore dans le fichier', None))
@@ -521,7 +521,7 @@ class CommandLine(unittest.TestCase):
         first = self.quiet(['list', '-p', ids[0]], DOCTOR)
         self.assertEqual(first, self.quiet(['list', '-p', '1'], DOCTOR))
         self.assertEqual({first, self.quiet(['list', '-p', '2'], DOCTOR)}, {self.quiet(['list', '-p', i], DOCTOR) for i in ids})
-        self.assertIn('de 1 à 2', self.quiet(['list', '-p', '3'], DOCTOR, code=1))
+        self.assertIn('« 3 » ne désigne rien. Il y a :\n  1  BELLANGER Lucie', self.quiet(['list', '-p', '3'], DOCTOR, code=1))
         self.assertIn('BELLANGER', ambiguous)
 
     def test_20_import_registers_unknown_patients_and_prints_their_sheets(self):
@@ -533,7 +533,7 @@ class CommandLine(unittest.TestCase):
         self.assertIn('%d déposés, 0 déjà là, 0 refusé' % len(os.listdir(fixtures)), seen)
         sheets = re.findall(r'Patient : (.*)\nDossier : (.*)\nClé     : (.*)\nCode    : (\d{12})\n', seen)
         self.assertEqual(len(sheets), 3)
-        self.assertIn('CHASTEL Élodie Marie Jeanne 1991-05-14', [who for who, *_ in sheets])
+        self.assertIn('CHASTEL Élodie Marie Jeanne 14/05/1991', [who for who, *_ in sheets])
         for _, record, key, pin in sheets:
             self.assertIn('document', self.quiet(['--record', record, '--key', key, 'list'], pin))
         self.assertIn('n’existe pas', self.quiet(['import', self.dir + '/rien'], DOCTOR, code=1))
@@ -631,6 +631,13 @@ class Words(unittest.TestCase):
             said += re.findall(r'X\( ?\w+, +(?:\w+, +)?"(.*)"\)', text)
         self.assertGreater(len(said), 105)
         self.assertEqual([text for text in said if re.search(r'\b(the|is|are|this|not)\b', self.french.in_french(text))], [])
+
+    def test_no_sentence_for_people_asks_for_sql(self):
+        said = list(self.french.FRENCH.values()) + list(self.french.SENTENCES.values())
+        self.assertEqual([text for text in said if re.search(r'PRAGMA|SELECT|INSERT|DELETE|dmp_\w+|\w=', text)], [])
+        import verbs
+        named = {word for text in said for word in re.findall(r'\bdmp ([a-z][a-z-]+)', text)}
+        self.assertEqual(named - {v.name for v in verbs.VERBS}, set())
 
     def test_the_column_of_a_fault_is_named(self):
         self.assertIn('(date de naissance)', self.french.in_french('dmp-E051: a required column is missing (column birth_date)'))

@@ -326,6 +326,74 @@ class Blocked(People):
         self.t.execute('DELETE FROM document WHERE id = ?', (doc,))
 
 
+class Renewal(People):
+    def say(self, who, *argv, text='o\n', code=0):
+        done = subprocess.run([CLI, '--key', self.p.key(who), *argv], env=dict(self.env, DMP_ASKPASS='echo ' + PIN), input=text, capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def asked(self, who):
+        """(the request's file, the new key)."""
+        path = os.path.join(self.p.folder, who + '-nouvelle.json')
+        said = self.run_as(who, 'renew', '-o', path, says='L’ancienne clé sert encore')
+        self.run_as(who, 'renew', '-o', path, code=1, says='existe déjà')
+        self.p.id[who + '-2'] = self.p.id[who]
+        os.rename(re.search('^Nouvelle clé : (.*)$', said, re.M)[1], self.p.key(who + '-2'))
+        return path, re.search('^Code de la demande : (.*)$', said, re.M)[1]
+
+    def test_a_professional_takes_another_key_which_the_authority_signs(self):
+        self.p.person('rossi', '60')
+        self.run_as('marie', 'consent', 'Rossi')
+        doc = deposit(self.t, self.marie, title='Avant la nouvelle clé')
+        path, code = self.asked('rossi')
+        self.say('rossi-2', 'renew', '--finish', path, code=1)
+        self.assertIn('Rien n’est signé', self.say('authority', 'certify', path, text='n\n', code=1))
+        self.assertIn(code, self.say('authority', 'certify', path))
+        self.assertIn('Tout est signé', self.say('authority', 'certify', path, code=1))
+        self.assertIn('en service', self.say('rossi-2', 'renew', '--finish', path))
+        self.run_as('rossi', 'list', code=1, says='dmp-E109')
+        self.run_as('rossi-2', 'list', says='Avant la nouvelle clé')
+        self.t.execute('DELETE FROM document WHERE id = ?', (doc,))
+
+    def test_a_patient_takes_a_key_of_her_own_which_two_people_sign(self):
+        self.p.patient('lea', self.t, 'martin')
+        path, code = self.asked('lea')
+        self.say('kaci', 'certify', path, code=1)             # registers nobody
+        first = self.say('martin', 'certify', path)
+        self.assertIn(code, first)
+        self.assertIn('Il manque encore une signature : l’autorité', self.say('lea-2', 'renew', '--finish', path, code=1))
+        second = self.say('authority', 'certify', path)
+        self.assertEqual(re.findall('Code de la demande : (.*)', first)[-1], re.findall('Code de la demande : (.*)', second)[0])
+        self.assertIn('en service', self.say('lea-2', 'renew', '--finish', path))
+        self.run_as('lea', 'list', code=1, says='dmp-E155')
+        self.run_as('lea-2', 'list', says='0 document')
+        self.assertEqual(one(self.t, 'SELECT status FROM patient WHERE id = ?', self.p.id['lea']), 'own_key')
+        path = os.path.join(self.p.folder, 'autre.json')
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write('{}')
+        self.run_as('martin', 'certify', path, code=1, says='autre.json n’est pas une demande de')
+
+    def test_the_profile_of_this_machine_goes_over_to_the_new_key_when_it_is_in_service(self):
+        env = dict(self.env, DMP_ASKPASS='echo ' + PIN, HOME=os.path.join(self.p.folder, 'maison'))
+        def say(*argv, text=''):
+            done = subprocess.run([CLI, '-P', 'n', *argv], env=env, input=text, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            return done.stdout
+        request, path = (os.path.join(self.p.folder, name) for name in ('profil.json', 'profil-2.json'))
+        say('join', '-o', request, text='%s\nZoé Nin\n-\n3\n' % self.p.fingerprint)
+        self.say('authority', 'enrol', request, text='o\nn\n')
+        say('hosting')
+        said = say('renew', '-o', path)
+        self.assertNotIn('--key', said)
+        say('hosting')                                        # the former one, until then
+        self.say('authority', 'certify', path)
+        key = re.search('Nouvelle clé : (.*)', said)[1]
+        self.assertIn(key, say('renew', '--finish', path))
+        say('hosting')
+        with open(os.path.join(env['HOME'], '.config', 'dmp', 'config'), encoding='utf-8') as f:
+            self.assertEqual(re.findall('^(?:key|next) = (.*)$', f.read(), re.M), [key])
+
+
 class Accesses(People):
     def test_the_log_becomes_a_table_for_a_spreadsheet_in_which_no_title_is_a_formula(self):
         path = os.path.join(self.p.folder, 'acces.csv')
@@ -371,7 +439,11 @@ class Insight(People):
     def test_a_signed_page_of_the_log_is_checked_and_an_insurer_gets_none(self):
         page, other = (os.path.join(self.p.folder, name) for name in ('page.html', 'autre.html'))
         self.run_as('marie', 'accesses', '--page', page, '--for', 'avocat', says='Page signée : ' + page)
-        self.run_as('marie', 'check-page', page, says=['La signature est bonne', 'MARIE'])
+        for who in ('marie', 'martin'):
+            self.run_as(who, 'check-page', page, says=['Patient : MARIE Marie 02/01/1970', 'par MARIE Marie 02/01/1970', 'La signature est bonne : c’est celle de MARIE'])
+        said = subprocess.run([CLI, 'check-page', page], env={k: v for k, v in self.env.items() if k != 'DMP_RECORD'}, capture_output=True, text=True)
+        self.assertIn('sans dossier ouvert la clé n’a pas de nom', said.stdout)
+        self.assertNotIn('La signature est bonne', said.stdout)
         with open(page, encoding='utf-8') as f:
             text = f.read()
         with open(other, 'w', encoding='utf-8') as f:
@@ -564,9 +636,26 @@ class Screens(People):
         self.wait('Masqué. Le voient')
         self.assertEqual(one(self.m, "SELECT masked FROM document WHERE title = 'Bilan du menu'"), 1)
         self.keys('Enter')
-        self.wait('Masquer un document')
+        self.assertNotIn('Masquer un document', self.wait('Démasquer un document'))    # only what can be done now
         self.leave()
         self.assertNotIn(PIN, self.seen)
+
+    def test_the_authoritys_verbs_are_offered_to_who_has_its_key_and_a_registrars_to_a_registrar(self):
+        import menu
+        self.open('kaci')
+        self.log_in()
+        got = self.wait('Lire les avis')
+        for verb in ('Enregistrer un patient', 'Enregistrer une équipe', 'Révoquer', 'Ajouter un membre'):
+            self.assertNotIn(verb, got)
+        self.leave()
+        self.open('authority')
+        self.log_in()
+        for verb in ('Enregistrer une équipe', 'Révoquer le certificat', 'Rétablir un certificat'):
+            self.wait(verb[1:])
+        self.leave()
+        for who, authority, wanted in (('kaci', None, {'professional'}), ('martin', None, {'professional', 'registrar'}), ('martin', 'clé', {'professional', 'registrar', 'authority'})):
+            settings = type('', (), {'authority': authority})
+            self.assertEqual(menu.kinds_of(settings, self.p.login(who), 'professional'), wanted)
 
     def test_the_screens_show_only_what_the_login_sees(self):
         deposit(self.t, self.marie, title='Secret du menu', masked=1)

@@ -485,6 +485,8 @@ class HiddenFromRepresentatives(EpisodeCase):
 
     def test_a_line_that_a_professional_adds_to_a_hidden_act_is_hidden_too(self):
         hidden, shown = (prescribe(self.t, self.pid, episode=e) for e in ('e7', 'e8'))
+        self.assertEqual(self.r.execute('SELECT count(*) FROM prescription').fetchone(), (0,))   # the act of e8 waits for the patient too
+        self.settle()
         self.assertEqual(self.r.execute('SELECT id FROM prescription').fetchall(), [(shown,)])
         self.assertEqual(self.m.execute('SELECT id,hidden_from_representatives FROM prescription ORDER BY id').fetchall(), [(hidden, 1), (shown, 0)])
         self.m.execute('UPDATE prescription SET hidden_from_representatives=0 WHERE id=?', (hidden,))

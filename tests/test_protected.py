@@ -89,6 +89,8 @@ class Protected(ProtectedCase):
         for table in ('recent', 'ft', 'document', 'dmp_record', 'nothing', 'sqlite_schema'):
             self.refused(78, c, "SELECT dmp_protect(?,'note')", (table,))
         self.refused(79, c, "SELECT dmp_protect('consultation','note,nothing')")
+        self.assertIn('(nothing; none)', self.refused(79, c, "SELECT dmp_protect('consultation','note,nothing,none')"))
+        self.assertIn('(note twice)', self.refused(79, c, "SELECT dmp_protect('consultation','note,note')"))
         self.refused(79, c, "SELECT dmp_protect('consultation','')")
         self.refused(66, c, "SELECT dmp_protect('consultation','note','without_key=blur')")
         self.protect()

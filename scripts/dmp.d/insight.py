@@ -1,5 +1,5 @@
 """insight.py: what the patient is told: who can read, who has read, what others see, notices, where the file is kept."""
-import csv, datetime
+import csv, datetime, html, re
 
 from codes import profession_name
 from french import GROUNDS, RECIPIENTS, several
@@ -88,13 +88,22 @@ def local_time(at):
     return datetime.datetime.fromisoformat(at.replace('Z', '+00:00')).astimezone().strftime('%d/%m/%Y %H:%M:%S %Z')
 
 
+def log_lines(db, columns, patient, chosen):
+    """The record's lines about a patient, or about the item chosen, and what stands in her own chain, where nobody else looks: her showings, her masks
+    to the treating doctor. The first column is the time."""
+    columns = ', '.join(columns)
+    about = db.execute('SELECT %s FROM access_log WHERE patient = ? AND (? IS NULL OR object = ?)' % columns, (patient, chosen, chosen)).fetchall()
+    own = db.execute("SELECT %s FROM access_log WHERE patient IS NULL AND principal = ? AND action IN ('view', 'view end', 'mask', 'unmask') AND (? IS NULL OR object = ?)"
+                     % columns, (patient, chosen, chosen)).fetchall()
+    return sorted(about + own, key=lambda line: line[0])
+
+
 def log_rows(db, patient, chosen=None):
     """The patient’s log, or what it has of the item chosen, in French words: [when, who, name, profession, what was done, with what (id), why, how often, mode,
     team]. Listings by the same person on one day, nothing in between, are one row: one gesture lists documents, lines and the log itself."""
     rows = []
-    for at, principal, name, profession, action, did, item, reason, count, mode, team in db.execute(
-            'SELECT at, principal, name, profession, action, action_text, object, reason_text, count, mode, team FROM access_log '
-            'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
+    for at, principal, name, profession, action, did, item, reason, count, mode, team in log_lines(db, (
+            'at', 'principal', 'name', 'profession', 'action', 'action_text', 'object', 'reason_text', 'count', 'mode', 'team'), patient, chosen):
         same = (principal, local_time(at)[:10], mode, team) if action == 'list' else None
         if rows and same and rows[-1][0] == same:
             rows[-1][8] += count
@@ -142,9 +151,8 @@ def write_csv(db, patient, path, chosen=None):
         out = csv.writer(f, delimiter=';')
         out.writerow(['date', 'personne', 'nom', 'profession', 'action', 'élément', 'titre', 'mode', 'motif', 'fois', 'équipe'])
         n = 0
-        for at, principal, name, profession, did, item, reason, count, mode, team in db.execute(
-                'SELECT at, principal, name, profession, action_text, object, reason_text, count, mode, team FROM access_log '
-                'WHERE patient = ? AND (? IS NULL OR object = ?)', (patient, chosen, chosen)):
+        for at, principal, name, profession, did, item, reason, count, mode, team in log_lines(db, (
+                'at', 'principal', 'name', 'profession', 'action_text', 'object', 'reason_text', 'count', 'mode', 'team'), patient, chosen):
             out.writerow([harmless(v) for v in (at, principal, name, profession_name(profession), did, item,
                                                 titles.get(item), mode, reason, count, names.get(team, team))])
             n += 1
@@ -163,7 +171,14 @@ def check_page(args, settings):
     with open(args.page, encoding='utf-8') as f:
         page = f.read()
     db = login(settings) if settings.record and settings.key else connect(':memory:')
-    print('La signature est bonne : %s' % one(db, 'SELECT dmp_export_check(?)', page))
+    fingerprint, _, name = one(db, 'SELECT dmp_export_check(?)', page).partition(' ')
+    for line in re.findall(r'Patient : .*?(?=<br>)|Établi le .*?(?=<br>)', page.split('</p>')[0]):
+        print(visible(html.unescape(line)))
+    if name:
+        print('La signature est bonne : c’est celle de %s, que ce dossier connaît (clé %s).' % (visible(name), fingerprint))
+    else:
+        print('Rien n’a été changé depuis la signature, mais %s : qui l’a faite n’est pas sûr. Comparez l’empreinte %s avec celle que son auteur dit.' % (
+            'votre dossier ne connaît pas cette clé' if settings.record and settings.key else 'sans dossier ouvert la clé n’a pas de nom', fingerprint))
 
 
 def harmless(value):

@@ -98,7 +98,7 @@ class Screen:
         rows = [part for n, text in enumerate(lines) for part in (str(n), cut(text, self.size()[0] - 12))]
         return int(self.needed(self.whiptail('--menu', self.above(prompt), *rows, options=['--notags', '--cancel-button', last])))
 
-    def pick(self, what, lines, found):
+    def pick(self, what, lines, found, numbers):
         return found[self.menu(what, [lines[n] for n in found])]
 
     def code(self, what, codes, every=(), known=None):
@@ -141,13 +141,14 @@ def run(settings, verb, given):
     screen.show()
 
 
-def actions(settings, place, kind, given, title, more=()):
+def actions(settings, place, kinds, given, title, more=(), idle=lambda: ()):
     """The screen of the verbs of a place: practice, patient, document. more: [(text, what choosing it does)], shown first.
-    It comes again after each action, until the person goes back."""
+    It comes again after each action, until the person goes back. idle(): the names of verbs that have nothing to do here now."""
     import verbs
-    found = [v for v in verbs.VERBS if place in v.place and kind in v.kinds]
-    lines = [text for text, _ in more] + [v.does[0].upper() + v.does[1:] for v in found]
     while True:
+        without = idle()
+        found = [v for v in verbs.VERBS if place in v.place and kinds & set(v.kinds) and v.name not in without]
+        lines = [text for text, _ in more] + [v.does[0].upper() + v.does[1:] for v in found]
         try:
             n = asking.asked.person.menu(title, lines, last='Quitter' if place == 'practice' else BACK)
         except Back:
@@ -162,15 +163,22 @@ def actions(settings, place, kind, given, title, more=()):
 
 
 def the_folder(settings, db, kind, patient, name):
+    kinds = {kind}
     if kind == 'professional' and one(db, 'SELECT treating_doctor = (SELECT principal FROM session) FROM patient WHERE id = ?', patient):
-        kind = 'treating'
+        kinds = {'treating'}
 
     def open_document():
         rows = [(i.id, i.text()) for i in items(db, patient)]
         if not rows:
             raise Refused('Aucun document.')
         n = asking.asked.person.menu('%s : documents' % name, [text for _, text in rows])
-        actions(settings, 'document', kind, [str(rows[n][0]), '-p', str(patient)], '%s\n%s' % (name, rows[n][1]))
+        document = rows[n][0]
+        actions(settings, 'document', kinds, [str(document), '-p', str(patient)], '%s\n%s' % (name, rows[n][1]), idle=lambda: idle_of(document))
+
+    def idle_of(document):
+        it = next((i for i in items(db, patient) if i.id == document), None)
+        return {verb for verb, none in (('mask', it and it.masked), ('unmask', it and not it.masked), ('announce', it and not it.invisible),
+                                        ('reveal', it and not it.hidden), ('assign', it and it.episode)) if none}
 
     def documents():
         while True:                                    # the list again after each document
@@ -182,7 +190,7 @@ def the_folder(settings, db, kind, patient, name):
                 return
             except Back:
                 return
-    actions(settings, 'patient', kind, ['-p', str(patient)], name, [('Documents…', documents)])
+    actions(settings, 'patient', kinds, ['-p', str(patient)], name, [('Documents…', documents)])
 
 
 def the_patients(settings, db, kind):
@@ -195,6 +203,16 @@ def the_patients(settings, db, kind):
         return asking.asked.person.show()
     n = 0 if len(rows) == 1 and kind == 'patient' else asking.asked.person.menu('Patient', ['  '.join(row[1:]) for row in rows])
     the_folder(settings, db, kind, rows[n][0], rows[n][1])
+
+
+def kinds_of(settings, db, kind):
+    """To whom the practice's verbs are offered: what this login is, and whether the authority's key is at hand, too."""
+    kinds = {kind} | ({'authority'} if settings.authority else set())
+    if kind == 'authority' or one(db, 'SELECT registrar FROM principal WHERE id = (SELECT principal FROM session)'):
+        kinds.add('registrar')
+    if one(db, 'SELECT count(*) FROM membership WHERE manager = 1 AND member = (SELECT principal FROM session)'):
+        kinds.add('manager')
+    return kinds
 
 
 def menu(args, settings):
@@ -210,7 +228,7 @@ def menu(args, settings):
     try:
         db = login(settings)
         kind, name = db.execute('SELECT kind, name FROM session').fetchone()
-        actions(settings, 'practice', kind, [], name or one(db, 'SELECT birth_name FROM patient') or TITLE,
+        actions(settings, 'practice', kinds_of(settings, db, kind), [], name or one(db, 'SELECT birth_name FROM patient') or TITLE,
                 [('Patients…' if kind != 'patient' else 'Mon dossier…', lambda: the_patients(settings, db, kind))])
     except Back:
         pass

@@ -30,6 +30,7 @@ class Settings:
         same = self.record and os.path.realpath(self.record) == os.path.realpath(stored.get('record', ''))
         self.authority = stored.get('authority') if same and not args.key else None
         self.fingerprint = stored.get('fingerprint') if same else None
+        self.next = None if args.key or os.environ.get('DMP_KEY') else stored.get('next')    # a key that is asked for (renewing.py)
         self.keys = os.path.join(os.path.dirname(CONFIG), 'cles')
         self.sessions = {}                             # key file: connection, where several verbs follow each other (dmp menu)
 
@@ -43,6 +44,17 @@ class Settings:
         if self.fingerprint:
             self.keep(**dict(self.file[self.profile], fingerprint=fingerprint))
         self.fingerprint = fingerprint
+
+    def remember_next(self, key):
+        """The key that will take the place of this profile's; False where it is another one's."""
+        mine = self.file.has_section(self.profile) and self.file[self.profile].get('key') == self.key
+        if mine:
+            self.keep(**dict(self.file[self.profile], next=key))
+        return mine
+
+    def take_next(self, key):
+        if self.next == key:
+            self.keep(**{name: value for name, value in dict(self.file[self.profile], key=key).items() if name != 'next'})
 
     def keep(self, **values):
         self.file[self.profile] = values
@@ -210,13 +222,15 @@ def items(db, patient, lines=True):
 
 
 def the_item(db, args, patient, keep=None, nothing='ce patient n’a pas de document pour vous (dmp deposit en dépose un)'):
-    """One of a patient's documents and lines: those that keep() lets through."""
-    rows = [(i.id, i.text(), 'n° %d' % i.id) for i in items(db, patient) if keep is None or keep(i)]
-    return choose('Document', rows, args.document, nothing='rien à choisir, ' + nothing)
+    """One of a patient's documents and lines: those that keep() lets through. Their numbers are those of dmp list."""
+    rows = [(n, i) for n, i in enumerate(items(db, patient), 1) if keep is None or keep(i)]
+    return choose('Document', [(i.id, i.text(), 'n° %d' % i.id) for _, i in rows], args.document, 'rien à choisir, ' + nothing, [n for n, _ in rows])
 
 
 def the_person(db, wanted, kinds=('professional',), what='Professionnel', nothing='personne n’est enregistré (dmp invite, puis dmp enrol)'):
     """kinds: those of principal.kind that may be meant. A team's role stands where a person's profession does."""
+    people = db.execute('SELECT id, kind, name, identifier, profession FROM principal ORDER BY name, id').fetchall()
     rows = [(i, ' '.join(filter(None, ('équipe' if kind == 'team' else None, name, identifier, profession_name(profession)))), 'n° %d' % i) for
-            i, kind, name, identifier, profession in db.execute('SELECT id, kind, name, identifier, profession FROM principal ORDER BY name, id') if kind in kinds]
-    return choose(what, rows, wanted, nothing='rien à choisir, ' + nothing)
+            i, kind, name, identifier, profession in people if kind in kinds]
+    whole = [i for i, kind, name, *_ in people if wanted and kind in kinds and name.casefold() == wanted.casefold()]
+    return whole[0] if len(whole) == 1 else choose(what, rows, wanted, nothing='rien à choisir, ' + nothing)

@@ -1,7 +1,7 @@
 """verbs.py: the verbs as rows of one table, from which the command line and its help are made; how a failure is told."""
 import argparse, configparser, os, re, sqlite3, sys
 
-import documents, house, insight, leaving, masks, menu, patients, people, practice, protected, sheet, showing
+import documents, house, insight, leaving, masks, menu, patients, people, practice, protected, renewing, sheet, showing
 from asking import program, Refused, shell_word, typed
 from codes import path_of
 from french import GROUNDS, in_french, SYSTEM
@@ -29,7 +29,7 @@ def flag(names, text):
 
 
 class Verb:
-    """place: where dmp menu offers it: practice, patient, document. kinds: to whom, of session.kind, and treating."""
+    """place: where dmp menu offers it: practice, patient, document. kinds: to whom, of session.kind, and treating, registrar, manager (menu.py)."""
 
     def __init__(self, name, run, does, *arguments, place='', kinds='professional'):
         self.name, self.run, self.does, self.arguments, self.place, self.kinds = name, run, does, arguments, place.split(), kinds.split()
@@ -58,23 +58,23 @@ VERBS = [
          flag('--representative', 'pour qui représente un patient'), flag('--source', 'pour une alimentation automatique (elle dépose, ne lit rien)'),
          flag('--staff', 'pour un secrétariat ou un interprète (voit les noms, aucun document)')),
     Verb('enrol', practice.enrol, 'enregistrer la demande d’un collègue (autorité)', ('request', {'metavar': 'DEMANDE', 'help': 'fichier de la demande'}),
-         place='practice', kinds='professional authority'),
+         place='practice', kinds='authority'),
     Verb('revoke', practice.revoke, 'révoquer le certificat d’une personne (autorité)', PERSON, place='practice', kinds='authority'),
-    Verb('restore', practice.restore, 'le rétablir (autorité)', PERSON, place='practice', kinds='authority'),
+    Verb('restore', practice.restore, 'rétablir un certificat révoqué (autorité)', PERSON, place='practice', kinds='authority'),
     Verb('certificates', practice.certificates, 'lire le journal des certificats', place='practice', kinds='professional authority'),
     Verb('new-patient', patients.new_patient, 'enregistrer un patient', option('-o --output', 'FICHIER', 'fichier de sa clé'),
          flag('--draw-pin', 'tirer son code au sort'), flag('--no-treating', 'ne pas être son médecin traitant'),
-         option('--sheet', 'FICHIER', 'fiche à imprimer, .pdf ou .png'), place='practice'),
+         option('--sheet', 'FICHIER', 'fiche à imprimer, .pdf ou .png'), place='practice', kinds='registrar'),
     Verb('sheet', sheet.sheet, 'mettre sa clé sur papier, en code QR', option('-o --output', 'FICHIER', 'fiche .pdf ou .png ; sinon sur le terminal')),
     Verb('read-sheet', sheet.read_sheet, 'retrouver sa clé sur la fiche', ('image', {'nargs': '?', 'metavar': 'IMAGE', 'help': 'photo ou PDF de la fiche ; '
          'sinon son texte, tapé par un lecteur'}), option('-o --output', 'FICHIER', 'fichier de la clé')),
-    Verb('list', documents.list_documents, 'lister les documents, prescriptions et remboursements', PATIENT, place='patient', kinds=READERS),
+    Verb('list', documents.list_documents, 'lister les documents, prescriptions et remboursements', PATIENT, flag('--ids', 'avec leurs identifiants dans le dossier'), place='patient', kinds=READERS),
     Verb('deposit', documents.deposit, 'déposer un fichier', ('file', {'metavar': 'FICHIER', 'help': 'fichier à déposer'}), PATIENT, option('-t --title', 'TITRE', 'titre'),
          option('-c --type', 'CODE', 'code du type'), flag('-m --masked', 'masqué dès le dépôt'), flag('--hidden', 'caché aux représentants légaux'),
          flag('--invisible', 'invisible du patient jusqu’à l’annonce, un mois au plus'), option('-e --episode', 'ÉPISODE', 'épisode de soins'),
          place='patient', kinds=READERS),
     Verb('import', documents.import_documents, 'importer des documents CDA', ('path', {'metavar': 'CHEMIN', 'help': 'fichier ou dossier'}),
-         flag('--create-patients', 'enregistrer les patients inconnus'), place='practice'),
+         flag('--create-patients', 'enregistrer les patients inconnus'), place='practice', kinds='professional registrar'),
     Verb('mask', masks.mask, 'masquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, TO, TREATING, place='document', kinds=HOLDERS),
     Verb('unmask', masks.unmask, 'démasquer un document ou un épisode', DOCUMENT, PATIENT, EPISODE, TO, TREATING, place='document', kinds=HOLDERS),
     Verb('mask-to', masks.mask_to, 'masquer à certaines personnes, qu’on choisit', DOCUMENT, PATIENT, EPISODE, place='document', kinds=HOLDERS),
@@ -104,8 +104,8 @@ VERBS = [
          option('--role', 'CODE', 'profession dont elle a les droits'), flag('--names-only', 'sans rôle : elle voit des noms, aucun document'),
          option('--facility', 'NOM', 'établissement'),
          option('--manager', 'PROFESSIONNEL', 'premier responsable'), place='practice', kinds='authority'),
-    Verb('add-member', people.add_member, 'ajouter un membre à une équipe (responsable)', TEAM, PERSON, UNTIL, flag('--manager', 'comme responsable'), place='practice'),
-    Verb('remove-member', people.remove_member, 'retirer un membre d’une équipe (responsable)', TEAM, PERSON, place='practice'),
+    Verb('add-member', people.add_member, 'ajouter un membre à une équipe (responsable)', TEAM, PERSON, UNTIL, flag('--manager', 'comme responsable'), place='practice', kinds='manager'),
+    Verb('remove-member', people.remove_member, 'retirer un membre d’une équipe (responsable)', TEAM, PERSON, place='practice', kinds='manager'),
     Verb('feeds', people.feeds, 'dire les alimentations automatiques, en ouvrir ou fermer une', ('source', {'nargs': '?', 'metavar': 'source', 'help':
          'numéro dans la liste, identifiant, ou une partie du nom'}), PATIENT, flag('--on', 'l’ouvrir'), flag('--off', 'la fermer'), place='patient', kinds=HOLDERS),
     Verb('who', insight.who, 'dire qui peut lire, un document ou le dossier', DOCUMENT, PATIENT, place='patient document', kinds=HOLDERS),
@@ -143,6 +143,10 @@ VERBS = [
     Verb('rewrap', protected.rewrap, 'remettre la clé d’une table à chacun de ses lecteurs', TABLE),
     Verb('mask-row', protected.mask_row, 'masquer une ligne d’une table protégée sous les clés du patient', *ROW),
     Verb('unmask-row', protected.unmask_row, 'démasquer une ligne', *ROW),
+    Verb('renew', renewing.renew, 'prendre une nouvelle clé : un professionnel, ou un patient la sienne', option('-o --output', 'FICHIER', 'fichier de la demande'),
+         option('--finish', 'FICHIER', 'quand tout est signé : mettre la nouvelle clé en service', nargs='?', const=''), place='practice', kinds=READERS + ' source staff'),
+    Verb('certify', renewing.certify, 'signer la demande d’une nouvelle clé (qui enregistre les patients, autorité)',
+         ('request', {'metavar': 'DEMANDE', 'help': 'fichier de la demande'}), place='practice', kinds='registrar authority'),
     Verb('unlock', house.unlock, 'ne plus demander le code de la clé pendant un temps',
          option('minutes', 'MINUTES', '15 sans réponse', nargs='?', type=whole_minutes, default=15)),
     Verb('lock', house.lock, 'redemander le code de la clé'),
