@@ -5,7 +5,7 @@
 #include <unistd.h>
 SQLITE_EXTENSION_INIT3
 
-enum { FIVE_MINUTES = 5 * 60 * 1000 };
+enum { FIVE_MINUTES = 5 * 60 * 1000, AN_OPERATION = 64 /* lines and rows of nearly any */ };
 static const int64_t DAY = 24LL * 3600 * 1000;
 
 void access_writer_tag(const uint8_t directory_key[32], const struct certificate *who, uint8_t tag[16]) {
@@ -219,6 +219,7 @@ int access_counts(struct session *s) {
 
 static int pend(struct session *s, const uint8_t *key, const uint8_t *team, enum log_action what, int64_t patient, int64_t object, const char *reason) {
   struct pending *q = &s->pending;
+  if (q->lines >= LOG_LINES_MAX) return DMP_E_TRANSACTION;
   struct log_line *l = line_room(&q->line, q->lines, &q->line_cap);
   if (l == NULL) return DMP_E_NOMEM;
   line_fill(s, l, key, team, what, patient, object, 1);
@@ -245,6 +246,7 @@ void access_through(struct session *s, const uint8_t team[16]) {
 
 int access_note_row(struct session *s, uint16_t table, int64_t row, const uint8_t *box, size_t n) {
   struct pending *q = &s->pending;
+  if (q->rows >= LOG_ROWS_MAX) return DMP_E_TRANSACTION;
   if (q->rows == q->row_cap) {
     size_t cap = q->row_cap ? 2 * q->row_cap : 64;
     struct log_row *p = realloc(q->row, cap * sizeof *p);
@@ -287,6 +289,7 @@ static void files_back_to(struct pending *q, size_t n, int undo) {
   }
 }
 
+int access_full(const struct session *s) { return s->pending.lines + AN_OPERATION > LOG_LINES_MAX || s->pending.rows + AN_OPERATION > LOG_ROWS_MAX; }
 int access_waiting(const struct session *s) { return s->pending.lines || s->pending.rows || s->pending.halfway || s->intent_written; }
 
 int access_intent(struct session *s) {

@@ -28,6 +28,7 @@ int  access_pend_item(struct session *s, struct patient *p, enum log_action what
 void access_through(struct session *s, const uint8_t team[16]);   /* the line pended last is about that team */
 int  access_note_row(struct session *s, uint16_t table, int64_t row, const uint8_t *box, size_t n);
 int  access_note_gone(struct session *s, uint16_t table, int64_t row);   /* a row that is taken away, for good */
+int  access_full(const struct session *s);            /* 1: no room for what one more operation would add; the transaction stays whole */
 int  access_waiting(const struct session *s);         /* 1: the open transaction has lines that its commit will write */
 int  access_intent(struct session *s);                /* before the commit: its failure aborts the commit */
 void access_outcome(struct session *s, int committed);

@@ -376,10 +376,14 @@ static int is_blocked(const int64_t *who, size_t n, const uint8_t principal[16])
   return 0;
 }
 
+/* Only who gets a key by it: a grant in his own name would tell one who is left out everywhere that there is something. */
 static int member_add(struct change *c, const struct team_member *m) {
-  struct grantee *g = grantees_find(&c->list, m->principal);
+  struct grantee *g = grantees_find(&c->list, m->principal), would = { .as = READER_MEMBER };
   const struct certificate *who = session_who(c->s, m->principal);
   if (who == NULL || (g && g->as != READER_NONE)) return DMP_OK;
+  memcpy(would.principal, m->principal, 16);
+  memcpy(would.cert, who->hash, 32);
+  if (!circle_lets(c, &would)) return DMP_OK;
   if (g == NULL) {
     struct grantee *room = realloc(c->list.g, (c->list.n + 2) * sizeof *room);   /* and for one more */
     if (room == NULL) return DMP_E_NOMEM;

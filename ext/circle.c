@@ -177,6 +177,12 @@ static uint8_t entitled(struct change *c, const struct circle *k, const struct g
   return may & (k->masked ? KEY_M : KEY_P) ? WHICH_C : may & (k->masked ? KEY_M0 : KEY_P0) ? WHICH_C0 : 0;
 }
 
+int circle_lets(struct change *c, const struct grantee *g) {
+  for (size_t i = 0; i < c->circles.n; i++)
+    if (c->circles.c[i].news != CIRCLE_GONE && entitled(c, &c->circles.c[i], g)) return 1;
+  return 0;
+}
+
 /* Another one with a new key, and for who left and came back: he has no key of before. */
 static uint64_t holder_mark(const struct certificate *who, const struct grantee *g) {
   return who ? le_get64(who->hash) ^ (uint64_t)g->since : 0;
@@ -404,7 +410,6 @@ static const struct circle *same(struct change *c, const struct circle_want *w) 
 int circle_ensure(struct session *s, struct patient *p, struct circle_want *w, size_t n) {
   struct change c;
   int made = 0, e = change_begin(s, p, &c);
-  if (e == DMP_OK) e = change_members(&c);            /* the first circle has members of teams to be given to */
   for (size_t i = 0; e == DMP_OK && i < n; i++) {
     const struct circle_want own = { .cls = CLASS_CHOICES, .masked = 1 };
     const int64_t kept = w[i].cls == CLASS_CHOICES ? circle_private(p) : 0;
@@ -418,6 +423,7 @@ int circle_ensure(struct session *s, struct patient *p, struct circle_want *w, s
     else if (e == DMP_OK) e = make(&c, &w[i], w, i, &w[i].circle);
     if (k == NULL && !kept) made = 1;
   }
+  if (e == DMP_OK) e = change_members(&c);            /* the first circle has members of teams to be given to */
   if (e == DMP_OK && (made || circle_due(&c))) e = change_write(&c);
   change_end(&c);
   return e;

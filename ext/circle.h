@@ -49,6 +49,7 @@ int  circle_gave(const struct circle *k, int64_t principal);       /* 1: he was 
 uint8_t circle_holds(struct session *s, struct patient *p, const struct circle *k, const struct grantee *g);
 
 /* ---- parts of a change (change.c) ---- */
+int  circle_lets(struct change *c, const struct grantee *g);   /* 1: he is to hold the key of some circle */
 int  circle_held(struct patient *p, const struct circle *k);   /* 1: this login holds the whole key */
 int  circle_is_due(struct change *c, const struct circle *k);
 unsigned circle_due(struct change *c);                /* how many of those whose key this login holds are due */

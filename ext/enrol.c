@@ -216,13 +216,13 @@ int enrol_patient(struct session *s, struct newcomer *n) {
   en.cred = memory_new(sizeof *en.cred);
   en.p = memory_new(sizeof *en.p);
   en.list.g = calloc(4, sizeof *en.list.g);
-  int e = en.cred == NULL || en.p == NULL ? DMP_E_LOCK : en.list.g == NULL ? DMP_E_NOMEM : enrol_run(&en, doctor);
+  int told, e = en.cred == NULL || en.p == NULL ? DMP_E_LOCK : en.list.g == NULL ? DMP_E_NOMEM : enrol_run(&en, doctor);
   memory_free(en.cred);
   memory_free(en.p);
   grantees_free(&en.list);
   if (e == DMP_OK) {
     session_stale(s);
-    e = grant_adopt_inbox(s);                         /* the creator's own, if any */
+    e = grant_adopt_inbox(s, &told);                  /* the creator's own, if any */
   }
   return e;
 }

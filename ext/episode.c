@@ -365,9 +365,18 @@ static int keep_proposed(struct settling *q) {
   return e;
 }
 
-/* The items of one episode: those whose depositors named it, and those to which it was assigned. */
+static int take_other_late(void *ctx, struct item *it) {
+  struct settling *q = ctx;
+  struct value v = episode_of(&q->c, it);
+  return it->c.flags & ITEM_LATE && !episode_is(&v, q->w->only) ? take_move(q, it) : DMP_OK;
+}
+
+/* The items of one episode: those whose depositors named it, and those to which it was assigned. Beside them what came late, all of which lies hidden from
+ * representatives. */
 static int collect_only(struct settling *q) {
+  const struct scan hidden = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
   int e = gather_episode(q->s, q->p, q->w->only, 1, take_move, q);
+  if (e == DMP_OK) e = object_scan(q->s, q->p, &hidden, take_other_late, q);
   for (size_t i = 0; e == DMP_OK && i < q->c.assigns; i++) {
     const struct assignment *a = &q->c.assign[i];
     struct item it;

@@ -1112,7 +1112,7 @@ static int notes_drop(struct session *s, int64_t patient) {
   return e;
 }
 
-static int adopt_inbox_row(struct session *s, int seat, int64_t row) {
+static int adopt_inbox_row(struct session *s, int seat, int64_t row, int *told) {
   struct own_grant *own = NULL;
   struct patient *slot = cache_slot(s);
   for (size_t j = 0; j < s->owns; j++)
@@ -1122,6 +1122,7 @@ static int adopt_inbox_row(struct session *s, int seat, int64_t row) {
   /* A second first grant for a patient already held would take the place of the pinned one. */
   for (size_t j = 0; good && j < s->owns; j++)
     if (s->own[j].patient == own->patient && s->own[j].group == s->seat[seat].newest && !s->own[j].inbox && !s->own[j].note) good = 0;
+  *told |= !good || slot->g.basis != BASIS_MEMBER;
   if (good) {
     int e = adopt_row(s, slot);
     return e == DMP_OK && seat == 0 ? notes_drop(s, slot->id) : e;
@@ -1130,14 +1131,15 @@ static int adopt_inbox_row(struct session *s, int seat, int64_t row) {
   return grant_drop(s, row);
 }
 
-int grant_adopt_inbox(struct session *s) {
+int grant_adopt_inbox(struct session *s, int *told) {
   int64_t *ids = NULL;
   size_t n = 0;
   int e = patient_own(s);
+  *told = 0;
   for (int seat = 0; e == DMP_OK && seat < (int)s->seats; seat++) {
     if (s->seat[seat].newest != seat) continue;
     e = grant_ids(s, s->seat[seat].inbox, INBOX_TRIES, &ids, &n);
-    for (size_t i = 0; e == DMP_OK && i < n; i++) e = adopt_inbox_row(s, seat, ids[i]);
+    for (size_t i = 0; e == DMP_OK && i < n; i++) e = adopt_inbox_row(s, seat, ids[i], told);
     free(ids);
     ids = NULL;
   }

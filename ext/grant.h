@@ -123,8 +123,9 @@ void patient_own_leaf(const struct credential *who, struct patient *p);   /* own
 void patient_yk(const uint8_t y[32], const uint8_t anchor[32], uint8_t yk[32]);
 
 /* ---- writing: inside the application's transaction ---- */
-/* Adopts first grants from the inbox: proof verified, moved under the own wrap key. */
-int grant_adopt_inbox(struct session *s);
+/* Adopts first grants from the inbox: proof verified, moved under the own wrap key. *told: some that their owner's log tells of; what a member of a team gets in
+ * his own name, so that masks to certain people need not go by teams, would tell him that there is one. */
+int grant_adopt_inbox(struct session *s, int *told);
 /* Makes the own row of p true: merged packets written and deleted. */
 int grant_adopt_packets(struct session *s, struct patient *p);
 /* A member of a team deposits: what he needs to find it again once he has left. Nothing where he has a grant of his own. */

@@ -11,7 +11,7 @@ SQLITE_EXTENSION_INIT3
 
 static const char LABEL[] = "dmp-log-1";
 enum { LABEL_LEN = sizeof LABEL - 1, LINE = 192, LINE_LOC = 16, LINE_PLAIN = 98, LINE_BOX = LINE - LINE_LOC, ROW = 26 };
-enum { BLOCK_FIXED = 4 + 4 + 16 + 16 + 8 + 32 + 4 + 32 + 4 + SUITE_SIG, COUNT_MAX = 65536 };
+enum { BLOCK_FIXED = 4 + 4 + 16 + 16 + 8 + 32 + 4 + 32 + 4 + SUITE_SIG };
 enum { APPLICATION = 0x444D504C, BUSY_MS = 5000 };    /* "DMPL" */
 _Static_assert(LINE_PLAIN + BOX_OVERHEAD_XCHACHA == LINE_BOX, "log line layout");
 _Static_assert(BLOCK_FIXED == 184, "log block layout");
@@ -421,7 +421,8 @@ static int block_insert(struct log *l, const uint8_t tag[16], int64_t id, size_t
 int log_append(struct log *l, const struct log_writer *w, enum log_kind kind, const struct log_row *rows, size_t m,
                const struct log_line *lines, size_t n) {
   struct known own, last, made = {0};
-  int rc = m > COUNT_MAX || n > COUNT_MAX || !kind_known(kind) ? DMP_E_LOG_WRITE : 0;
+  int rc = !kind_known(kind) ? DMP_E_LOG_WRITE : 0;
+  if (m > LOG_ROWS_MAX || n > LOG_LINES_MAX) return DMP_E_TRANSACTION;
   buf_reset(&l->lines);
   for (size_t i = 0; i < n && rc == 0; i++) rc = line_seal(l, &lines[i], &l->lines);   /* before the lock is taken */
   if (rc != 0 || l->lines.bad || l->lines.n != n * LINE) return DMP_E_LOG_WRITE;

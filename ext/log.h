@@ -35,6 +35,8 @@ struct log_line {
   char reason[22];                                    /* not NUL-terminated when full */
 };
 struct log_row { uint16_t table; int64_t id; uint8_t hash[16]; };   /* a state or keyset row as written (BLAKE2b-128 of its box); zeros: taken away */
+/* Of one block, which is one transaction's: each line that is read later reads its block. */
+enum { LOG_LINES_MAX = 65536, LOG_ROWS_MAX = 1 << 20 };
 struct log_writer { uint8_t tag[16]; const uint8_t *sign_sk; /* 64, borrowed */ };
 
 struct log;
@@ -43,7 +45,7 @@ struct log;
 int  log_open(const char *record_path, const char *vfs, const uint8_t record[16], int create, struct log **out);
 void log_close(struct log *l);
 /* One block, one signature, one commit (BEGIN IMMEDIATE … COMMIT), durable against a kill of this process when it returns
- * 0. DMP_E_LOG_WRITE otherwise: the caller releases nothing. */
+ * 0. DMP_E_TRANSACTION above the limits, else DMP_E_LOG_WRITE: the caller releases nothing. */
 int  log_append(struct log *l, const struct log_writer *w, enum log_kind kind, const struct log_row *rows, size_t m,
                 const struct log_line *lines, size_t n);
 /* Whose blocks a line must stand in to be believed: the tag and the Ed25519 key of the person who holds the pairwise key with

@@ -302,7 +302,7 @@ static int login_duties(struct session *s) {
   unsigned due = 0;
   size_t moves = 0, over = 0;
   struct patient *p = NULL;
-  int e = patient_own(s), inbox = s->inbox_refused > 0;
+  int e = patient_own(s), inbox = s->inbox_refused > 0, told = 0;
   for (size_t i = 0; i < s->owns; i++) inbox |= s->own[i].inbox;
   if (e == DMP_OK && s->me.kind == KIND_PATIENT) {
     e = patient_get(s, s->principal, &p);
@@ -313,8 +313,8 @@ static int login_duties(struct session *s) {
   if (e != DMP_OK || s->view || (!inbox && !due && !moves && !over) || !sqlite3_get_autocommit(s->r->db)) return e;
   if (sqlite3_db_readonly(s->r->db, s->r->schema) == 1) return e;
   if ((e = duty_begin(s)) != DMP_OK) return is_busy(s, e) ? DMP_OK : e;   /* another login does it */
-  if (inbox) e = grant_adopt_inbox(s);
-  if (e == DMP_OK && inbox) e = access_pend(s, NULL, LOG_ADOPT, 0, 0, NULL);
+  if (inbox) e = grant_adopt_inbox(s, &told);
+  if (e == DMP_OK && told) e = access_pend(s, NULL, LOG_ADOPT, 0, 0, NULL);
   if (e == DMP_OK && (due || moves || over)) e = holder_begin(s, s->principal, &p);
   if (e == DMP_OK && due) e = holder_due(s, p);
   if (e == DMP_OK && moves) e = episode_settle(s, p, NULL);

@@ -476,7 +476,7 @@ static int table_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqli
   int e = session_use(v->r, &s);
   if (e == DMP_OK) {
     s->pending.whole = sqlite3_total_changes64(db);
-    e = update_call(v, s, argc, argv, rowid);
+    e = access_full(s) ? DMP_E_TRANSACTION : update_call(v, s, argc, argv, rowid);
     if (e != DMP_OK && sqlite3_total_changes64(db) != s->pending.whole) s->pending.halfway = 1;
     if (e == DMP_OK) session_wrote(s);
     else session_stale(s);

@@ -5,10 +5,8 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +18,18 @@
 /* The helper ends its own child after DRAW_SECONDS (ext/draw_main.c); this is for a helper that hangs. */
 enum { WAIT_MS = 10000, PAGE_MAX = 32 << 20 };
 
-struct draw { pid_t pid; int fd; };         /* fd: -1 when the helper has gone */
+/* What one helper is doing. In this order; STEP_IDLE: nothing. */
+enum step { STEP_IDLE, STEP_SEND_SIZE, STEP_SEND, STEP_READ_SIZE, STEP_READ };
+struct helper {
+  pid_t pid;
+  int fd;                                   /* -1 when it has gone */
+  enum step step;
+  uint64_t of, size;                        /* of what is sent, then of what is read */
+  size_t at;                                /* of the step: bytes done */
+  struct text text;                         /* owned: the document, then its page */
+  int64_t until;
+};
+struct draw { struct helper helper[DRAW_HELPERS]; };
 
 static int64_t now_ms(void) {
   struct timespec ts;
@@ -52,9 +61,29 @@ static int start(const char *program, int theirs, pid_t *pid) {
   return err;
 }
 
+static int helper_new(struct helper *h, const char *program) {
+  int pair[2], err;
+  h->fd = -1;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return errno;
+  err = fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0 ? start(program, pair[1], &h->pid) : errno;
+  close(pair[1]);
+  if (err == 0) h->fd = pair[0];
+  else close(pair[0]);
+  return err;
+}
+
+/* It ends at the end of its input, when its own child's time is up at the latest. */
+static void helper_end(struct helper *h) {
+  if (h->fd < 0) return;
+  close(h->fd);
+  h->fd = -1;
+  h->step = STEP_IDLE;
+  text_free(&h->text);
+  waitpid(h->pid, NULL, WNOHANG);
+}
+
 int draw_new(struct draw **out) {
   char self[PATH_MAX], *program = NULL;
-  int pair[2], err;
   ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
   struct draw *d = calloc(1, sizeof *d);
   *out = NULL;
@@ -62,67 +91,106 @@ int draw_new(struct draw **out) {
     free(d);
     return ENOMEM;
   }
-  err = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 ? 0 : errno;
-  if (err == 0) {
-    err = fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0 ? start(program, pair[1], &d->pid) : errno;
-    close(pair[1]);
-    if (err != 0) close(pair[0]);
+  int err = 0;
+  for (int i = 0; i < DRAW_HELPERS; i++) {
+    if (err == 0) err = helper_new(&d->helper[i], program);
+    else d->helper[i].fd = -1;
   }
   free(program);
-  d->fd = err == 0 ? pair[0] : -1;
   if (err == 0) *out = d;
-  else free(d);
+  else draw_free(d);
   return err;
 }
 
-static void end(struct draw *d) {
-  if (d->fd < 0) return;
-  close(d->fd);                             /* it ends at the end of its input, when its own child's time is up at the latest */
-  d->fd = -1;
-  waitpid(d->pid, NULL, WNOHANG);
-}
-
-int draw_pid(const struct draw *d) { return d != NULL ? (int)d->pid : 0; }
-
 void draw_free(struct draw *d) {
-  if (d == NULL) return;
-  end(d);
+  for (int i = 0; d != NULL && i < DRAW_HELPERS; i++) helper_end(&d->helper[i]);
   free(d);
 }
 
-/* Moves all n bytes, one way or the other, before the time is up. */
-static int move(const struct draw *d, void *p, size_t n, int writing, int64_t until) {
-  char *at = p;
-  while (n > 0) {
-    int64_t left = until - now_ms();
-    struct pollfd f = { .fd = d->fd, .events = writing ? POLLOUT : POLLIN };
-    int ready = left > 0 ? poll(&f, 1, (int)left) : 0;
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return EIO;
-    ssize_t done = writing ? send(d->fd, at, n, MSG_NOSIGNAL) : read(d->fd, at, n);
-    if (done < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (done <= 0) return EIO;
-    at += done;
-    n -= (size_t)done;
+int draw_ready(const struct draw *d) {
+  int alive = 0;
+  for (int i = 0; d != NULL && i < DRAW_HELPERS; i++) {
+    if (d->helper[i].fd >= 0 && d->helper[i].step == STEP_IDLE) return 0;
+    alive += d->helper[i].fd >= 0;
   }
+  return alive > 0 ? EBUSY : EIO;
+}
+
+int draw_begin(struct draw *d, uint64_t of, const void *xml, size_t n) {
+  struct helper *h = d->helper;
+  while (h->fd < 0 || h->step != STEP_IDLE) h++;
+  h->text = (struct text){ malloc(n + 1), n, n + 1 };
+  if (h->text.p == NULL) {
+    h->text = (struct text){ 0 };
+    return ENOMEM;
+  }
+  memcpy(h->text.p, xml, n);
+  h->of = of;
+  h->size = n;
+  h->at = 0;
+  h->until = now_ms() + WAIT_MS;
+  h->step = STEP_SEND_SIZE;
   return 0;
 }
 
-int draw_page(struct draw *d, const void *xml, size_t n, struct text *out) {
-  uint64_t size = n, until = (uint64_t)now_ms() + WAIT_MS;
+/* The bytes of the step that is done, one way or the other. 0 when all are; EAGAIN; EIO. */
+static int move(struct helper *h) {
+  int writing = h->step == STEP_SEND_SIZE || h->step == STEP_SEND;
+  char *p = h->step == STEP_SEND || h->step == STEP_READ ? h->text.p : (char *)&h->size;
+  size_t n = h->step == STEP_SEND || h->step == STEP_READ ? h->text.n : sizeof h->size;
+  while (h->at < n) {
+    ssize_t done = writing ? send(h->fd, p + h->at, n - h->at, MSG_NOSIGNAL) : read(h->fd, p + h->at, n - h->at);
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0 && errno == EAGAIN) return EAGAIN;
+    if (done <= 0) return EIO;
+    h->at += (size_t)done;
+  }
+  h->at = 0;
+  return 0;
+}
+
+/* As far as it goes without waiting. 0: the page is there; EINVAL; EIO; EAGAIN. */
+static int advance(struct helper *h) {
+  int err = 0;
+  while (err == 0 && (err = move(h)) == 0) {
+    if (h->step == STEP_READ) return 0;
+    if (h->step == STEP_SEND) text_free(&h->text);
+    if (h->step == STEP_READ_SIZE) {
+      if (h->size == 0) return EINVAL;
+      if (h->size > PAGE_MAX || (h->text.p = malloc(h->size)) == NULL) return EIO;
+      h->text.n = h->text.cap = h->size;
+    }
+    h->step++;
+  }
+  return err == EAGAIN && now_ms() >= h->until ? EIO : err;
+}
+
+int draw_next(struct draw *d, uint64_t *of, struct text *out) {
   *out = (struct text){ 0 };
-  if (d == NULL || d->fd < 0) return EIO;
-  int err = move(d, &size, sizeof size, 1, (int64_t)until);
-  if (err == 0) err = move(d, (void *)(uintptr_t)xml, n, 1, (int64_t)until);
-  if (err == 0) err = move(d, &size, sizeof size, 0, (int64_t)until);
-  if (err == 0 && size > PAGE_MAX) err = EIO;
-  if (err == 0 && size == 0) return EINVAL;
-  if (err == 0 && (out->p = malloc(size)) == NULL) err = EIO;
-  out->cap = out->p != NULL ? size : 0;
-  if (err == 0) err = move(d, out->p, size, 0, (int64_t)until);
-  out->n = size;
-  if (err == 0) return 0;
-  text_free(out);
-  end(d);                                   /* what comes next could be anything */
-  return err;
+  for (int i = 0; d != NULL && i < DRAW_HELPERS; i++) {
+    struct helper *h = &d->helper[i];
+    int err = h->step == STEP_IDLE ? EAGAIN : advance(h);
+    if (err == EAGAIN) continue;
+    *of = h->of;
+    if (err == EIO) helper_end(h);          /* what comes next from it could be anything */
+    *out = h->text;
+    h->text = (struct text){ 0 };
+    h->step = STEP_IDLE;
+    if (err != 0) text_free(out);
+    return err;
+  }
+  return EAGAIN;
+}
+
+nfds_t draw_poll(const struct draw *d, struct pollfd p[DRAW_HELPERS], int *ms) {
+  nfds_t n = 0;
+  for (int i = 0; d != NULL && i < DRAW_HELPERS; i++) {
+    const struct helper *h = &d->helper[i];
+    if (h->step == STEP_IDLE) continue;
+    int64_t left = h->until - now_ms();
+    if (left < 0) left = 0;
+    if (*ms < 0 || left < *ms) *ms = (int)left;
+    p[n++] = (struct pollfd){ .fd = h->fd, .events = h->step <= STEP_SEND ? POLLOUT : POLLIN };
+  }
+  return n;
 }

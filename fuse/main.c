@@ -142,19 +142,23 @@ static int patience_ms(const struct options *o, const struct tree *tree) {
 }
 
 /* Answers requests until the file system is unmounted, a signal asks for the end, or nobody has asked for anything for too
- * long. Every CACHE_LOOK_MS, while documents are open, drops what may no longer be seen. */
-static void serve(const struct options *o, struct fuse_session *se, int signals, struct tree *tree, struct cache *cache) {
-  struct pollfd p[2] = { { .fd = fuse_session_fd(se), .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+ * long. Every CACHE_LOOK_MS, while documents are open, drops what may no longer be seen. Who waits for a page that is being
+ * drawn is answered when it is. */
+static void serve(const struct options *o, struct fuse_session *se, int signals, struct ops *ops, const struct draw *draw, struct cache *cache) {
+  struct pollfd p[2 + DRAW_HELPERS] = { { .fd = fuse_session_fd(se), .events = POLLIN }, { .fd = signals, .events = POLLIN } };
   struct fuse_buf request = { .mem = NULL };
   /* a request may be withdrawn between poll and read */
   fcntl(p[0].fd, F_SETFL, fcntl(p[0].fd, F_GETFL) | O_NONBLOCK);
   while (!fuse_session_exited(se)) {
-    int ready = poll(p, 2, patience_ms(o, tree));
+    int patience = patience_ms(o, ops->tree);
+    nfds_t n = 2 + draw_poll(draw, p + 2, &patience);
+    int ready = poll(p, n, patience);
     if (ready < 0 && errno != EINTR) break;
     cache_look(cache);
     if (ready > 0 && p[1].revents != 0) break;
     if (ready > 0 && p[0].revents != 0 && answer(se, &request) != 0) break;
-    if (o->idle > 0 && ready == 0 && status_idle_s() >= (uint64_t)o->idle && !tree_has_open(tree)) {
+    if (ops->waiting != NULL || n > 2) ops_again(ops);
+    if (o->idle > 0 && ready == 0 && status_idle_s() >= (uint64_t)o->idle && !tree_has_open(ops->tree)) {
       syslog(LOG_NOTICE, "idle for %d seconds: unmounted", o->idle);
       break;
     }
@@ -218,7 +222,7 @@ static enum verdict run(struct options *o, int verdict_fd) {
   struct keeper keeper;
   int signals = -1, err;
   enum verdict v = begin(o, &keeper, &db, &draw, &tree);
-  struct ops ops = { tree, (uid_t)o->uid, (gid_t)o->gid, (mode_t)o->umask };
+  struct ops ops = { tree, (uid_t)o->uid, (gid_t)o->gid, (mode_t)o->umask, NULL };
   if (v != VERDICT_MOUNTED) goto out;
   if ((signals = block_signals()) < 0) v = say(VERDICT_SYSTEM, "no signalfd: %s", strerror(errno));
   if (v == VERDICT_MOUNTED) v = mount_tree(o, &ops, &se);
@@ -226,11 +230,12 @@ static enum verdict run(struct options *o, int verdict_fd) {
   if (v != VERDICT_MOUNTED) goto out;
   status_start();
   if (verdict_fd >= 0) detach(verdict_fd);
-  if ((err = sandbox_close(draw_pid(draw))) == 0) serve(o, se, signals, tree, cache);
+  if ((err = sandbox_close()) == 0) serve(o, se, signals, &ops, draw, cache);
   else syslog(LOG_CRIT, "unmounted: the system calls can't be closed: %s", strerror(err));
 out:
   if (tree != NULL) tree_end(tree);
   db_close(db);                             /* keys go first, whatever unmounting takes */
+  if (tree != NULL) ops_again(&ops);
   if (cache != NULL) take_back(se, cache);
   keeper_end(&keeper);
   if (cache_free(cache) == 0 && se != NULL) {

@@ -132,16 +132,53 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
   fuse_reply_err(req, 0);
 }
 
-static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi) {
-  (void)fi;
+/* One who waits for a page that is being drawn. */
+struct ops_waiting {
+  fuse_req_t req;
+  fuse_ino_t ino;
+  size_t size;
+  off_t offset;
+  struct ops_waiting *next;
+};
+
+/* 1: answered. 0: the page is being drawn. */
+static int read_now(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset) {
   struct tree *tree = tree_of(req);
   const void *bytes;
-  size_t n;
-  int err = tree_read(tree, ino, offset, size, &bytes, &n);
-  if (err != 0) fail(req, err);
-  else fuse_reply_buf(req, bytes, n);
+  size_t n = 0;
+  int err = fuse_req_interrupted(req) ? EINTR : tree_read(tree, ino, offset, size, &bytes, &n);
+  int waits = err == EINPROGRESS;
+  if (err == 0) fuse_reply_buf(req, bytes, n);
+  else if (!waits) fail(req, err);
   status_bytes(n);
   tree_read_end(tree);
+  return !waits;
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi) {
+  (void)fi;
+  struct ops_waiting **last = &ops_of(req)->waiting;
+  if (read_now(req, ino, size, offset)) return;
+  struct ops_waiting *w = malloc(sizeof *w);
+  if (w == NULL) {
+    fail(req, ENOMEM);
+    return;
+  }
+  *w = (struct ops_waiting){ req, ino, size, offset, NULL };
+  while (*last != NULL) last = &(*last)->next;
+  *last = w;
+}
+
+void ops_again(struct ops *o) {
+  tree_drawn(o->tree);
+  for (struct ops_waiting **at = &o->waiting, *w; (w = *at) != NULL;) {
+    if (!read_now(w->req, w->ino, w->size, w->offset)) {
+      at = &w->next;
+      continue;
+    }
+    *at = w->next;
+    free(w);
+  }
 }
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {

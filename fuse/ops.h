@@ -9,11 +9,14 @@
 #include <fuse_lowlevel.h>
 
 struct tree;
+struct ops_waiting;
 struct ops {                                /* the session's user data */
   struct tree *tree;                        /* borrowed */
   uid_t uid;
   gid_t gid;
   mode_t umask;
+  struct ops_waiting *waiting;              /* owned: readers of pages that are being drawn */
 };
 extern const struct fuse_lowlevel_ops ops_table;
+void ops_again(struct ops *o);              /* answers who waited for a page that is drawn, or that is there no more */
 #endif

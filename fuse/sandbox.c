@@ -191,17 +191,7 @@ static void add_socket(struct program *p) {
   add(p, ANSWER(SECCOMP_RET_KILL_PROCESS));
 }
 
-/* Ending one child, and nobody else. */
-static void add_kill(struct program *p, int child) {
-  add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_kill, 0, 5));
-  add(p, LOAD(args[0]));
-  add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)child, 0, 2));
-  add(p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0));
-  add(p, ANSWER(SECCOMP_RET_ALLOW));
-  add(p, ANSWER(REFUSED));
-}
-
-int sandbox_close(int child) {
+int sandbox_close(void) {
   struct program p = { .n = 0 };
   add(&p, LOAD(arch));
   add(&p, JUMP(BPF_JMP | BPF_JEQ | BPF_K, SANDBOX_ARCH, 1, 0));
@@ -212,7 +202,6 @@ int sandbox_close(int child) {
   add_memory(&p, __NR_mmap);
   add_memory(&p, __NR_mprotect);
   add_socket(&p);
-  add_kill(&p, child);
   add(&p, ANSWER(REFUSED));
   struct sock_fprog program = { .len = p.n, .filter = p.at };
   return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0 ? 0 : errno;

@@ -18,5 +18,5 @@ int  sandbox_may_mount(int may);            /* 0 or an errno; nothing to do for 
 int  sandbox_drop(const char *record);
 /* System calls: for good, in every thread. What an intruder would start with ends the process, what else is not on the list
  * is refused. 0 or an errno. */
-int  sandbox_close(int child);              /* which this process may end; 0: none */
+int  sandbox_close(void);
 #endif

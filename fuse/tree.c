@@ -22,6 +22,7 @@ struct held {                               /* a node that the kernel knows */
   int cached, gone;                         /* the kernel may have pages; they were dropped because the right ended */
   struct text text;                         /* owned: of a page that is being read */
   int ask;                                  /* opened once more since: the next reading is an access */
+  int64_t drawing;                          /* of a page that is being drawn: the size that was told; 0: it is not */
   int64_t text_at, text_version;            /* when it was made or found unchanged, and of which state of the record */
   int64_t longest;                          /* of a page: its size when it was last made; 0: never */
   struct held *next;
@@ -605,28 +606,6 @@ int tree_readdir(struct tree *t, struct tree_dir *d, uint64_t *at, struct tree_n
 
 /* ---- bytes ---- */
 
-/* A document's readable view, drawn. Reading it is an access like any other. */
-static int draw_document(struct tree *t, const struct tree_node *n, struct text *out) {
-  const struct listing *l;
-  struct text drawn = { 0 };
-  const void *bytes;
-  size_t got = 0, i;
-  int err = current(t, n->patient, &l);
-  if (err) return err;
-  if ((i = listing_find_id(l, n->document, LISTING_ITEM)) == l->rows) return ENOENT;
-  const struct tree_node d = document_node(l, i);
-  err = EAGAIN;
-  for (int try = 0; err == EAGAIN && try < TRIES; try++) {
-    db_read_end(t->db);
-    err = db_read(t->db, d.document, d.offset, (size_t)d.size, &bytes, &got);
-  }
-  if (err == 0 && got < (size_t)d.size) err = EIO;
-  if (err == 0 && (draw_page(t->draw, bytes, got, &drawn) != 0 || page_drawn(&drawn, out) == EINVAL)) err = page_refusal(out);
-  db_read_end(t->db);
-  text_free(&drawn);
-  return err == EAGAIN ? EIO : err;
-}
-
 static int make_page(struct tree *t, const struct tree_node *n, struct text *out) {
   const struct listing *l;
   int err = EAGAIN;
@@ -635,9 +614,7 @@ static int make_page(struct tree *t, const struct tree_node *n, struct text *out
     err = current(t, n->patient, &l);
     return err ? err : page_notice(l->notice, l->notice_used, out);
   }
-  if (n->page == TREE_DRAWN) err = draw_document(t, n, out);
-  else
-    for (int i = 0; err == EAGAIN && i < TRIES; i++) err = page_make(t->db, n->page, n->patient, db_page_name(t->db, n->page), out);
+  for (int i = 0; err == EAGAIN && i < TRIES; i++) err = page_make(t->db, n->page, n->patient, db_page_name(t->db, n->page), out);
   if (err == 0) err = page_pad(out, page_size(0) < n->size ? n->size : page_size(0));
   if (err) text_free(out);
   return err == EAGAIN ? EIO : err;
@@ -666,6 +643,55 @@ static int is_outdated(struct tree *t, struct held *h) {
   return !same;
 }
 
+/* A drawn page, or what stands in its place, to the size that was told. */
+static int keep_drawn(struct tree *t, struct held *h, const struct text *drawn, int64_t size) {
+  struct text page = { 0 };
+  int err = drawn->p != NULL ? page_drawn(drawn, &page) : EINVAL;
+  if (err == EINVAL) err = page_refusal(&page);
+  if (err == 0) err = page_pad(&page, page_size(0) < size ? size : page_size(0));
+  if (err == 0) keep_page(h, &page, version_of(t));
+  else text_free(&page);
+  return err;
+}
+
+/* Gives a document to be drawn, which is reading it: an access like any other. EINPROGRESS: the page is on its way, or waits
+ * for its turn; 0 when it is none, and says so. */
+static int draw_document(struct tree *t, struct held *h, const struct tree_node *n) {
+  const struct listing *l;
+  const struct text none = { 0 };
+  const void *bytes;
+  size_t got = 0, i;
+  int err = draw_ready(t->draw);
+  if (err != 0) return err == EBUSY ? EINPROGRESS : keep_drawn(t, h, &none, n->size);
+  if ((err = current(t, n->patient, &l)) != 0) return err;
+  if ((i = listing_find_id(l, n->document, LISTING_ITEM)) == l->rows) return ENOENT;
+  const struct tree_node d = document_node(l, i);
+  err = EAGAIN;
+  for (int try = 0; err == EAGAIN && try < TRIES; try++) {
+    db_read_end(t->db);
+    err = db_read(t->db, d.document, d.offset, (size_t)d.size, &bytes, &got);
+  }
+  if (err == 0 && got < (size_t)d.size) err = EIO;
+  if (err == 0 && (err = draw_begin(t->draw, n->ino, bytes, got)) == 0) {
+    h->drawing = n->size;
+    h->ask = 0;
+    err = EINPROGRESS;
+  }
+  db_read_end(t->db);
+  return err == EAGAIN ? EIO : err;
+}
+
+void tree_drawn(struct tree *t) {
+  struct text drawn;
+  uint64_t ino;
+  while (draw_next(t->draw, &ino, &drawn) != EAGAIN) {
+    struct held *h = *find_held(t, ino);
+    if (h != NULL && t->db != NULL && h->opens > 0) keep_drawn(t, h, &drawn, h->drawing);
+    if (h != NULL) h->drawing = 0;
+    text_free(&drawn);
+  }
+}
+
 /* What a page says, made by the first who reads it; each further opening of a document's page is an access too. */
 static int ready_page(struct tree *t, struct held *h, const struct tree_node *n) {
   int64_t version = version_of(t);
@@ -673,6 +699,7 @@ static int ready_page(struct tree *t, struct held *h, const struct tree_node *n)
   const void *bytes;
   size_t got;
   int err = 0;
+  if (h->text.p == NULL && n->page == TREE_DRAWN) return h->drawing ? EINPROGRESS : draw_document(t, h, n);
   if (h->text.p == NULL) {
     if ((err = make_page(t, n, &text)) == 0) keep_page(h, &text, version);
   } else if (h->ask && n->page == TREE_DRAWN) {
@@ -694,7 +721,7 @@ int tree_open(struct tree *t, uint64_t ino, int *how) {
   if (err == 0 && n.kind == TREE_PAGE) {
     if (h->gone) text_free(&h->text);
     h->gone = 0;
-    h->ask = h->text.p != NULL;
+    h->ask = h->text.p != NULL || h->drawing;
     *how = TREE_DIRECT;
   } else if (err == 0 && h->cached) {
     err = tree_read(t, ino, 0, 0, &bytes, &got);

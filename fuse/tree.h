@@ -76,8 +76,9 @@ void tree_end(struct tree *t);
 int  tree_open_left(struct tree *t, int (*gone)(void *arg, uint64_t ino), void *arg);
 
 /* Bytes of a document, at most size, borrowed until tree_read_end(), which follows in every case. Each call asks the
- * record. */
+ * record. EINPROGRESS: the page is being drawn; ask again after tree_drawn(), which takes in what has been drawn since. */
 int  tree_read(struct tree *t, uint64_t ino, int64_t offset, size_t size, const void **bytes, size_t *n);
 void tree_read_end(struct tree *t);
+void tree_drawn(struct tree *t);
 const char *tree_error(const struct tree *t);         /* the record's own sentence for the last EIO or ESTALE */
 #endif

@@ -150,6 +150,7 @@ enum {
   X(130, VIEW_ITEMS,  CONSTRAINT,"a minimal view names the items that it shows by their ids: 12,13,14 or a JSON array of them") \
   X(131, VIEW_UNTIL,  CONSTRAINT,"a minimal view ends by itself: its until is at most 31 days from now") \
   X(155, OVER,        AUTH,   "this credential opens nothing in this record any more: it has ended, another one has taken its place, or an older copy of the file was put back") \
+  X(170, TRANSACTION, TOOBIG, "one transaction writes at most 65536 lines of the access log: commit every few thousand rows, then go on") \
   X(200, ASKPASS,     AUTH,   "the program in $DMP_ASKPASS gave no PIN: it prints it on its first line") \
   X(201, SECOND,      CONSTRAINT,"a patient's new certificate is signed by a registrar first, then by the authority: SELECT dmp_certify(…) in a session of each")
 

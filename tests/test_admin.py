@@ -281,6 +281,34 @@ def test_the_helper_takes_what_mount_and_fstab_give_it(p):
     same(subprocess.run([helper, p.path, point, '-f', '-o', options + ',nonsense'], env=env, stderr=subprocess.DEVNULL).returncode, 2)
 
 
+# ---- large documents ----
+
+def test_a_document_of_300_mb_is_deposited_from_a_file_and_read_anywhere_in_bounded_memory(p):
+    p.deposit('Petit')
+    size, marks = 300000000, {0: b'beginning', 123456789: b'middle', 299999996: b'end.'}
+    source = os.path.join(p.folder, 'Grand.bin')
+    with open(source, 'wb') as f:
+        f.truncate(size)
+        for at, text in marks.items():
+            f.seek(at)
+            f.write(text)
+    child = subprocess.Popen([os.path.join(door.ROOT, 'scripts', 'dmp'), '--record', p.path, '--key', p.key('doctor'), 'deposit', source, '-t', 'Grand', '-c', '11488-4',
+                              '-p', str(p.patient)], env=dict(os.environ, DMP_ASKPASS='echo ' + PIN), stdin=subprocess.DEVNULL)
+    _, status, used = os.wait4(child.pid, 0)
+    same(status, 0)
+    assert used.ru_maxrss * 1024 < 3 * size, used.ru_maxrss             # the file as the system keeps it, and SQLite's copy
+    with Mount(p, 'doctor') as m:
+        path = next(m(REPORTS, n) for n in m.list(REPORTS) if 'Grand' in n)
+        same(os.stat(path).st_size, size)
+        with open(path, 'rb', buffering=0) as f:
+            for at, text in marks.items():
+                same(os.pread(f.fileno(), len(text), at), text)
+            for at in (size, 1 << 31, 1 << 32, (1 << 63) - 4096):
+                same(os.pread(f.fileno(), 100, at), b'', at)
+        most = int(re.search(r'VmHWM:\s+(\d+)', open('/proc/%d/status' % m.process.pid).read()).group(1))
+        assert most < 64 << 10 or 'san' in os.path.basename(door.BUILD), most
+
+
 # ---- views side by side ----
 
 def team(p, name, role, member):

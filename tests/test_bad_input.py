@@ -432,6 +432,20 @@ class Large(Bad):
         self.t.execute('DELETE FROM document WHERE id=?', (doc,))
 
 
+class Many(Bad):
+    def test_a_transaction_too_long_for_the_log_says_so_and_what_it_did_is_committed(self):
+        sql = "INSERT INTO document(patient,content,title,type_code) VALUES(?,x'01',?,'11488-4')"
+        self.t.execute('BEGIN')
+        done = 0
+        with self.assertRaisesRegex(sqlite3.Error, '^dmp-E170: .*commit every few thousand rows'):
+            for done in range(65537):
+                self.t.execute(sql, (self.pid, 'n %d' % done))
+        self.assertGreater(done, 65000)
+        self.t.execute('COMMIT')
+        self.t.execute(sql, (self.pid, 'le suivant'))
+        self.assertEqual(one(self.t, "SELECT count(*) FROM document WHERE title LIKE 'n %' OR title='le suivant'"), done + 1)
+
+
 class Writers(Bad):
     def test_of_two_writers_one_is_told_to_try_again_and_can(self):
         self.me.execute('PRAGMA busy_timeout=50')

@@ -223,6 +223,8 @@ class CommandLine(unittest.TestCase):
         empty = self.dir + '/vide.txt'
         open(empty, 'wb').close()
         self.talk(['deposit', empty, '-t', 'Rien', '-c', '11488-4'], ('Code de la clé', DOCTOR), ('est vide', 'n'), code=1)
+        os.truncate(empty, 4 << 30)                        # without a byte on the disk
+        self.assertIn('a 4294967296 octets ; un document en a au plus 1000000000', self.talk(['deposit', empty], code=1))
         seen = self.talk(['deposit', self.dir + '/bilan.pdf', '-t', 'Copie', '-c', '11488-4'], ('Code de la clé', DOCTOR),
                          ('déjà là', ''), code=1)
         self.assertIn(PDF_TITLE, seen)

@@ -99,6 +99,15 @@ class Marks(Case):
         self.assertNotIn(a, documents(self.ph))
         self.assertIn(b, documents(self.ph))
 
+    def test_what_came_late_for_another_episode_is_settled_with_a_mask_as_with_any_write_of_the_patient(self):
+        self.mask(episode='autre')
+        late = deposit(self.m, self.pid, episode='autre')       # nobody has looked yet: also hidden from representatives
+        hidden = lambda: one(self.m, 'SELECT hidden_from_representatives FROM document WHERE id=?', late)
+        self.assertEqual(hidden(), 1)
+        self.mask()
+        self.assertEqual(hidden(), 0)
+        self.assertEqual(documents(self.ph), self.other[1:])
+
     # ---- what it tells the host ----
 
     def test_marks_of_one_episode_of_others_and_of_none_all_differ_and_turn_with_the_keys(self):

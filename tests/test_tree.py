@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What a clinician finds in a mount: the order of folders, what is new, pages, documents drawn as pages, layouts.
   test_tree.py [build [name…]]     as test_mount.py, whose practice and mounts it uses"""
-import os, re, sqlite3, subprocess, time
+import concurrent.futures, os, re, signal, sqlite3, subprocess, time
 import test_mount as door
 from test_mount import DATE, FOLDER, PIN, REPORTS, ROOT, TWO_SECONDS, Mount, error_of, run_dmpfs, same, wait_until
 
@@ -291,19 +291,64 @@ def test_a_page_longer_than_it_told_is_read_whole(p):
             assert page.rstrip().endswith(b'</html>') and len(page) > len(short) + 65536
 
 
-def test_the_helper_that_draws_has_nothing_and_its_death_ends_pages_only(p):
-    p.deposit('Structure', fixture('operatoire-v1.xml'), mime='text/xml', author=None)
+def helpers_of(m):
+    """The processes that draw."""
+    return [int(i) for i in subprocess.run(['pgrep', '-x', '-P', str(m.process.pid), 'dmp-draw'], stdout=subprocess.PIPE, text=True).stdout.split()]
+
+
+def test_the_helpers_that_draw_have_nothing_and_their_death_ends_pages_only(p):
+    for n in '12':
+        p.deposit('Structure' + n, fixture('operatoire-v1.xml'), mime='text/xml', author=None)
+    page = lambda m, n: text(m.read(REPORTS, '2026-03-12 Structure%d.html' % n))
     with Mount(p, 'doctor') as m:
-        children = subprocess.run(['pgrep', '-x', '-P', str(m.process.pid), 'dmp-draw'], stdout=subprocess.PIPE, text=True).stdout.split()
-        same(len(children), 1)
-        status = dict(l.split(':\t') for l in open('/proc/%s/status' % children[0]).read().splitlines() if ':\t' in l)
-        same((status['Name'], status['NoNewPrivs']), ('dmp-draw', '1'))
-        fds = {n: os.readlink('/proc/%s/fd/%s' % (children[0], n)) for n in os.listdir('/proc/%s/fd' % children[0])}
-        same(sorted(fds), ['0', '1', '2'])
-        assert fds['0'].startswith('socket:') and fds['1'] == fds['2'] == '/dev/null', fds
-        os.kill(int(children[0]), 9)
-        assert 'ne se laisse pas présenter' in text(m.read(REPORTS, '2026-03-12 Structure.html'))
-        same(m.read(REPORTS, '2026-03-12 Structure.xml'), fixture('operatoire-v1.xml'))
+        children = helpers_of(m)
+        same(len(children), 3)
+        for child in children:
+            status = dict(l.split(':\t') for l in open('/proc/%d/status' % child).read().splitlines() if ':\t' in l)
+            same((status['Name'], status['NoNewPrivs']), ('dmp-draw', '1'))
+            fds = {n: os.readlink('/proc/%d/fd/%s' % (child, n)) for n in os.listdir('/proc/%d/fd' % child)}
+            same(sorted(fds), ['0', '1', '2'])
+            assert fds['0'].startswith('socket:') and fds['1'] == fds['2'] == '/dev/null', fds
+        os.kill(children[0], 9)
+        assert 'ne se laisse pas présenter' in page(m, 1)     # given to one that dies
+        assert 'ne se laisse pas présenter' not in page(m, 2)
+        for child in children[1:]:
+            os.kill(child, 9)
+        for _ in children:
+            assert 'ne se laisse pas présenter' in page(m, 1)
+        same(m.read(REPORTS, '2026-03-12 Structure1.xml'), fixture('operatoire-v1.xml'))
+
+
+def test_while_a_page_is_being_drawn_only_its_readers_wait(p):
+    for n in '12':
+        p.deposit('Structure' + n, fixture('operatoire-v1.xml'), mime='text/xml', author=None)
+    p.deposit('Autre', b'autre')
+    with Mount(p, 'pharmacist') as m, concurrent.futures.ThreadPoolExecutor(4) as pool:
+        first, *others = helpers_of(m)
+        os.kill(first, signal.SIGSTOP)                        # as one that has met a document which takes its seconds
+        reads = door.log_lines(p, 'read')
+        waiting = [pool.submit(m.read, REPORTS, '2026-03-12 Structure1.html') for _ in range(2)]
+        since = time.monotonic()
+        assert door.wait_until(lambda: door.log_lines(p, 'read') > reads, 5)
+        same(m.read(REPORTS, '2026-03-12 Autre – Dr Martin.pdf'), b'autre')
+        assert 'ne se laisse pas' not in text(m.read(REPORTS, '2026-03-12 Structure2.html')), 'another helper draws it'
+        assert len(m.list(REPORTS)) == 5 and time.monotonic() - since < 3 and not any(w.done() for w in waiting), time.monotonic() - since
+        for child in others:
+            os.kill(child, signal.SIGSTOP)
+        killed = subprocess.Popen(['cat', m(REPORTS, '2026-03-12 Structure1.html')], stdout=subprocess.DEVNULL)
+        time.sleep(0.2)
+        killed.kill()
+        killed.wait(timeout=2)                                # who no longer wants it does not wait for it
+        for child in (first, *others):
+            os.kill(child, signal.SIGCONT)
+        pages = [w.result(timeout=5) for w in waiting]
+        assert pages[0] == pages[1] and 'ne se laisse pas' not in text(pages[0])
+        os.kill(first, signal.SIGSTOP)
+        late = pool.submit(error_of, m.read, REPORTS, '2026-03-12 Structure2.html')
+        time.sleep(0.2)
+        m.process.terminate()                                 # the end of the mount answers who waits
+        same((m.process.wait(timeout=10), late.result(timeout=5) in ('ESTALE', 'ENOTCONN', 'ECONNABORTED')), (0, True))
+        os.kill(first, signal.SIGCONT)
 
 
 def test_real_samples_are_drawn_where_they_are_at_hand(p):

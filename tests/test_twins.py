@@ -39,6 +39,11 @@ ACT = [('d7', 'deposit', 'gynaecologist', 'KANARI-IVG', '11488-4', 0, 'e7'), ('o
 ACT_MASKED = [('e7:masked', 'mask_episode', 'e7')]
 ACT_LATER = [('l7', 'reimburse', 'treating', 'KANARI-TARD', 'e7'), ('s7', 'prescribe', 'gynaecologist', 'KANARI-SUITE', 'e7'), ('n7', 'reimburse', 'treating', 'KANARI-SANS', None),
              ('n7:said', 'assign', 'n7', 'e7')]
+# The same act masked to somebody only: its report, or the whole of it.
+def report_from(whom): return REPORT[:1] + [('d7:from', 'mask_from', 'd7', whom)]
+def act_from(whom): return ACT + [('e7:from', 'mask_episode_from', 'e7', whom)]
+# Such a mask turns keys, and everybody is sent a packet: who has written since has it in place, which total_changes() would count at his next write.
+def written(who): return [('seen', 'deposit', who, 'Vu', '60593-1' if who == 'pharmacist' else '34842-5', 0, 'e3')]
 # What is hidden from the patient's representative, or from the patient until announced.
 MOTHER = CONSENT + [('mother:registered', 'representative', 'mother'), ('mother:named', 'name', 'mother')]
 HIDDEN = [('d7', 'deposit', 'gynaecologist', 'KANARI-IVG', '11488-4', 0, 'e7', 'hidden_from_representatives')]
@@ -150,6 +155,15 @@ class Step:
 
     def mask_episode(self, _, episode):
         login('patient').execute('INSERT INTO mask(patient,episode) VALUES(?,?)', (self.known['patient'], episode))
+
+    def whom(self, name):
+        return name if name.startswith('profession:') else self.known[name]
+
+    def mask_from(self, _, document, name):
+        login('patient').execute('INSERT INTO mask(document,grantee) VALUES(?,?)', (self.known[document], self.whom(name)))
+
+    def mask_episode_from(self, _, episode, name):
+        login('patient').execute('INSERT INTO mask(patient,episode,grantee) VALUES(?,?,?)', (self.known['patient'], episode, self.whom(name)))
 
     def assign(self, _, item, episode):
         login('patient').execute('INSERT INTO episode_suggestion(patient,item,episode) VALUES(?,?,?)', (self.known['patient'], self.known[item], episode))
@@ -333,6 +347,30 @@ class Twins(Case):
     def test_nor_when_its_lines_come_before_anything_else_of_it(self):
         self.compare(BEFORE + CONSENT + ACT_MASKED + AFTER + LINES + ACT_LATER + ACT, ACT + ACT_MASKED + ACT_LATER)
 
+    def test_a_report_masked_to_a_certain_professional_or_to_his_profession_never_was_for_him(self):
+        for whom in ('pharmacist', 'profession:21'):
+            self.compare(BEFORE + CONSENT + report_from(whom) + AFTER, report_from(whom))
+            self.compare(BEFORE + CONSENT + AFTER + report_from(whom) + written('pharmacist'), report_from(whom))
+
+    def test_nor_where_he_was_consented_to_after_it_was_masked_to_him(self):
+        for whom in ('pharmacist', 'profession:21'):
+            self.compare(BEFORE + report_from(whom) + CONSENT + AFTER, report_from(whom))
+
+    def test_an_act_masked_to_him_or_to_his_profession_never_was_with_what_comes_later_for_it(self):
+        for whom in ('pharmacist', 'profession:21'):
+            self.compare(BEFORE + CONSENT + act_from(whom) + AFTER + LINES + ACT_LATER, act_from(whom) + ACT_LATER)
+
+    def test_for_a_member_of_a_team_what_is_masked_to_the_team_never_was(self):
+        self.compare(BEFORE + CONSENT + TEAM + report_from('team') + LEFT + AFTER + written('member'), report_from('team'), 'member')
+        self.compare(BEFORE + CONSENT + TEAM + act_from('team') + AFTER + LINES + ACT_LATER + written('member'), act_from('team') + ACT_LATER, 'member')
+
+    def test_for_a_member_of_a_team_what_is_masked_to_him_alone_never_was(self):
+        self.compare(BEFORE + CONSENT + TEAM + act_from('member') + AFTER + LINES + written('member'), act_from('member'), 'member')
+
+    def test_for_somebody_else_what_is_masked_to_a_pharmacist_is_there(self):
+        known = self.record(BEFORE + CONSENT + act_from('pharmacist') + [('n', 'consent', 'nurse')])
+        self.assertIn("'KANARI-IVG'", self.step(3000, 'look', 'look', 'nurse', known['d7']))
+
     def test_for_a_nurse_whose_consent_was_withdrawn_it_never_was_either(self):
         steps = BEFORE + CONSENT + REPORT + AFTER + [('back', 'consent', 'nurse')]
         self.compare(steps, REPORT, 'nurse')
@@ -365,6 +403,12 @@ class Twins(Case):
     def test_in_the_pharmacists_mount_it_never_was(self):
         tree = self.compare(BEFORE + CONSENT + REPORT + AFTER, REPORT, mount=True)
         self.assertIn('Dispensation', tree)
+
+    @unittest.skipUnless(os.path.exists(FS) and os.path.exists('/dev/fuse') and os.geteuid() == 0, 'needs dmpfs, /dev/fuse and root')
+    def test_in_the_mount_of_whom_it_is_masked_to_an_act_never_was(self):
+        self.compare(BEFORE + CONSENT + report_from('pharmacist') + AFTER, report_from('pharmacist'), mount=True)
+        self.compare(BEFORE + CONSENT + act_from('profession:21') + AFTER + LINES + ACT_LATER, act_from('profession:21') + ACT_LATER, mount=True)
+        self.compare(BEFORE + CONSENT + TEAM + act_from('team') + AFTER + LINES + written('member'), act_from('team'), 'member', mount=True)
 
     @unittest.skipUnless(os.path.exists(FS) and os.path.exists('/dev/fuse') and os.geteuid() == 0, 'needs dmpfs, /dev/fuse and root')
     def test_in_the_pharmacists_mount_a_masked_act_never_was(self):

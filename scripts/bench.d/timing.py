@@ -1,5 +1,5 @@
 """Masked equals absent, in time: two records with the same history, except that an act (a report, its prescription, its reimbursement line) was
-deposited and masked, or hidden from representatives, in one with this patient and in the other with somebody else, whom the observer does not
+deposited and masked, masked to certain people, or hidden from representatives, in one with this patient and in the other with somebody else, whom the observer does not
 know: the files are as long, only the patient asked about differs. The same statements on both, by one who may not see it, pair by pair in random
 order; Welch's t of the two times. |t| < 4.5 passes (the usual bound for such tests, e.g. dudect): a difference that an observer could see
 in so many pairs would be above. As a control, one who may see the act asks the same: there |t| must be far above.
@@ -12,6 +12,7 @@ import math, os, random, statistics
 from common import Client, Table, connect, enrol, note, one, compile_client, PIN
 
 PROGRAMS = 100
+FROM = ('person', 'profession', 'team')                # acts that are masked to certain people only
 BOUND = 4.5
 # What the observer asks; %(at)s is the record, %(p)d the patient, %(id)d the id of the act's report; in the other record the number
 # after one, which is nothing's: ids are times, and the two records were not made at the same.
@@ -33,7 +34,11 @@ class Twin:
         fingerprint = one(authority, "SELECT dmp_create(?,?,NULL,'kdf=1x8')", self.key('authority'), PIN)
         one(authority, 'SELECT dmp_login(?,?)', self.key('authority'), PIN)
         self.id = {name: enrol(authority, self.path, build, fingerprint, self.key(name), name, profession, registrar)
-                   for name, profession, registrar in (('treating', '10', 1), ('gynaecologist', '10', 0), ('pharmacist', '21', 0))}
+                   for name, profession, registrar in (('treating', '10', 1), ('gynaecologist', '10', 0), ('pharmacist', '21', 0), ('member', '21', 0))}
+        authority.execute("INSERT INTO principal(kind,name,profession) VALUES('team','Officine','21')")
+        self.id['team'] = one(authority, 'SELECT last_insert_rowid()')
+        authority.execute('INSERT INTO membership(team,member,manager) VALUES(?,?,1)', (self.id['team'], self.id['member']))
+        self.login('member').close()
         request = one(authority, "SELECT dmp_keygen(?,?,'kdf=1x8')", self.key('mother'), PIN)
         authority.execute("INSERT INTO principal(kind,name,certificate) VALUES('representative','MERE',?)", (request,))
         self.id['mother'] = one(connect(self.path, build), 'SELECT dmp_login(?,?,NULL,NULL,?)', self.key('mother'), PIN, fingerprint)
@@ -64,11 +69,13 @@ class Twin:
         for table, columns in (('prescription', 'prescribed_at,label'), ('reimbursement', 'care_date,label')):
             g.execute("INSERT INTO %s(patient,episode,hidden_from_representatives,%s) VALUES(?,'e7',?,'2026-03-01','KANARI')" % (table, columns), (whose, hidden))
         if act == 'masked': who.execute("INSERT INTO mask(patient,episode) VALUES(?,'e7')", (whose,))
+        grantee = {'person': self.id['pharmacist'], 'profession': 'profession:21', 'team': self.id['team']}.get(act)
+        if grantee: who.execute("INSERT INTO mask(patient,episode,grantee) VALUES(?,'e7',?)", (whose, grantee))
         for name in ('patient', 'somebody'): self.login(name).close()                           # what waited is settled
         me = self.login('patient')
-        me.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.patient, self.id['pharmacist']))
+        me.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.patient, self.id['team' if act == 'team' else 'pharmacist']))
         for n in range(3): self.deposit(t, self.patient, 'Suite %d' % n, None)
-        for name in ('pharmacist', 'mother', 'treating', 'patient'): self.login(name).close()   # grants and packets are adopted
+        for name in ('pharmacist', 'member', 'mother', 'treating', 'patient'): self.login(name).close()   # grants and packets are adopted
         for c in (t, g, me, somebody): c.close()
 
     def deposit(self, c, patient, title, episode, hidden=0):
@@ -93,7 +100,7 @@ class Timing:
         self.program = os.path.join(folder, 'client')
         compile_client(self.program)
         note('twins, credentials with Argon2id 1 pass x 8 MiB')
-        self.twins = {act: [Twin(os.path.join(folder, '%s-%d' % (act, here)), args.build, act, here) for here in (1, 0)] for act in ('masked', 'hidden')}
+        self.twins = {act: [Twin(os.path.join(folder, '%s-%d' % (act, here)), args.build, act, here) for here in (1, 0)] for act in ('masked', 'hidden') + FROM}
 
     def session(self, who, first, second):
         """One program with both records attached, logged in; what each is called depends on the turn, not on what it holds."""
@@ -131,7 +138,10 @@ class Timing:
     def run(self):
         print('%d interleaved pairs a row; Welch\'s t without times above the 95th percentile (and of all); medians' % self.pairs)
         for act, who, title in (('masked', 'pharmacist', 'A masked act / where it never was, asked by a consented pharmacist'),
-                                ('hidden', 'mother', 'An act hidden from representatives / where it never was, asked by one')):
+                                ('hidden', 'mother', 'An act hidden from representatives / where it never was, asked by one'),
+                                ('person', 'pharmacist', 'An act masked to one pharmacist / where it never was, asked by him'),
+                                ('profession', 'pharmacist', 'An act masked to all pharmacists / where it never was, asked by one'),
+                                ('team', 'member', 'An act masked to a team / where it never was, asked by a member')):
             self.table.head(title)
             for q, (a, b) in self.measure(act, who, self.pairs).items():
                 self.row(q, a, b, lambda t: t < BOUND, '|t| < %g' % BOUND)

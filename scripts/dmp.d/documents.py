@@ -1,11 +1,13 @@
 """documents.py: listing, depositing, importing."""
-import hashlib, mimetypes, os
+import hashlib, mimetypes, mmap, os
 
 from french import in_french, several, TYPES
 from asking import ask, day_text, Refused, visible, yes
 from codes import choose_listed
 from record import items, library, login, one, patient_text, the_patient
 from sheet import print_text
+
+LARGEST, MAPPED = 1000000000, 16 << 20                 # bytes: SQLite's limit on a value; from where on a file is not read but mapped
 
 
 def list_documents(args, settings):
@@ -17,9 +19,20 @@ def list_documents(args, settings):
     print(several(len(found) - lines, 'document') + (', ' + several(lines, 'ligne') if lines else ''))
 
 
+def content_of(path):
+    """The bytes of a file; of a large one as the system keeps them, so that they lie in memory once."""
+    with open(path, 'rb') as f:
+        size = os.fstat(f.fileno()).st_size
+        if size > LARGEST:
+            raise Refused('Ce fichier a %d octets ; un document en a au plus %d. Déposez-le en plusieurs parties.' % (size, LARGEST))
+        content = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) if size > MAPPED else f.read(LARGEST + 1)
+    if len(content) > LARGEST:                         # of a pipe
+        raise Refused('Un document a au plus %d octets. Déposez-le en plusieurs parties.' % LARGEST)
+    return content
+
+
 def deposit(args, settings):
-    with open(args.file, 'rb') as f:
-        content = f.read()
+    content = content_of(args.file)
     if args.type:
         choose_listed('Type', TYPES, 'type_code.tsv', args.type)
     db = login(settings)

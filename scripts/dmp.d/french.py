@@ -145,6 +145,7 @@ FRENCH = {
     130: 'une vue nomme les documents qu’elle montre (dmp show DOCUMENT…)',
     131: 'une vue prend fin d’elle-même : dans 31 jours au plus',
     155: 'cette clé n’ouvre plus rien dans ce dossier : elle a pris fin, une autre l’a remplacée, ou une vieille copie du fichier a été remise. Demandez à qui vous l’a donnée',
+    170: 'une transaction écrit au plus 65536 lignes du journal : validez toutes les quelques milliers de lignes, puis continuez',
     200: 'le programme de DMP_ASKPASS n’a donné aucun code : il l’écrit sur sa première ligne',
     201: 'le nouveau certificat d’un patient est signé d’abord par qui enregistre les patients, puis par l’autorité',
 }
