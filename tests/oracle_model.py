@@ -396,7 +396,9 @@ class Model:
         p, moved, secret, noted = self.patients[patient], [], self.hidden_episodes(who, patient), False
         aims = self.aims(who, patient, released, secret)
         for d in [only] if only else self.documents.values():
-            if d.patient != patient or d.pooled or not self.handles(who, d) or (classes is not None and d.cls not in classes) or (episode and d.episode != episode):
+            if d.patient != patient or d.pooled or not self.handles(who, d) or (classes is not None and d.cls not in classes):
+                continue
+            if episode and d.episode != episode and not (d.late and d.hidden):
                 continue
             if who != patient and d.late and self.shaded(d):
                 continue
@@ -465,7 +467,7 @@ class Model:
         d.diverted = (d.lies, d.hidden) != meant
         d.pooled = d.lies and (d.diverted or not self.opens(who, d))
         self.documents[label] = d
-        if full and d.late and not d.diverted and self.aims(who, patient, None, self.hidden_episodes(who, patient))[label][2]:
+        if full and d.late and not d.diverted and self.opens(who, d) and self.aims(who, patient, None, self.hidden_episodes(who, patient))[label][2]:
             self.move(who, patient, only=d)
         for o in self.documents.values():                  # what came before a hidden item follows too; what waits, if it is not announced
             if o is not d and (o.patient, o.episode) == (patient, episode) and episode and not o.pooled and not o.deleted and not o.hidden and self.opens(who, o):
