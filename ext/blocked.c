@@ -13,12 +13,21 @@ int blocked_row(const struct item *it, struct value v[BLOCKED_VALUES]) {
          v[BLOCKED_WHO].type == VALUE_INT && v[BLOCKED_SINCE].type == VALUE_INT;
 }
 
+/* A block holds for whom the authority registers anew under the number of who was blocked. */
+static int is_he(struct session *s, int64_t blocked, const uint8_t principal[16]) {
+  uint8_t field[16];
+  id_field(field, blocked);
+  return memcmp(field, principal, 16) == 0 || directory_same_number(&s->dir, field, principal);
+}
+
 struct search { struct session *s; struct patient *p; int64_t principal, id; };
 
 static int take(void *ctx, struct item *it) {
   struct search *q = ctx;
   struct value v[BLOCKED_VALUES];
-  if (q->id == 0 && blocked_row(it, v) && v[BLOCKED_WHO].u.i == q->principal && object_trusted(q->s, q->p, it) == DMP_OK) q->id = it->id;
+  uint8_t field[16];
+  id_field(field, q->principal);
+  if (q->id == 0 && blocked_row(it, v) && is_he(q->s, v[BLOCKED_WHO].u.i, field) && object_trusted(q->s, q->p, it) == DMP_OK) q->id = it->id;
   return DMP_OK;
 }
 
@@ -31,15 +40,24 @@ int blocked_find(struct session *s, struct patient *p, int64_t principal, int64_
 
 struct everybody { struct session *s; struct patient *p; int64_t *who; size_t n; };
 
+static int everybody_add(struct everybody *q, int64_t id) {
+  int64_t *who = realloc(q->who, (q->n + 1) * sizeof *who);
+  if (who == NULL) return DMP_E_NOMEM;
+  q->who = who;
+  who[q->n++] = id;
+  return DMP_OK;
+}
+
 static int take_all(void *ctx, struct item *it) {
   struct everybody *q = ctx;
   struct value v[BLOCKED_VALUES];
   if (!blocked_row(it, v) || object_trusted(q->s, q->p, it) != DMP_OK) return DMP_OK;
-  int64_t *who = realloc(q->who, (q->n + 1) * sizeof *who);
-  if (who == NULL) return DMP_E_NOMEM;
-  q->who = who;
-  who[q->n++] = v[BLOCKED_WHO].u.i;
-  return DMP_OK;
+  int e = everybody_add(q, v[BLOCKED_WHO].u.i);
+  for (size_t i = 0; e == DMP_OK && i < q->s->dir.n; i++) {
+    const struct certificate *c = &q->s->dir.all[i];
+    if (c->serial == 0 && id_from_field(c->principal) != v[BLOCKED_WHO].u.i && is_he(q->s, v[BLOCKED_WHO].u.i, c->principal)) e = everybody_add(q, id_from_field(c->principal));
+  }
+  return e;
 }
 
 int blocked_all(struct session *s, struct patient *p, int64_t **who, size_t *n) {

@@ -47,12 +47,18 @@ static int is_member(struct session *s, int64_t team, const uint8_t principal[16
   return m && team_active(m);
 }
 
+/* A mask to a person holds for whom the authority registers anew under his number. */
+static int same_person(struct session *s, int64_t who, const uint8_t principal[16]) {
+  uint8_t field[16];
+  id_field(field, who);
+  return memcmp(field, principal, 16) == 0 || directory_same_number(&s->dir, field, principal);
+}
+
 static int leaves_out(struct session *s, struct patient *p, const struct excluded *x, const struct grantee *g) {
   const struct certificate *who = patient_who(s, p, g->principal);
-  int64_t id = id_from_field(g->principal);
   for (size_t i = 0; i < x->n; i++) {
     const struct exclusion *e = &x->e[i];
-    if (e->kind == OUT_PERSON && e->who == id) return 1;
+    if (e->kind == OUT_PERSON && same_person(s, e->who, g->principal)) return 1;
     if (e->kind == OUT_TEAM && is_member(s, e->who, g->principal)) return 1;
     if (e->kind == OUT_PROFESSION && who && who->profession == e->who) return 1;
     if (e->kind == OUT_TREATING && (g->as == READER_TREATING || was_treating(s, p, g->principal))) return 1;

@@ -134,6 +134,11 @@ static struct certificate *settle(struct directory *dir, const uint8_t principal
 
 const struct certificate *directory_by_principal(struct directory *dir, const uint8_t principal[16]) { return settle(dir, principal); }
 
+int directory_same_number(struct directory *dir, const uint8_t a[16], const uint8_t b[16]) {
+  const struct certificate *x = settle(dir, a), *y = settle(dir, b);
+  return x && y && memcmp(a, b, 16) != 0 && x->kind == y->kind && *x->identifier && strcmp(x->identifier, y->identifier) == 0;
+}
+
 const struct certificate *directory_by_hash(struct directory *dir, const uint8_t hash[32]) {
   for (size_t i = 0; i < dir->n; i++) {
     const struct certificate *c = &dir->all[i];

@@ -21,6 +21,8 @@ int  directory_refresh(struct record *r, const uint8_t d[32], struct directory *
 void directory_free(struct directory *dir);
 /* The certificate that counts now, revoked or not; NULL: nobody. */
 const struct certificate *directory_by_principal(struct directory *dir, const uint8_t principal[16]);
+/* 1: two principals of one kind whose certificates name the same number (RPPS): the one was registered anew as the other. */
+int  directory_same_number(struct directory *dir, const uint8_t a[16], const uint8_t b[16]);
 /* One that counts or counted; NULL: unknown, or it never did. */
 const struct certificate *directory_by_hash(struct directory *dir, const uint8_t hash[32]);
 /* What was seen is still there; DMP_E_CERT_LOG otherwise. */

@@ -242,7 +242,7 @@ static int settings(sqlite3 *db) {
   sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, (int *)0);
   sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, (int *)0);
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)0);
-  const char *sql = "PRAGMA temp_store=MEMORY; PRAGMA synchronous=NORMAL; PRAGMA cell_size_check=ON";
+  const char *sql = "PRAGMA temp_store=MEMORY; PRAGMA synchronous=NORMAL; PRAGMA cell_size_check=ON; PRAGMA wal_autocheckpoint=4000";
   int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
   return rc == SQLITE_OK ? 0 : sql_error(rc);
 }

@@ -1,6 +1,7 @@
 /* membership.c: joining, leaving, and what follows (see membership.h). */
 #include "membership.h"
 #include "access.h"
+#include "change.h"
 #include <stdlib.h>
 #include <string.h>
 SQLITE_EXTENSION_INIT3
@@ -194,12 +195,13 @@ int membership_move(struct session *s, size_t *left) {
 
 /* ---- the treating doctor's patients ---- */
 
-/* How many departures all teams have seen: what a login that left nothing owed remembers, under its own wrap key. */
+/* How many departures all teams have seen, and how many joined, who may be left out of a circle since: what a login that left nothing owed
+ * remembers, under its own wrap key. */
 static int departures(struct session *s, uint64_t *n) {
   int e = teams_refresh(s, NULL);
   *n = 0;
   for (size_t i = 0; e == DMP_OK && i < s->teams.n; i++)
-    for (size_t j = 0; j < s->teams.t[i]->lines; j++) *n += s->teams.t[i]->line[j].kind == TEAM_LEAVE;
+    for (size_t j = 0; j < s->teams.t[i]->lines; j++) *n += s->teams.t[i]->line[j].kind != TEAM_KEY;
   return e;
 }
 
@@ -247,14 +249,27 @@ int membership_settled(struct session *s) {
   return e;
 }
 
+/* Somebody who holds a circle's key joined a team that it leaves out, or a member who should hold it did: where this login holds one. */
+static int circles_wait(struct session *s, struct patient *p, int *yes) {
+  struct change c;
+  int held = 0, e = DMP_OK;
+  for (size_t i = 0; i < p->g.count; i++) held |= p->g.entry[i].circle != 0;
+  if (!held) return DMP_OK;
+  e = change_begin(s, p, &c);
+  if (e == DMP_OK) *yes |= circle_due(&c) > 0;
+  change_end(&c);
+  return e;
+}
+
 static int patient_departed(struct session *s, int64_t id, int *yes) {
   struct patient *p;
   struct keyset *k;
   int full, e = patient_get(s, id, &p);
   *yes = 0;
   if (e == DMP_OK) e = patient_keyset(s, p, &k);
-  if (e != DMP_OK || k->teams == 0) return e == DMP_E_NO_PATIENT ? DMP_OK : e;
+  if (e != DMP_OK) return e == DMP_E_NO_PATIENT ? DMP_OK : e;
   e = holder_is_full(s, p, &full);
+  if (e == DMP_OK && full) e = circles_wait(s, p, yes);
   for (size_t i = 0; e == DMP_OK && full && i < k->teams; i++) {
     const struct team *t;
     e = team_get(s, k->team[i].team, &t);

@@ -1,7 +1,9 @@
 /* notice.c: what somebody is told about a record (see notice.h). */
 #include "notice.h"
+#include "blocked.h"
 #include "directory.h"
 #include "document.h"
+#include "episode.h"
 #include "history.h"
 #include "holder.h"
 #include "hosting.h"
@@ -186,6 +188,40 @@ static int certified(struct telling *t) {
   return e;
 }
 
+/* Whoever was registered anew under the number of somebody who holds something of the patient, or, for the patient, is blocked or left out by a mask. */
+static int told_anew(struct telling *t, const struct certificate *c, const uint8_t before[16]) {
+  if (!directory_same_number(&t->s->dir, c->principal, before) || session_who(t->s, before)->not_before > c->not_before) return DMP_OK;
+  return tell(t, "certificate", notice_id("anew", c->not_before, id_from_field(c->principal), id_from_field(before)), c->not_before,
+              "Quelqu’un est de nouveau enregistré sous le numéro de %s : ce qui est masqué à l’un l’est à l’autre, un accord donné à l’un ne vaut pas pour l’autre",
+              name_of(t, before));
+}
+
+static int registered_anew(struct telling *t) {
+  struct directory *dir = &t->s->dir;
+  struct grantees gs = { 0 };
+  struct choices c = { 0 };
+  int64_t *blocked = NULL;
+  size_t blocks = 0;
+  uint8_t field[16];
+  int e = t->to == TOLD_REPRESENTATIVE ? DMP_OK : grantees_read(t->s, t->p, &gs);
+  if (e == DMP_OK && t->to == TOLD_PATIENT) e = choices_read(t->s, t->p, &c);
+  if (e == DMP_OK && t->to == TOLD_PATIENT) e = blocked_all(t->s, t->p, &blocked, &blocks);
+  for (size_t i = 0; e == DMP_OK && t->to != TOLD_REPRESENTATIVE && i < dir->n; i++) {
+    const struct certificate *who = &dir->all[i];
+    if (who->serial || directory_entry(dir, i) != ENTRY_FIRST || who->not_before < id_time(t->p->id)) continue;
+    for (size_t k = 0; e == DMP_OK && k < gs.n; k++) e = told_anew(t, who, gs.g[k].principal);
+    for (size_t k = 0; e == DMP_OK && k < c.froms + blocks; k++) {
+      if (k < c.froms && c.from[k].x.kind != OUT_PERSON) continue;
+      id_field(field, k < c.froms ? c.from[k].x.who : blocked[k - c.froms]);
+      e = told_anew(t, who, field);
+    }
+  }
+  free(blocked);
+  choices_free(&c);
+  grantees_free(&gs);
+  return e;
+}
+
 static int hosted(struct telling *t) {
   struct hostings all = { 0 };
   int e = t->to == TOLD_DOCTOR ? DMP_OK : hosting_read(t->s, &all);
@@ -296,6 +332,7 @@ int notice_read(struct session *s, struct patient *p, struct notices *out) {
   if (e == DMP_OK) e = by_date(&t);
   if (e == DMP_OK) e = ended(&t);
   if (e == DMP_OK) e = certified(&t);
+  if (e == DMP_OK) e = registered_anew(&t);
   if (e == DMP_OK) e = hosted(&t);
   if (e == DMP_OK) e = mark_seen(s, p, out);
   history_free(&h);

@@ -3,7 +3,7 @@
 #include "memory.h"
 #include <string.h>
 
-enum { WAYS = 4, FIRST = 32, GROWTH = 4 };
+enum { WAYS = 4, FIRST = 64, GROWTH = 4 };        /* 64, 256, 1024, RECENT_MOST */
 
 static struct recent_head *head(const struct recent *r, size_t i) { return (struct recent_head *)(void *)((uint8_t *)r->entry + i * r->unit); }
 static size_t place_of(const struct recent *r, uint64_t key) { return (size_t)((key * 0x9E3779B97F4A7C15u) >> 32) & (r->n / WAYS - 1); }

@@ -12,6 +12,7 @@
 #include "status.h"
 
 enum { BUSY_MS = 2000 };
+#define CACHE_KIB "12288"                   /* pages of the record: what listing patient after patient comes back to */
 enum statement { PATIENTS, DEPOSITS, PATIENT, DEPOSIT, DOCUMENTS, READ, VERSION, STATEMENTS };
 static const char *const SQL[STATEMENTS] = {
   [PATIENTS] = "SELECT id, name, grp FROM temp.patients",
@@ -92,13 +93,16 @@ static int is_replaced(struct db *db) {
 }
 
 static enum verdict open_file(struct db *db, const char *record, char why[DB_WHY_MAX]) {
-  int rc = sqlite3_open_v2(record, &db->sql, SQLITE_OPEN_READWRITE, NULL);
+  /* one thread alone asks; refused, and of no consequence, when SQLite has begun already */
+  sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+  sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  int rc = sqlite3_open_v2(record, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
   if (rc == SQLITE_OK) {
     sqlite3_extended_result_codes(db->sql, 1);
     sqlite3_busy_timeout(db->sql, BUSY_MS);
     sqlite3_db_config(db->sql, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(db->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    rc = sqlite3_exec(db->sql, "PRAGMA temp_store=MEMORY; SELECT count(*) FROM main.sqlite_schema", NULL, NULL, NULL);
+    rc = sqlite3_exec(db->sql, "PRAGMA temp_store=MEMORY; PRAGMA main.cache_size=-" CACHE_KIB "; SELECT count(*) FROM main.sqlite_schema", NULL, NULL, NULL);
   }
   if (rc == SQLITE_OK) return VERDICT_MOUNTED;
   if (db->sql == NULL || (rc & 0xFF) == SQLITE_NOMEM) {

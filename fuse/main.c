@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -269,8 +270,13 @@ static enum verdict run_behind(struct options *o) {
   return say(VERDICT_SYSTEM, "the driver died while starting");
 }
 
+/* What a reading takes is kept for the next one, what a listing took goes back. */
+enum { KEPT_BYTES = 1 << 20 };
+
 int main(int argc, char **argv) {
   struct options o;
+  mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+  mallopt(M_TRIM_THRESHOLD, 2 * KEPT_BYTES);
   enum verdict v = options_read(&o, argc, argv);
   if (v == VERDICT_MOUNTED && (o.help || o.version)) {
     fputs(o.help ? options_usage : "dmpfs " DMP_VERSION "\n", stdout);

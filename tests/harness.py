@@ -64,7 +64,7 @@ class Practice:
 
     def person(self, name, profession, registrar=0):
         self.authority.execute("INSERT INTO principal(kind,identifier,name,profession,certificate,registrar) "
-                               "VALUES('professional','81000000000',?,?,?,?)", (name.upper(), profession, self.request(name), registrar))
+                               "VALUES('professional',?,?,?,?,?)", ('8100000%04d' % len(self.id), name.upper(), profession, self.request(name), registrar))
         con = self.connect()
         self.id[name] = one(con, 'SELECT dmp_login(?,?,NULL,NULL,?)', self.key(name), PIN, self.fingerprint)
         con.close()

@@ -1110,6 +1110,52 @@ class LeftOut(Case):
         self.assertIsNotNone(one(self.p.authority, 'SELECT dmp_certify(?)', first))
 
 
+class Anew(Case):
+    """The authority registers somebody a second time, under the same number and with another key."""
+
+    def setUp(self):
+        self.p = Practice({'treating': ('10', 1), 'pharmacist': ('21', 0), 'nurse': ('60', 0)})
+        self.addCleanup(self.p.drop)
+        self.t = self.p.login('treating')
+        self.pid = self.p.patient('marie', self.t, 'treating')
+        self.m = self.p.login('marie')
+        for who in ('pharmacist', 'nurse'):
+            self.consent(who)
+
+    def consent(self, who):
+        self.m.execute('INSERT INTO consent(patient,grantee) VALUES(?,?)', (self.pid, self.p.id[who]))
+
+    def again(self, name, number):
+        self.p.authority.execute("INSERT INTO principal(kind,identifier,name,profession,certificate) VALUES('professional',?,'ENCORE','21',?)",
+                                 (number, self.p.request(name)))
+        self.p.id[name] = one(self.p.connect(), 'SELECT dmp_login(?,?,NULL,NULL,?)', self.p.key(name), PIN, self.p.fingerprint)
+
+    def number(self, name):
+        return one(self.p.authority, 'SELECT identifier FROM principal WHERE id=?', self.p.id[name])
+
+    def test_who_is_registered_anew_under_a_number_is_left_out_as_before_and_the_patient_is_told(self):
+        d, plain = deposit(self.t, self.pid), deposit(self.t, self.pid)
+        self.m.execute('INSERT INTO mask(document,grantee) VALUES(?,?)', (d, self.p.id['pharmacist']))
+        self.again('anew', self.number('pharmacist'))
+        self.again('other', '81000009999')
+        told = [r[0] for r in self.m.execute("SELECT text FROM notification WHERE kind='certificate'")]
+        self.assertEqual([t.split(' :')[0] for t in told], ['Quelqu’un est de nouveau enregistré sous le numéro de PHARMACIST'])
+        self.assertEqual(documents(self.p.login('anew')), [])  # a consent to the one is none to the other
+        for who, sees in (('anew', [plain]), ('other', [d, plain])):
+            self.consent(who)
+            self.assertEqual(documents(self.p.login(who)), sees, who)
+
+    def test_a_block_holds_for_who_is_registered_anew_until_the_patient_takes_it_away(self):
+        self.m.execute('INSERT INTO blocked(patient,professional) VALUES(?,?)', (self.pid, self.p.id['pharmacist']))
+        self.again('anew', self.number('pharmacist'))
+        insert = 'INSERT INTO consent(patient,grantee) VALUES(?,?)'
+        self.refused(111, self.m, insert, (self.pid, self.p.id['anew']))
+        self.refused(111, self.t, insert, (self.pid, self.p.id['anew']))
+        self.assertEqual(one(self.m, "SELECT count(*) FROM notification WHERE kind='certificate'"), 1)
+        self.m.execute('DELETE FROM blocked')
+        self.consent('anew')
+
+
 class Following(Case):
     """A correction, a line that comes before, after or without the act: what protected the one protects the other."""
 

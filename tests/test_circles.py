@@ -354,6 +354,20 @@ class Circles(Case):
         self.sees(n=[b], ph=[a, b], t=[a, b], m=[a, b])
         self.sound(n2)
 
+    def test_who_joins_a_team_that_is_left_out_reads_no_longer_than_until_the_treating_doctor_or_the_patient_logs_in(self):
+        manager = self.team('équipe', 'nurse2')
+        a, b = deposit(self.g, self.pid), deposit(self.g, self.pid)
+        self.mask(a, 'équipe')
+        manager.execute('INSERT INTO membership(team,member) VALUES(?,?)', (self.p.id['équipe'], self.p.id['nurse']))
+        late = deposit(self.g, self.pid, replaces=one(self.g, 'SELECT unique_id FROM document WHERE id=?', a))
+        self.assertEqual(one(self.m, "SELECT count(*) FROM dmp_verify WHERE kind='owed'"), 2)   # the circle, and what came late
+        self.assertNotIn(late, seen(self.n))                   # nothing new is put where he still reads
+        self.p.login('doctor', self.t)
+        self.sees(n=[b], ph=[a, b, late], g=[a, b, late])
+        self.p.login('marie', self.m)
+        self.sees(n=[b], ph=[a, b, late], g=[a, b, late])
+        self.sound()
+
     def test_members_of_a_team_hold_a_circle_by_name_and_nobody_slips_in_who_is_left_out(self):
         a, b = deposit(self.g, self.pid), deposit(self.g, self.pid)
         manager = self.team('équipe', 'nurse2')

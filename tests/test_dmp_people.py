@@ -180,7 +180,7 @@ class Circles(People):
         self.run_as('marie', 'mask', '--episode', 'conf', '--to', 'Pharmacien', says='Pour les autres rien ne change.')
         self.run_as('marie', 'unmask', 'Confirmé', code=1, says=['Ce document n’est masqué qu’à certaines personnes (KACI, Pharmacien)', 'unmask-to'])
         self.run_as('marie', 'unmask', '--episode', 'conf', code=1, says='Cet épisode n’est masqué qu’à certaines personnes (Pharmacien)')
-        said = self.run_as('marie', 'mask', 'Confirmé', says='Masqué. Le voient : MARIE, MARTIN.')
+        said = self.run_as('marie', 'mask', 'Confirmé', says='Masqué. Le voient : MARIE Marie, MARTIN.')
         self.assertNotIn('KACI', said)
         said = self.run_as('marie', 'unmask', 'Confirmé', says=['Démasqué. Reste : ', 'Confirmé : masqué à KACI', 'épisode conf : masqué à Pharmacien', 'Le voient : '])
         self.assertNotIn('KACI', said.split('Le voient')[1])
@@ -419,7 +419,7 @@ class Insight(People):
     def test_the_patient_asks_who_reads_a_document_and_sees_what_a_colleague_sees(self):
         deposit(self.t, self.marie, title='Ouvert à tous')
         deposit(self.t, self.marie, title='Masqué à Kaci', masked=1)
-        said = self.run_as('marie', 'who', 'Ouvert', says=['MARIE : patient', 'MARTIN (Médecin) : médecin traitant, déposant', 'KACI (Pharmacien) : consentement du', '3 personnes'])
+        said = self.run_as('marie', 'who', 'Ouvert', says=['MARIE Marie : patient', 'MARTIN (Médecin) : médecin traitant, déposant', 'KACI (Pharmacien) : consentement du', '3 personnes'])
         said = self.run_as('marie', 'who', 'Masqué à', says='2 personnes')
         self.assertNotIn('KACI', said)
         said = self.run_as('marie', 'see-as', 'Kaci', says='Ouvert à tous (consentement du')

@@ -3,9 +3,9 @@
 own, and the probes that were recorded of them (fixtures/desktop/probes.tsv), which need neither.
   test_filemanagers.py [build [name…]]     as test_mount.py, whose practice and mounts it uses
 $DMP_PICTURES: a folder that gets a picture of each window."""
-import collections, os, re, shutil, signal, struct, subprocess, time
+import collections, ctypes, os, re, shutil, signal, struct, subprocess, time
 import test_mount as door
-from test_mount import FOLDER, REPORTS, ROOT, Mount, error_of, same, wait_until
+from test_mount import FOLDER, REPORTS, ROOT, TWO_SECONDS, Mount, error_of, same, wait_until
 
 REQUESTS = {1: 'lookup', 3: 'getattr', 14: 'open', 15: 'read', 17: 'statfs', 22: 'getxattr', 23: 'listxattr', 27: 'opendir', 34: 'access',
             44: 'readdirplus'}
@@ -180,6 +180,65 @@ OBJECTS = [b'<</Type/Catalog/Pages 2 0 R>>', b'<</Type/Pages/Kids[3 0 R]/Count 1
            b'<</Length 66>>stream\nBT /F1 24 Tf 72 720 Td (Compte rendu de consultation) Tj ET       \nendstream',
            b'<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>']
 PDF = b'%PDF-1.4\n' + b''.join(b'%d 0 obj' % (i + 1) + o + b'endobj\n' for i, o in enumerate(OBJECTS)) + b'trailer<</Size 6/Root 1 0 R>>\n%%EOF\n'
+
+
+def big_pdf(pages):
+    """Each page half a megabyte, read when it is shown."""
+    kids = b' '.join(b'%d 0 R' % (3 + 2 * i) for i in range(pages))
+    objects = [b'<</Type/Catalog/Pages 2 0 R>>', b'<</Type/Pages/Kids[%s]/Count %d>>' % (kids, pages)]
+    for i in range(pages):
+        drawn = b'0.%d g 0 0 595 842 re f %%' % (i % 10) + b'x' * 500000 + b'\n'
+        objects.append(b'<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents %d 0 R>>' % (4 + 2 * i))
+        objects.append(b'<</Length %d>>stream\n' % len(drawn) + drawn + b'endstream')
+    out, at = b'%PDF-1.4\n', []
+    for i, o in enumerate(objects):
+        at.append(len(out))
+        out += b'%d 0 obj' % (i + 1) + o + b'endobj\n'
+    table = b'xref\n0 %d\n0000000000 65535 f \n' % (len(at) + 1) + b''.join(b'%010d 00000 n \n' % n for n in at)
+    return out + table + b'trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n' % (len(at) + 1, len(out))
+
+
+PIDFD_GETFD = 438                                         # where os has none
+
+
+def held_by(program, path):
+    """A copy of the very descriptor under which a running program has the file open."""
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    for pid in subprocess.run(['pgrep', '-x', program], stdout=subprocess.PIPE, text=True).stdout.split():
+        for fd in os.listdir('/proc/%s/fd' % pid):
+            if os.readlink('/proc/%s/fd/%s' % (pid, fd)) == path:
+                own = os.pidfd_open(int(pid))
+                copy = call(PIDFD_GETFD, own, int(fd), 0)
+                os.close(own)
+                assert copy >= 0, os.strerror(ctypes.get_errno())
+                return copy
+    raise AssertionError(program + ' does not hold ' + path)
+
+
+def test_evince_that_holds_a_large_document_reads_no_more_of_it_once_it_is_masked(p):
+    needs('evince', 'Xvfb', 'dbus-run-session', 'xdotool')
+    document = p.deposit('Longue', big_pdf(40))
+    with Mount(p, 'pharmacist') as m:
+        screen = Screen(p)
+        try:
+            path = m(REPORTS, '2026-03-12 Longue – Dr Martin.pdf')
+            screen.show('evince', path)
+            fd = held_by('evince', path)
+            size = os.fstat(fd).st_size
+            assert size > 20000000 and len(os.pread(fd, size, 0)) == size      # all of it is in the kernel's memory
+            p.mask(document)
+            began = time.monotonic()
+            for at in (0, size // 2, size - 4096):        # what evince had read already, and what it had not
+                assert wait_until(lambda: error_of(os.pread, fd, 4096, at) == 'ESTALE', began + TWO_SECONDS - time.monotonic()), at
+            print('      evince holds a descriptor that gave nothing more after %d ms' % ((time.monotonic() - began) * 1000))
+            subprocess.run(['xdotool', 'search', '--onlyvisible', '--class', 'evince', 'windowfocus', 'key', '--clearmodifiers', 'ctrl+End'],
+                           env=screen.environment, stdout=subprocess.DEVNULL, check=False)
+            time.sleep(2)                                 # it asks for the last page, or has ended by now
+            same(error_of(os.pread, fd, 4096, size - 4096), 'ESTALE')
+            same(error_of(os.stat, path), 'ENOENT')
+            os.close(fd)
+        finally:
+            screen.close()
 
 
 def test_the_names_that_file_managers_probe_reach_the_driver_once_a_folder(p):

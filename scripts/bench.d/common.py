@@ -1,5 +1,5 @@
 """What the parts of scripts/bench share: a connection in a program of its own, a login, the printed table."""
-import os, sqlite3, statistics, subprocess, sys
+import os, sqlite3, statistics, subprocess, sys, zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PIN = 'code-de-la-mesure'
@@ -34,7 +34,7 @@ def enrol(authority, path, build, fingerprint, key, name, profession, registrar)
     """A professional with a certificate, whose first login is done."""
     request = one(authority, "SELECT dmp_keygen(?,?,'kdf=1x8')", key, PIN)
     authority.execute("INSERT INTO principal(kind,identifier,name,profession,certificate,registrar) "
-                      "VALUES('professional','81000000000',?,?,?,?)", ('Dr ' + name.title(), profession, request, registrar))
+                      "VALUES('professional',?,?,?,?,?)", ('81%09d' % (zlib.crc32(name.encode()) % 10 ** 9), 'Dr ' + name.title(), profession, request, registrar))
     c = connect(path, build)
     who = one(c, 'SELECT dmp_login(?,?,NULL,NULL,?)', key, PIN, fingerprint)
     c.close()

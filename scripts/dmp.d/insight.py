@@ -5,7 +5,7 @@ from codes import profession_name
 from french import GROUNDS, RECIPIENTS, several
 from asking import ask, choose_code, day_text, needed, program, Refused, visible
 from people import closed_teams
-from record import connect, Item, items, login, one, patient_text, the_item, the_patient, the_person
+from record import connect, Item, items, login, one, patient_text, whole_name, the_item, the_patient, the_person
 
 
 def who(args, settings):
@@ -37,10 +37,11 @@ def who(args, settings):
 
 def who_reads(db, patient, item):
     """Who can open one document or line, and why, as the keys say."""
-    why = {}
+    why, whole = {}, whole_name(db, patient)
     for principal, name, profession, reason in db.execute('SELECT principal, name, profession, why FROM access_right WHERE document = ?', (item,)):
         role = profession_name(profession)
-        why.setdefault('%s%s' % (name or 'n° %d' % principal, ' (%s)' % role if role else ''), []).append(reason)
+        name = whole if principal == patient else name or 'n° %d' % principal
+        why.setdefault('%s%s' % (name, ' (%s)' % role if role else ''), []).append(reason)
     if not why:
         raise Refused('Votre clé ne dit pas qui lit ce document ; celle du patient le dit toujours.')
     for person, reasons in why.items():

@@ -2,7 +2,7 @@
 from asking import choose, program, Refused, visible, yes
 from codes import path_of, profession_name, professions
 from french import PROFESSIONS, several
-from record import items, login, one, the_item, the_patient, the_person
+from record import items, login, one, the_item, the_patient, the_person, whole_name
 
 
 def episodes_of(db, patient):
@@ -87,9 +87,9 @@ def to_people(db, patient):
     return items_, episodes_
 
 
-def who_sees(db, document):
+def who_sees(db, patient, document):
     """Who can open it now, as the keys say; where they say nothing to this login, the rule."""
-    names = list(dict.fromkeys(name or 'n° %d' % p for p, name in db.execute('SELECT principal, name FROM access_right WHERE document = ?', (document,))))
+    names = list(dict.fromkeys(whole_name(db, patient) if p == patient else name or 'n° %d' % p for p, name in db.execute('SELECT principal, name FROM access_right WHERE document = ?', (document,))))
     return 'Le voient : %s.' % visible(', '.join(names)) if names else 'Qui l’a déposé le garde.'
 
 
@@ -128,7 +128,7 @@ def mask(args, settings):
     if to_of(args) is not None:
         of = of_whom(db, args, patient)
         db.execute('INSERT INTO mask(patient, document, episode, grantee) VALUES(?, ?, ?, ?)', (patient, *of))
-        print('Masqué %s ; qui l’a déposé le garde. %s' % (visible(to_text(grantee_text(db, of[2]))), who_sees(db, of[0]) if of[0] else 'Pour les autres rien ne change.'))
+        print('Masqué %s ; qui l’a déposé le garde. %s' % (visible(to_text(grantee_text(db, of[2]))), who_sees(db, patient, of[0]) if of[0] else 'Pour les autres rien ne change.'))
         return
     if args.episode is not None:
         db.execute('INSERT INTO mask(patient, episode) VALUES(?, ?)', (patient, the_episode(db, patient, args.episode, False)))
@@ -136,7 +136,7 @@ def mask(args, settings):
         return
     document = the_item(db, args, patient, lambda i: not i.masked, 'aucun document de ce patient n’est à masquer')
     db.execute('INSERT INTO mask(patient, document) VALUES(?, ?)', (patient, document))
-    print('Masqué. ' + who_sees(db, document))
+    print('Masqué. ' + who_sees(db, patient, document))
 
 
 def unmask(args, settings):
@@ -160,7 +160,7 @@ def unmask(args, settings):
             certain.get(document, []) + of_episodes.get(masked[document].episode, []))))
     if db.execute('DELETE FROM mask WHERE patient = ? AND document = ? AND grantee IS NULL', (patient, document)).rowcount == 0:
         raise Refused('Ce document est masqué avec son épisode : démasquez l’épisode (dmp unmask --episode).')
-    print('Démasqué.%s %s' % (still_masked(db, patient, document, None), who_sees(db, document)))
+    print('Démasqué.%s %s' % (still_masked(db, patient, document, None), who_sees(db, patient, document)))
 
 
 def announce(args, settings):

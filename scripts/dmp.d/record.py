@@ -169,6 +169,11 @@ def patient_text(birth_name, given_names, birth_date):
     return ' '.join(filter(None, (birth_name, given_names, day_text(birth_date))))
 
 
+def whole_name(db, patient):
+    """BELLANGER Lucie; the directory has the surname alone."""
+    return patient_text(*(db.execute('SELECT birth_name, given_names, NULL FROM patient WHERE id = ?', (patient,)).fetchone() or (None, None, None))) or 'Le patient'
+
+
 def patient_rows(db):
     """Those whose identity opens, then those of whom only the own deposits do."""
     rows = [(i, patient_text(*traits) or 'Patient %d' % i, 'INS %sn° %d' % ('…%s, ' % ins[-6:] if ins else 'inconnu, ', i))

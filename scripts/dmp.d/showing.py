@@ -1,7 +1,7 @@
 """showing.py: minimal views: what a patient shows of her record, and nothing else."""
 import os, secrets
 
-from asking import choose, day_form, day_text, program, shell_word, typed, yes
+from asking import choose, day_form, day_text, program, shell_word, yes
 from french import several
 from insight import local_time
 from record import login, one, the_patient
@@ -10,9 +10,18 @@ SHEET = """
 ──── À montrer, et rien d’autre ────
 Clé  : {key}
 Code : {pin}
-Jusqu’au {until}. Rien n’y dit que le dossier en contient davantage. Pour y mettre fin avant : {end}
   {mount}
+
+Pour vous seul·e : cela dure jusqu’au {until} ; rien n’y dit que le dossier en contient davantage. Pour y mettre fin avant :
+  {end}
 """
+
+
+def as_typed(settings, key):
+    """This program for that key: the profile of this machine names its own."""
+    if settings.file.has_section(settings.profile) and settings.file[settings.profile].get('key') == key:
+        return program()
+    return '%s --record %s --key %s' % (program(), shell_word(settings.existing_record()), shell_word(key))
 
 
 def show(args, settings):
@@ -29,8 +38,8 @@ def show(args, settings):
     db.execute('INSERT INTO minimal_view(patient, items, credential, pin, until) VALUES(?, ?, ?, ?, ?)',
                (patient, ','.join(map(str, chosen)), key, pin, day_form(args.until)))
     until = one(db, 'SELECT until FROM minimal_view ORDER BY since DESC, id DESC')
-    print(SHEET.format(key=key, pin=pin, until=local_time(until)[:16], end=typed('dmp end-show'),
-                       mount='%s --record %s --key %s mount' % (program(), shell_word(settings.existing_record()), shell_word(key))))
+    print(SHEET.format(key=key, pin=pin, until=local_time(until)[:16], end='%s end-show' % as_typed(settings, settings.existing_key()),
+                       mount='%s mount' % as_typed(settings, key)))
 
 
 def end_show(args, settings):
