@@ -158,7 +158,8 @@ static int take_ended(void *ctx, struct item *it) {
   if (it->c.table != ITEM_CONSENT || row_get(it->c.row, it->c.row_len, &v, 1, &count, &used) != DMP_OK || v.type != VALUE_INT) return DMP_OK;
   size_t i = 0;
   while (i < q->list->n && id_from_field(q->list->g[i].principal) != v.u.i) i++;
-  return i < q->list->n && q->list->g[i].as == READER_NONE ? items_take(&q->ended, it) : DMP_OK;
+  /* who reads on through a team has no consent of his own */
+  return i < q->list->n && (q->list->g[i].as == READER_NONE || q->list->g[i].as == READER_MEMBER) ? items_take(&q->ended, it) : DMP_OK;
 }
 
 /* Drops and closes them. */
