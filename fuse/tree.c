@@ -1,6 +1,7 @@
 /* tree.c: see tree.h. */
 #include "tree.h"
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,7 +11,7 @@
 #include "page.h"
 
 /* LISTINGS: slots, a power of 2. ROWS_KEPT: of all patients together, some 150 bytes each. */
-enum { TRIES = 3, LISTINGS = 16384, ROWS_KEPT = 150000, BUCKETS_MIN = 1024, FIRST_ENTRY = 2 };
+enum { TRIES = 3, LISTINGS = 16384, ROWS_KEPT = 150000, ROWS_TRIMMED = 5000, BUCKETS_MIN = 1024, FIRST_ENTRY = 2 };
 enum { VERSION_MS = 10 };
 /* How long the names of patients are believed by a lookup, which asks whether the one patient is still there. */
 enum { NAMES_MS = 30000 };
@@ -267,6 +268,7 @@ static int load(struct tree *t, int64_t patient, struct listing **out) {
   }
   if (err == 0) err = listing_finish(l);
   l->at = l->sure = now_ms();               /* at its end: one that takes longer than it is believed would be made for ever */
+  if (l->rows > ROWS_TRIMMED) malloc_trim(0);   /* SQLite held them all, too */
   if (err == 0) *out = l;
   else listing_release(l);
   return err == EAGAIN ? EIO : err;
