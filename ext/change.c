@@ -363,6 +363,8 @@ unsigned change_may(struct change *c, const struct grantee *g, uint16_t cls) {
   for (size_t i = 0; g->as == READER_MEMBER && i < c->next.teams; i++) {
     const struct team *t;
     const struct team_member *m = team_get(c->s, c->next.team[i].team, &t) == DMP_OK ? team_member_of(t, g->principal) : NULL;
+    const struct grantee *of = grantees_find(&c->list, c->next.team[i].team);
+    if (of && is_over(of)) continue;
     if (m && team_active(m) && !suite_is_zero(c->next.team[i].cert, 32)) may |= rights_keys(READER_TEAM, t->now.profession, cls);
   }
   return may;

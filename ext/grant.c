@@ -116,10 +116,16 @@ static struct circle_leaf *circle_derived(struct patient *p, const struct entry 
   return c;
 }
 
+/* What a member holds by name opens as long as the key of the class does, which only a team's grant brings him: by any other team than the one
+ * whose consent is over he may read less. */
+static int circle_opens(const struct patient *p, const struct entry *en) {
+  return p->g.basis != BASIS_MEMBER || patient_key(p, en->cls, WHICH_P) != NULL;
+}
+
 struct leaf *circle_leaf(struct patient *p, int64_t circle, int l) {
   const struct entry *en;
   for (size_t i = 0; (en = patient_entry(p, i)) != NULL; i++) {
-    struct circle_leaf *c = is_circle(en) && en->circle == circle ? circle_derived(p, en) : NULL;
+    struct circle_leaf *c = is_circle(en) && en->circle == circle && circle_opens(p, en) ? circle_derived(p, en) : NULL;
     if (c) return &c->leaf[l & 1];
   }
   return &p->none;

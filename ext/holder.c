@@ -158,7 +158,8 @@ static int take_ended(void *ctx, struct item *it) {
   if (it->c.table != ITEM_CONSENT || row_get(it->c.row, it->c.row_len, &v, 1, &count, &used) != DMP_OK || v.type != VALUE_INT) return DMP_OK;
   size_t i = 0;
   while (i < q->list->n && id_from_field(q->list->g[i].principal) != v.u.i) i++;
-  return i < q->list->n && q->list->g[i].as == READER_NONE ? items_take(&q->ended, it) : DMP_OK;
+  /* who reads on through a team has no consent of his own */
+  return i < q->list->n && (q->list->g[i].as == READER_NONE || q->list->g[i].as == READER_MEMBER) ? items_take(&q->ended, it) : DMP_OK;
 }
 
 /* Drops and closes them. */
@@ -258,6 +259,7 @@ int holder_consent(struct session *s, struct patient *p, int64_t grantee, int64_
   if (e == DMP_OK && team && !team_ready(team)) e = DMP_E_TEAM_KEY;
   if (e == DMP_OK) e = may_receive(s, p, who ? who : &team->now, team);
   if (e == DMP_OK) e = give(s, p, who ? who : &team->now, team ? READER_TEAM : who->kind == KIND_STAFF ? READER_STAFF : READER_CONSENT, until);
+  if (e == DMP_OK) e = consent_drop(s, p, grantee);   /* one that was over */
   if (e == DMP_OK) e = holder_consent_row(s, p, &me, grantee, "consent", until, s->principal);
   return e == DMP_OK ? access_pend_item(s, p, LOG_CONSENT, grantee, 1, NULL) : e;
 }

@@ -545,7 +545,7 @@ static int scan_ticks(struct session *s, struct patient *p, const struct scan *w
     if (en->cls < w->first || en->cls > w->last) continue;
     struct way way[2];
     for (size_t k = 0, ways = entry_ways(p, en, way); e == DMP_OK && k < ways; k++)
-      if (!w->hidden || way[k].leaf & 1) e = scan_ticked(s, p, w, ctx, en->cls, way[k].leaf, f);
+      if ((!w->hidden || way[k].leaf & 1) && (!w->masked || way[k].leaf >= 2)) e = scan_ticked(s, p, w, ctx, en->cls, way[k].leaf, f);
   }
   return e;
 }
@@ -941,14 +941,16 @@ static int own_reseal(struct session *s, struct patient *p, const struct item *i
   return e;
 }
 
-/* The mark that the state counts is the row's. Where it is not the true one, the state says who made it: somebody with the key, and then the item takes a true
- * one where it goes; or the host, and then nothing is written. */
-static int mark_check(struct session *s, struct patient *p, struct leaf *from, const struct item *it) {
+/* The mark that the state counts is the row's. Where it is not the true one, the key turned since the item was opened, and the row has another; or the state
+ * says who made it: somebody with the key, and then the item takes a true one where it goes; or the host, and then nothing is written. */
+static int mark_check(struct session *s, struct patient *p, struct leaf *from, struct item *it) {
   struct raws a = { 0 };
   struct state stored;
   if (it->mark == mark_of(from, it)) return DMP_OK;
   int e = raws_at(s, &a, from->object_loc, (struct raw){ 0 });
   if (e == DMP_OK) e = raws_state(s, p->id, &a, 0, from, &stored);
+  for (size_t i = 0; e == DMP_OK && i < a.n; i++)
+    if (a.r[i].id == it->id) it->mark = a.r[i].mark;
   raws_free(&a);
   return e;
 }
@@ -958,8 +960,8 @@ static int object_reseal(struct session *s, struct patient *p, struct item *it, 
                          const struct buf *plain) {
   struct buf header = { 0 }, wrap = { 0 };
   uint64_t old_version = it->version;
-  int64_t was = it->mark, mark = mark_of(to, it);
   int e = mark_check(s, p, from, it);
+  int64_t was = it->mark, mark = mark_of(to, it);
   if (e == DMP_OK) e = random_bytes("header key", it->header_key, 32);
   it->minimum = ++it->version;
   if (e == DMP_OK) e = header_seal(s, it, plain, &header);

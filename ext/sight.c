@@ -117,7 +117,11 @@ static int by_name(struct sight *v, const struct grantee *g, const struct item *
   const struct circle *k = it->circle ? circle_find(&v->circles, it->circle) : NULL;
   for (size_t i = 0; k && circle_gave(k, r->principal) && i < v->list.n; i++) {
     const struct grantee *of = &v->list.g[i];
+    unsigned keys = 0;
     if (!is_member(v, of, g->principal)) continue;
+    int e = grantee_holds(v->s, v->p, of, it->cls, &keys);
+    if (e != DMP_OK) return e;
+    if (!(keys & KEY_P)) continue;
     char capacity[WHY_TEXT];
     const struct certificate *team = session_who(v->s, of->principal);
     say_capacity(of, capacity);

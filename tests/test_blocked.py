@@ -229,6 +229,18 @@ class Locum(Record):
         self.assertEqual(con.execute('SELECT * FROM patient').fetchall(), [])
 
 
+    @unittest.skipUnless(FAKETIME, 'libfaketime is not installed')
+    def test_a_consent_given_anew_after_its_end_is_the_only_one_that_stands_there(self):
+        p = self.p
+        consent(self.me, p, 'doctor', one(self.me, "SELECT strftime('%Y-%m-%dT%H:%M:%SZ','now','+2 days')"))
+        given = 'INSERT INTO consent(patient,grantee) VALUES(%d,%d)' % (p.pid, p.id['doctor'])
+        standing = 'SELECT until FROM consent WHERE grantee=%d' % p.id['doctor']
+        self.assertEqual(later(p, '+3d', 'treating', given, standing), [[], [[None]]])
+        self.assertEqual(later(p, '+3d', 'doctor', 'SELECT count(*) FROM document'), [[[1]]])
+        self.assertEqual(later(p, '+3d', 'treating', 'DELETE FROM consent WHERE grantee=%d' % p.id['doctor'], standing), [[], []])
+        self.assertEqual(later(p, '+3d', 'doctor', 'SELECT count(*) FROM document'), [[[0]]])
+
+
 class Barred(Case):
     def test_no_insurer_employer_or_occupational_physician_gets_a_certificate_that_could_read(self):
         p = Practice({})

@@ -8,6 +8,7 @@ import unittest
 import harness
 from harness import PIN, Case, Practice, documents, main, one
 from test_episode import deposit, prescribe, reimburse, seen
+from test_representatives import FAKETIME, later
 
 PEOPLE = {'doctor': ('10', 1), 'gynaecologist': ('10', 0), 'pharmacist': ('21', 0), 'nurse': ('60', 0), 'nurse2': ('60', 0)}
 CONSENTED = ('gynaecologist', 'pharmacist', 'nurse')
@@ -329,8 +330,8 @@ class Circles(Case):
 
     # ---- teams ----
 
-    def team(self, name, *members):
-        self.p.authority.execute("INSERT INTO principal(kind,name,profession,facility) VALUES('team',?,'60','Cabinet')", (name,))
+    def team(self, name, *members, role='60'):
+        self.p.authority.execute("INSERT INTO principal(kind,name,profession,facility) VALUES('team',?,?,'Cabinet')", (name, role))
         self.p.id[name] = one(self.p.authority, 'SELECT last_insert_rowid()')
         self.p.authority.execute('INSERT INTO membership(team,member,manager) VALUES(?,?,1)', (self.p.id[name], self.p.id[members[0]]))
         first = self.p.login(members[0])
@@ -388,6 +389,38 @@ class Circles(Case):
         self.assertEqual(seen(self.p.login('nurse2')), [])
         self.sees(n=[b])
         self.sound(n2)
+
+    def test_a_mask_that_gives_a_circle_a_new_key_takes_the_item_out_of_it(self):
+        a, b = (deposit(self.g, self.pid, episode='e1') for _ in range(2))
+        manager = self.team('équipe', 'nurse2')
+        self.consent('équipe')
+        for document in (a, b):
+            self.mask(document, 'treating')
+        self.withdraw('nurse')
+        manager.execute('INSERT INTO membership(team,member) VALUES(?,?)', (self.p.id['équipe'], self.p.id['nurse']))
+        self.m.execute('INSERT INTO mask(document) VALUES(?)', (a,))
+        self.sees(m=[a, b], t=[], n=[b])
+        self.sound()
+
+    @unittest.skipUnless(FAKETIME, 'needs the package faketime, and no sanitizer')
+    def test_a_circle_ends_for_the_members_of_a_team_with_the_consent_to_it_also_where_they_read_less_through_another(self):
+        """The pharmacists of the desk, of which one nurse is a member too, may not read what nurses may."""
+        p = self.p
+        a = deposit(self.g, self.pid, type_code='34842-5')
+        self.team('soins', 'nurse2')
+        self.team('accueil', 'nurse2', role='21')
+        self.consent('accueil')
+        self.m.execute('INSERT INTO consent(patient,grantee,until) VALUES(?,?,?)', (self.pid, p.id['soins'], time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 86400))))
+        masked = 'INSERT INTO mask(document,grantee) VALUES(%d,%d)' % (a, p.id['nurse'])
+        asked = ('SELECT id FROM document', 'SELECT count(*) FROM patient')
+        readers = 'SELECT principal FROM access_right WHERE document=%d AND principal=%d' % (a, p.id['nurse2'])
+        self.m.execute(masked)                                 # made while both consents last
+        self.assertEqual(seen(p.login('nurse2')), [a])
+        self.assertEqual(later(p, '+2d', 'nurse2', *asked), [[], [[1]]])
+        self.assertEqual(later(p, '+2d', 'doctor', readers), [[]])
+        self.unmask(a, 'nurse')
+        self.assertEqual(later(p, '+2d', 'doctor', masked), [[]])      # made when one is over, and its keys have not turned
+        self.assertEqual(later(p, '+2d', 'nurse2', *asked), [[], [[1]]])
 
     # ---- episodes ----
 

@@ -78,6 +78,10 @@ def test_the_unit_is_understood_by_systemd_and_leaves_the_service_little(p):
     said = good('systemd-analyze', 'security', '--offline=yes', '--no-pager', instance)
     level = float(re.search(r'exposure level for \S+: ([\d.]+)', said).group(1))
     assert level < 4, said
+    made = os.path.join(p.folder, 'made')                               # the mount point, under the unit's UMask=: its user looks into it
+    before = re.search(r'^ExecStartPre=\+(.*)$', text, re.M).group(1).replace('/srv/dossier/%i', made)
+    good('sh', '-c', 'umask %s && %s' % (re.search(r'^UMask=(\d+)$', text, re.M).group(1), before))
+    same(os.stat(made).st_mode & 0o777, 0o755)
     # each of these would give the unit file systems of its own, and nobody else would see the mount
     for word in ('ProtectSystem', 'ProtectHome', 'PrivateTmp', 'PrivateDevices', 'PrivateMounts', 'ProtectKernelTunables', 'ReadWritePaths', 'DynamicUser'):
         assert not re.search(r'^%s=' % word, text, re.M), word

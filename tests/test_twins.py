@@ -91,8 +91,8 @@ class Step:
     def register(self, _, name, profession, registrar):
         a = login('authority')
         request = one(a, "SELECT dmp_keygen(?,?,'kdf=1x8')", key(name), PIN)
-        a.execute("INSERT INTO principal(kind,identifier,name,profession,certificate,registrar) VALUES('professional','1',?,?,?,?)",
-                  (name, profession, request, registrar))
+        a.execute("INSERT INTO principal(kind,identifier,name,profession,certificate,registrar) VALUES('professional',?,?,?,?,?)",
+                  ('8100' + name.encode().hex()[:7], name, profession, request, registrar))
         self.keep(**{name: one(login(name, self.known['fingerprint']), 'SELECT principal FROM session')})
 
     def patient(self, _, by):
