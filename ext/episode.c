@@ -226,6 +226,7 @@ struct settling {
   size_t late;                                        /* of them late and hidden: an episode that is hidden keeps them so */
   char **hidden; size_t hiddens; int hidden_known;    /* owned: the names of episodes of which something is hidden from representatives */
   struct former *former; size_t formers; int formers_known;   /* owned: read when a late item replaces something */
+  struct former strictest;                            /* of those that have one id: former_of */
 };
 
 static int release(const struct settling *q, const struct item *it, const struct value *episode) {
@@ -240,15 +241,26 @@ static int lies_in(const struct choices *c, const struct item *it, int masked, c
   return k->masked == masked && excluded_equal(&k->out, from);
 }
 
-static const struct former *former_of(const struct settling *q, const struct value *replaces) {
-  for (size_t i = q->formers; i-- > 0;)
-    if (episode_is(replaces, q->former[i].unique_id)) return &q->former[i];
-  return NULL;
+/* Anybody may deposit another document under an id that he does not see taken: the strictest of them counts. NULL: none. */
+static const struct former *former_of(struct settling *q, const struct value *replaces) {
+  struct former *all = &q->strictest;
+  size_t n = 0;
+  *all = (struct former){ 0 };
+  for (size_t i = 0; i < q->formers; i++) {
+    const struct former *f = &q->former[i];
+    if (!episode_is(replaces, f->unique_id)) continue;
+    all->masked |= f->masked;
+    all->hidden |= f->hidden;
+    for (size_t k = 0; k < f->from.n; k++)            /* too many to be kept out one by one: masked from all */
+      if (excluded_add(&all->from, f->from.e[k]) != DMP_OK) all->masked = 1;
+    n++;
+  }
+  return n ? all : NULL;
 }
 
 /* Where an item goes. A correction that waits follows what it replaces; what shows is never taken back. */
 struct aim { int masked, hidden; struct excluded from; };
-static int aim_at(const struct settling *q, const struct item *it, const struct follow_texts *t, struct aim *to) {
+static int aim_at(struct settling *q, const struct item *it, const struct follow_texts *t, struct aim *to) {
   const struct keyset_class *kc = keyset_class(&q->p->keyset, it->cls);
   const struct former *f = it->c.flags & ITEM_LATE ? former_of(q, &t->replaces) : NULL;
   struct value episode = episode_of(&q->c, it);

@@ -101,7 +101,7 @@ static int take_followed(void *ctx, struct item *it) {
   if (!same && !replaced) return DMP_OK;
   int shows = it->leaf < 2 && !it->circle;
   f->visible |= same && shows && !it->deleted;
-  f->found |= replaced && shows;
+  f->found |= replaced && shows && !it->deleted;
   f->masked |= replaced && !shows;
   if (it->leaf & 1) *(it->c.flags & ITEM_HIDDEN ? &f->hidden : &f->waits) = 1;
   return DMP_OK;

@@ -304,11 +304,14 @@ static int login_duties(struct session *s) {
   struct patient *p = NULL;
   int e = patient_own(s), inbox = s->inbox_refused > 0, told = 0;
   for (size_t i = 0; i < s->owns; i++) inbox |= s->own[i].inbox;
-  if (e == DMP_OK && s->me.kind == KIND_PATIENT) {
+  uint64_t headers = s->headers_opened, boxes = s->boxes_opened;
+  if (e == DMP_OK && s->me.kind == KIND_PATIENT) {    /* what is opened for it is no work of the reader's */
     e = patient_get(s, s->principal, &p);
     if (e == DMP_OK) e = holder_owed(s, p, &due);
     if (e == DMP_OK) e = holder_unsettled(s, p, 0, &moves);
     if (e == DMP_OK) e = views_owed(s, p, &over);
+    s->headers_opened = headers;
+    s->boxes_opened = boxes;
   }
   if (e != DMP_OK || s->view || (!inbox && !due && !moves && !over) || !sqlite3_get_autocommit(s->r->db)) return e;
   if (sqlite3_db_readonly(s->r->db, s->r->schema) == 1) return e;
