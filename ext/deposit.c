@@ -75,7 +75,7 @@ int deposit_put(struct session *s, struct patient *p, const struct deposit *d, s
   if (e == DMP_OK) e = object_insert(s, p, &me, where, c, body_key, id);
   /* who knows of masks to some puts it into their circle */
   if (e == DMP_OK && full && c->flags & ITEM_LATE && !where.sealed) e = episode_resettle(s, p, *id, 1);
-  if (e == DMP_OK && d->episode && c->flags & (ITEM_HIDDEN | ITEM_INVISIBLE)) e = follow_hide(s, p, d->episode, c->flags & ITEM_HIDDEN);
+  if (e == DMP_OK && d->episode && c->flags & ITEM_HIDDEN) e = follow_hide(s, p, d->episode);
   return e == DMP_OK ? access_pend_item(s, p, LOG_DEPOSIT, *id, where.leaf & 1, NULL) : e;
 }
 

@@ -213,7 +213,7 @@ int episode_is_from(const struct choices *c, const struct value *name) {
 
 /* ---- moving ---- */
 
-struct move { struct item it; int leaf, stays; struct excluded from; };
+struct move { struct item it; int leaf, stays, asks /* late, and it follows nothing: what is proposed for it counts */; struct excluded from; };
 /* A document that others may replace: where it goes. */
 struct former { char *unique_id; int masked, hidden; struct excluded from; };
 struct settling {
@@ -348,8 +348,9 @@ static int take_move(void *ctx, struct item *it) {
     q->m = m;
     q->cap = cap;
   }
-  q->proposed += to < 2 && (it->c.flags & ITEM_LATE) && episode.type == VALUE_NULL;
-  q->m[q->n++] = (struct move){ *it, to, 0, aim.from };
+  int asks = late && episode.type == VALUE_NULL && t.replaces.type == VALUE_NULL;
+  q->proposed += to < 2 && asks;
+  q->m[q->n++] = (struct move){ *it, to, 0, asks, aim.from };
   memset(it, 0, sizeof *it);
   return DMP_OK;
 }
@@ -369,7 +370,7 @@ static int keep_proposed(struct settling *q) {
   struct proposals all = { 0 };
   int e = proposals_read(q->s, q->p, &q->c, &all);
   for (size_t i = 0; e == DMP_OK && i < q->n; i++)
-    for (size_t k = 0; q->m[i].leaf != q->m[i].it.leaf && (q->m[i].it.c.flags & ITEM_LATE) && k < all.n; k++) {
+    for (size_t k = 0; q->m[i].leaf != q->m[i].it.leaf && q->m[i].asks && k < all.n; k++) {
       struct value v = value_text(all.p[k].episode);
       if (all.p[k].item == q->m[i].it.id && (choices_episode(&q->c, &v) || episode_is_from(&q->c, &v) || hidden_episode(q, &v))) q->m[i].stays = 1;
     }

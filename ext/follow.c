@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const struct scan HIDDEN = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .all = 1, .hidden = 1 };
-static const struct scan EVERY = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX };
+static const struct scan EVERY = { .first = CLASS_FIRST_DOCUMENT, .last = UINT16_MAX, .own = 1 };
 
 int follow_texts(const struct item *it, struct follow_texts *out) {
   const struct section *x = section_of(it->c.table);
@@ -99,7 +99,7 @@ static int take_followed(void *ctx, struct item *it) {
   if (!item_deposited(it->c.table) || !follow_texts(it, &t)) return DMP_OK;
   int same = f->episode && episode_is(&t.episode, f->episode), replaced = f->replaces && episode_is(&t.unique_id, f->replaces);
   if (!same && !replaced) return DMP_OK;
-  int shows = it->leaf < 2 && !it->circle;
+  int shows = it->via != VIA_OWN && it->leaf < 2 && !it->circle;   /* of one's own that no leaf opens: it is masked from oneself */
   f->visible |= same && shows && !it->deleted;
   f->found |= replaced && shows && !it->deleted;
   f->masked |= replaced && !shows;
@@ -112,18 +112,19 @@ int follow_look(struct session *s, struct patient *p, struct followed *f) {
   return e == DMP_OK && f->replaces ? object_scan(s, p, &EVERY, take_followed, f) : e;
 }
 
-struct hiding { struct patient *p; int meant; struct items found; };
+struct hiding { struct session *s; struct patient *p; struct items found; };
 
 static int take_earlier(void *ctx, struct item *it) {
   struct hiding *h = ctx;
   struct follow_texts t;
   if (!item_deposited(it->c.table) || it->via != VIA_LEAF || it->leaf & 1 || it->deleted || !follow_texts(it, &t)) return DMP_OK;
-  if (!h->meant && !(it->c.flags & ITEM_LATE)) return DMP_OK;
+  const struct certificate *who = patient_who(h->s, h->p, it->c.depositor);
+  if (who && who->kind == KIND_REPRESENTATIVE) return DMP_OK;
   return object_leaf(h->p, item_beside(it, it->leaf + 1))->held ? items_take(&h->found, it) : DMP_OK;
 }
 
-int follow_hide(struct session *s, struct patient *p, const char *episode, int meant) {
-  struct hiding h = { .p = p, .meant = meant };
+int follow_hide(struct session *s, struct patient *p, const char *episode) {
+  struct hiding h = { .s = s, .p = p };
   int e = gather_episode(s, p, episode, 0, take_earlier, &h);
   for (size_t i = 0; e == DMP_OK && i < h.found.n; i++) {
     struct item *it = &h.found.it[i];

@@ -18,9 +18,9 @@ struct followed {
   int waits;                                          /* some of that lies hidden for another reason: not announced, late */
 };
 int  follow_look(struct session *s, struct patient *p, struct followed *f);
-/* A hidden item was deposited: what of its episode came before it, and lies where this login can move it, is hidden too. meant 0: it
- * only waits for its announcement, and takes along what can wait with it. */
-int  follow_hide(struct session *s, struct patient *p, const char *episode, int meant);
+/* An item hidden from representatives was deposited: what of its episode came before it, and lies where this login can move it, is hidden
+ * too; but what they deposited themselves stays as they know it. What waits for its announcement takes nothing back from the patient. */
+int  follow_hide(struct session *s, struct patient *p, const char *episode);
 
 /* 1: late, and of an episode, or in the place of a document, of which something is not announced: the patient is not shown it before. */
 int  follow_waits(struct session *s, struct patient *p, const struct item *it);

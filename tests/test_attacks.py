@@ -1201,6 +1201,53 @@ class Following(Case):
 
     # ---- corrections ----
 
+    def test_a_decoy_under_the_id_of_a_masked_document_does_not_make_its_correction_readable(self):
+        former = deposit(self.g, self.pid, title='IVG')
+        uid = one(self.ph, 'SELECT unique_id FROM document')
+        self.m.execute('INSERT INTO mask(document) VALUES(?)', (former,))
+        decoys = [deposit(self.ph, self.pid, title='Leurre', unique_id=uid)]
+        self.ph.execute('DELETE FROM document WHERE id=?', decoys)
+        decoys = [deposit(self.ph, self.pid, title='Leurre', unique_id=uid)]
+        correction = self.correct(self.g, former)
+        self.assertEqual(self.sees('ph'), {'ph': decoys})
+        self.relogin()
+        self.assertEqual(self.sees('ph'), {'ph': decoys})
+        self.m.execute('DELETE FROM mask WHERE document IN (?,?)', (former, correction))
+        self.assertEqual(self.sees('ph'), {'ph': sorted([former, *decoys, correction])})
+
+    def test_what_was_deleted_and_what_is_masked_are_replaced_alike(self):
+        answers = []
+        for done in ('DELETE FROM document WHERE id=?', 'INSERT INTO mask(document) VALUES(?)'):
+            former = deposit(self.g, self.pid, title='Vu')
+            uid = one(self.ph, 'SELECT unique_id FROM document WHERE id=?', former)
+            (self.g if done.startswith('DELETE') else self.m).execute(done, (former,))
+            self.ph.execute('BEGIN')
+            mine = deposit(self.ph, self.pid, title='Suite', replaces=uid)
+            answers.append(self.ph.execute('SELECT masked,warning FROM document WHERE id=?', (mine,)).fetchall())
+            self.ph.execute('ROLLBACK')
+        self.assertEqual(answers[0], answers[1])
+        self.assertEqual(answers[0][0][0], 1)
+
+    def test_what_waits_for_its_announcement_takes_back_nothing_that_the_patient_has_read(self):
+        late = self.line(self.source(), 'sejour-1')
+        read = deposit(self.g, self.pid, title='Lu', content=b'lu', episode='sejour-1')
+        self.relogin()
+        self.assertEqual(one(self.m, 'SELECT dmp_read(?,0,9)', read), b'lu')
+        self.assertEqual(self.sees('m', table='reimbursement'), {'m': [late]})
+        deposit(self.ph, self.pid, title='Note', episode='sejour-1', invisible_patient=1)
+        self.relogin()
+        self.assertEqual(one(self.m, 'SELECT dmp_read(?,0,9)', read), b'lu')
+        self.assertEqual(self.sees('m', table='reimbursement'), {'m': [late]})
+
+    def test_a_representatives_own_deposit_does_not_tell_that_something_hidden_came_into_its_episode(self):
+        deposit(self.t, self.pid, title='Séjour', episode='e1')
+        own = deposit(self.r, self.pid, title='Sa note', type_code='EXPPAT_3', episode='e1')
+        before = self.r.execute('SELECT id,masked,warning FROM document WHERE id=?', (own,)).fetchall()
+        self.assertEqual(before, [(own, 0, None)])
+        deposit(self.g, self.pid, title='IVG', episode='e1', hidden_from_representatives=1)
+        self.assertEqual(self.r.execute('SELECT id,masked,warning FROM document').fetchall(), before)
+        self.assertEqual(len(self.sees('m')['m']), 3)
+
     def test_a_correction_of_what_shows_shows_to_whom_it_did(self):
         a = deposit(self.g, self.pid)
         b = self.correct(self.g, a)

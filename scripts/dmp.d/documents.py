@@ -2,12 +2,13 @@
 import hashlib, mimetypes, mmap, os
 
 from french import in_french, several, TYPES
-from asking import ask, day_text, Refused, visible, yes
+from asking import ask, day_text, program, Refused, visible, yes
 from codes import choose_listed
-from record import items, library, login, one, patient_text, the_patient
+from record import items, library, login, one, patient_text, the_patient, whole_name
 from sheet import print_text
 
 LARGEST, MAPPED = 1000000000, 16 << 20                 # bytes: SQLite's limit on a value; from where on a file is not read but mapped
+CDA_HEAD = 4096                                        # bytes in which a CDA names itself
 
 
 def list_documents(args, settings):
@@ -38,6 +39,9 @@ def deposit(args, settings):
     db = login(settings)
     patient = the_patient(db, args)
     if not content and not yes('Ce fichier est vide. Le déposer quand même ?'):
+        raise Refused('Rien n’est déposé.')
+    if b'<ClinicalDocument' in content[:CDA_HEAD] and not yes('Ce fichier est un document CDA : « %s import » le range chez le patient qu’il nomme. '
+                                                              'Le déposer quand même chez %s ?' % (program(), whole_name(db, patient))):
         raise Refused('Rien n’est déposé.')
     same = db.execute('SELECT creation_time, title FROM document WHERE patient = ? AND hash = ?',
                       (patient, hashlib.sha256(content).hexdigest())).fetchone()

@@ -85,7 +85,7 @@ FRENCH = {
     66: 'option inconnue, ou valeur fausse : --help dit les options de la commande',
     67: 'un dossier est un fichier sur un disque',
     68: 'SQLite est trop ancien : il faut la version 3.40 ou une plus récente',
-    69: 'ce droit a pris fin',
+    69: 'cette date est passée, ou ce droit a pris fin',
     70: 'le fichier est abîmé : il manque la ligne du dossier, un certificat ou une table',
     71: 'cette opération se fait seule : terminez l’autre d’abord',
     72: 'l’accès du médecin traitant prend fin quand le patient change de médecin traitant',
@@ -94,7 +94,7 @@ FRENCH = {
     75: 'il faut un INS, un nom, ou un identifiant local',
     76: 'la description d’une table protégée ne se vérifie pas : elle est fausse ou modifiée',
     77: 'vous n’avez pas la clé de cette table : qui l’a peut la donner (dmp readers TABLE --add) ; celle du patient de la ligne vient de son consentement',
-    78: 'seule une table ordinaire se protège : ni une vue, ni une table virtuelle, ni une table du dossier partagé',
+    78: 'seule une table ordinaire de cette base se protège, et sous son nom exact : ni une vue, ni une table virtuelle, ni une table du dossier partagé',
     79: 'ces colonnes ne sont pas dans la table, ou y sont nommées deux fois',
     80: 'cette table est déjà protégée',
     81: 'une colonne à sceller sert à une clé, un index, une colonne calculée, une clé étrangère, un déclencheur ou une vue : '

@@ -17,8 +17,8 @@ def ask_traits(former):
               'sex': ask('Sexe (M, F, ou I : indéterminé)', shown['sex'], sex_form),
               'ins': ask('INS, avec sa clé (vide : inconnu)', shown.get('ins'), ins_form)}
     if not values['ins'] and not values['birth_name']:
-        values['local_system'] = ask('Identifiant local, qui le donne', shown.get('local_system'), needed)
-        values['local_value'] = ask('Identifiant local', shown.get('local_value'), needed)
+        values['local_system'] = ask('Sans nom ni INS, il faut un identifiant local. Qui le donne (par exemple la PASS)', shown.get('local_system'), needed)
+        values['local_value'] = ask('Cet identifiant', shown.get('local_value'), needed)
     return values
 
 

@@ -170,7 +170,7 @@ def set_status(args, settings, status):
     if not yes('Son certificat sera %s. Continuer ?' % ('révoqué : plus aucune session, plus aucun accord' if status == 'revoked' else 'rétabli')):
         raise Refused('Rien n’est changé.')
     db.execute('UPDATE principal SET status = ? WHERE id = ?', (status, person))
-    print('Certificat %s.' % ('révoqué' if status == 'revoked' else 'rétabli ; les accords sont à redonner'))
+    print('Certificat %s.' % ('révoqué' if status == 'revoked' else 'rétabli ; les accords que des patients ont perdus entre-temps sont à redonner'))
 
 
 def revoke(args, settings):

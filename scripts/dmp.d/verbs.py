@@ -160,7 +160,7 @@ ARGPARSE = {
         '%(argument_name)s : %(message)s', 'the following arguments are required: %s': 'il manque : %s',
     'unrecognized arguments: %s': 'arguments inconnus : %s', 'expected one argument': 'il faut une valeur',
     'ambiguous option: %(option)s could match %(matches)s': '%(option)s peut être %(matches)s : précisez',
-    'invalid choice: %(value)r (choose from %(choices)s)': '%(value)r n’est pas une commande ; il y a %(choices)s',
+    'invalid choice: %(value)r (choose from %(choices)s)': '« %(value)s » n’est pas dans cette liste : %(choices)s',
     'invalid %(type)s value: %(value)r': '%(value)r n’est pas un nombre entier', 'ignored explicit argument %r':
         'n’attend pas la valeur %r',
 }
