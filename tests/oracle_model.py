@@ -423,7 +423,8 @@ class Model:
                 continue
             aims[d.label] = lies, hidden, out = self.aim(who, d, released, formers.get(d.replaces) if d.late and d.replaces else None)
             if d.uid:
-                formers[d.uid] = (lies, hidden or (d.hidden and d.late and d.episode in secret), out)
+                one = formers.get(d.uid, (False, False, frozenset()))      # several under one id: the strictest
+                formers[d.uid] = (one[0] or lies, one[1] or hidden or (d.hidden and d.late and d.episode in secret), one[2] | out)
         return aims
 
     def aim(self, who, d, released, former):
@@ -450,7 +451,8 @@ class Model:
             return REFUSED
         known = [o for o in self.documents.values() if o.patient == patient and self.opens(who, o) and not (who == patient and self.withheld(who, o))]
         same, former = [o for o in known if episode and o.episode == episode], [o for o in known if replaces and o.uid == replaces]
-        found, kept = any(not o.lies and not o.circle for o in former), any(o.lies or o.circle for o in former)
+        found, kept = any(not o.deleted and not o.lies and not o.circle for o in former), any(o.lies or o.circle for o in former)
+        kept = kept or any(replaces and (o.patient, o.uid, o.depositor) == (patient, replaces, who) and not self.opens(who, o) for o in self.documents.values())
         hidden = hidden or any(o.hidden and o.meant_hidden for o in same + former)       # what follows a hidden item is hidden
         d = Document(table, patient, who, uid if table == 'document' else None, title, type_code, episode, masked, replaces, hidden, invisible)
         d.label, d.month = label, month_later(self.now)
@@ -469,9 +471,9 @@ class Model:
         self.documents[label] = d
         if full and d.late and not d.diverted and self.opens(who, d) and self.aims(who, patient, None, self.hidden_episodes(who, patient))[label][2]:
             self.move(who, patient, only=d)
-        for o in self.documents.values():                  # what came before a hidden item follows too; what waits, if it is not announced
-            if o is not d and (o.patient, o.episode) == (patient, episode) and episode and not o.pooled and not o.deleted and not o.hidden and self.opens(who, o):
-                o.hidden = hidden or (invisible and o.late)
+        for o in self.documents.values() if hidden and episode else ():    # what came before a hidden item follows too, but for what representatives put in
+            if o is not d and (o.patient, o.episode) == (patient, episode) and not o.pooled and not o.deleted and self.opens(who, o):
+                o.hidden |= o.depositor in self.professions or o.depositor in self.patients
         p.known |= {who} - {patient}
         return DONE
 
