@@ -802,8 +802,13 @@ class Model:
                 for member in [m for m in members if not self.active(m, team)]:
                     self.drop_member(team, member)
         for name, treated in self.patients.items():
-            if treated.treating == who and any(self.ready(t) for t in treated.left):
+            if treated.treating != who:
+                continue
+            if any(self.ready(t) for t in treated.left):
                 self.begin_full(who, name)
+            elif any(who in k.given and k.given != self.entitled(name, k) for k in treated.circles):
+                self.begin_full(who, name)
+                self.change(who, name, treated.due)
         p = self.patients.get(who)
         if p is None:
             return DONE
