@@ -721,7 +721,7 @@ class Model:
         p, wanted = self.patients[patient], collections.defaultdict(set)
         was_due = {cls for cls in CLASSES if self.due(patient, cls)}
         over, owes = self.lapsed(patient), self.owes(patient)
-        for keys in [want] + [self.reads(patient, g) for g in list(over) + owes]:
+        for keys in [want] + [dict(p.due)] * bool(owes) + [self.reads(patient, g) for g in list(over) + owes]:
             for cls in keys:
                 wanted[cls] |= set(keys[cls])
         for g in over:
@@ -806,7 +806,7 @@ class Model:
                 continue
             if any(self.ready(t) for t in treated.left):
                 self.begin_full(who, name)
-            elif any(who in k.given and k.given != self.entitled(name, k) for k in treated.circles):
+            elif any(who in k.given and (k.given ^ self.entitled(name, k)) - set(self.lapsed(name)) for k in treated.circles):
                 self.begin_full(who, name)
                 self.change(who, name, treated.due)
         p = self.patients.get(who)

@@ -240,6 +240,22 @@ class CommandLine(unittest.TestCase):
             db.execute("DELETE FROM document WHERE title = 'Copie'")
         db.close()
 
+    def test_08c_a_structured_document_goes_to_another_patient_than_it_names_only_when_confirmed(self):
+        cda = self.dir + '/lettre.xml'
+        with open(cda, 'w') as f:
+            f.write('<?xml version="1.0"?>\n<ClinicalDocument xmlns="urn:hl7-org:v3"/>\n')
+        seen = self.talk(['deposit', cda, '-t', 'Lettre', '-c', '11488-4'], ('Code de la clé', DOCTOR), ('est un document CDA', ''), code=1)
+        self.assertIn('Rien n’est déposé', seen)
+        self.talk(['deposit', cda, '-t', 'Lettre', '-c', '11488-4', '--masked'], ('Code de la clé', DOCTOR), ('est un document CDA', 'o'), ('Déposé et masqué', None))
+        with sqlite3.connect(self.record, isolation_level=None) as db:
+            db.enable_load_extension(True)
+            db.load_extension(os.path.join(BUILD, 'dmp'))
+            db.execute('PRAGMA temp_store = MEMORY')
+            key, = glob.glob(self.home + '/.config/dmp/cles/medecin-*.dmpkey')
+            db.execute('SELECT dmp_login(?, ?)', (key, DOCTOR)).fetchone()
+            db.execute("DELETE FROM document WHERE title = 'Lettre'")
+        db.close()
+
     def test_09_consent_opens_the_record_to_the_colleague(self):
         self.quiet(['--key', self.patient_key, 'consent', 'Nadia'], self.patient_pin)
         seen = self.quiet(['-P', 'pharmacie', 'list'], COLLEAGUE)
@@ -577,7 +593,7 @@ class CommandLine(unittest.TestCase):
         self.assertFalse(os.path.exists(self.dir + '/trois'))
 
     def test_23b_the_command_line_speaks_french_and_names_itself_as_it_was_called(self):
-        for argv, part in ((['lst'], '’est pas une commande'), (['enrol'], 'il manque : DEMANDE'), ([], 'il manque : COMMANDE'),
+        for argv, part in ((['lst'], '’est pas dans cette liste'), (['enrol'], 'il manque : DEMANDE'), ([], 'il manque : COMMANDE'),
                            (['list', '--foo'], 'arguments inconnus : --foo'), (['list', '-p'], 'il faut une valeur')):
             said = self.quiet(argv, DOCTOR, code=2)
             self.assertIn(part, said)
