@@ -1,4 +1,4 @@
-/* session.c: the life of one login (see session.h). */
+/* session.c: what every use of a login begins with, and whom it knows (see session.h). */
 #include "session.h"
 #include "watch.h"
 #include <string.h>

@@ -97,8 +97,8 @@ int  session_open_key(struct session *s, const uint8_t key[32], const struct box
                       const uint8_t **plain, size_t *len);
 int  session_open_box(struct session *s, const uint8_t key[32], const struct box_ad *ad, const void *box, size_t n,
                       const uint8_t **plain, size_t *len);
-/* Who a certificate hash or principal is; NULL when unknown or unverified. Patients' certificates are not here. */
 int  session_column(struct session *s, const char *column, int e);   /* e, told with the name of the column that is at fault */
 int  session_wrong_kind(struct session *s, int64_t principal, const char *needed);   /* DMP_E_NO_PRINCIPAL, told with the kind of one that is known */
+/* Who a principal is; NULL when unknown or unverified. Patients' certificates are not here. */
 const struct certificate *session_who(struct session *s, const uint8_t principal[16]);
 #endif
