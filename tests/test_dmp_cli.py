@@ -212,6 +212,18 @@ class CommandLine(unittest.TestCase):
         self.assertIn('dmp-E011 : code faux', seen)
         self.assertFalse(os.path.exists(key))
 
+    def erase(self, title):
+        """By the doctor who deposited it; dmp has no verb for that."""
+        with sqlite3.connect(self.record, isolation_level=None) as db:
+            db.enable_load_extension(True)
+            db.load_extension(os.path.join(BUILD, 'dmp'))
+            db.execute('PRAGMA temp_store = MEMORY')
+            key, = glob.glob(self.home + '/.config/dmp/cles/medecin-*.dmpkey')
+            db.execute('SELECT dmp_login(?, ?)', (key, DOCTOR)).fetchone()
+            erased = db.execute('DELETE FROM document WHERE title = ?', (title,)).rowcount
+        db.close()
+        self.assertEqual(erased, 1)
+
     def test_08_a_pdf_is_deposited_from_a_menu_of_types(self):
         with open(self.dir + '/bilan.pdf', 'wb') as f:
             f.write(PDF)
@@ -231,14 +243,7 @@ class CommandLine(unittest.TestCase):
         self.assertIn('2 documents', self.quiet(['list'], DOCTOR))
         self.talk(['deposit', self.dir + '/bilan.pdf', '-t', 'Copie', '-c', '11488-4', '-p', '1'], ('Code de la clé', DOCTOR),
                   ('déjà là', 'o'), ('Déposé : Copie', None))
-        with sqlite3.connect(self.record, isolation_level=None) as db:
-            db.enable_load_extension(True)
-            db.load_extension(os.path.join(BUILD, 'dmp'))
-            db.execute('PRAGMA temp_store = MEMORY')
-            key, = glob.glob(self.home + '/.config/dmp/cles/medecin-*.dmpkey')
-            db.execute('SELECT dmp_login(?, ?)', (key, DOCTOR)).fetchone()
-            db.execute("DELETE FROM document WHERE title = 'Copie'")
-        db.close()
+        self.erase('Copie')
 
     def test_08c_a_structured_document_goes_to_another_patient_than_it_names_only_when_confirmed(self):
         cda = self.dir + '/lettre.xml'
@@ -247,14 +252,7 @@ class CommandLine(unittest.TestCase):
         seen = self.talk(['deposit', cda, '-t', 'Lettre', '-c', '11488-4'], ('Code de la clé', DOCTOR), ('est un document CDA', ''), code=1)
         self.assertIn('Rien n’est déposé', seen)
         self.talk(['deposit', cda, '-t', 'Lettre', '-c', '11488-4', '--masked'], ('Code de la clé', DOCTOR), ('est un document CDA', 'o'), ('Déposé et masqué', None))
-        with sqlite3.connect(self.record, isolation_level=None) as db:
-            db.enable_load_extension(True)
-            db.load_extension(os.path.join(BUILD, 'dmp'))
-            db.execute('PRAGMA temp_store = MEMORY')
-            key, = glob.glob(self.home + '/.config/dmp/cles/medecin-*.dmpkey')
-            db.execute('SELECT dmp_login(?, ?)', (key, DOCTOR)).fetchone()
-            db.execute("DELETE FROM document WHERE title = 'Lettre'")
-        db.close()
+        self.erase('Lettre')
 
     def test_09_consent_opens_the_record_to_the_colleague(self):
         self.quiet(['--key', self.patient_key, 'consent', 'Nadia'], self.patient_pin)
